@@ -1,0 +1,54 @@
+"""The one interface every audio language model implements.
+
+`generate` is stateless: it always takes the whole message list. What makes a turn cheap is the cache behind it, which
+keeps what it knows of a dialogue and computes only what is new. A caller cannot get that state wrong.
+Read `pocket.py` for the embedded model, `engine.py` for the decode loop.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol
+
+from models.types import GenerationEvent, GenerationOptions, Message, ModelInfo
+
+
+class AudioLanguageModel(Protocol):
+    """Hears audio and text, answers in text.
+
+    Closing the generator that `generate` returned (`aclose`) cancels the answer within one decode step.
+    """
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the model is."""
+        ...
+
+    def generate(
+        self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str
+    ) -> AsyncGenerator[GenerationEvent, None]:
+        """Answers the conversation.
+
+        Args:
+            messages: the whole conversation. If the last one is the assistant's, the answer continues it.
+            options: how to sample.
+            dialogue: names the dialogue whose cache may be used; never changes the answer.
+
+        Yields:
+            `TextDelta`s and at most one `Transcription` per user message, then one `GenerationStats`.
+
+        Raises:
+            InvalidPrompt: the model cannot take these messages.
+            GenerationFailed: the model failed; other dialogues are unharmed.
+        """
+        ...
+
+    async def prefill(self, messages: Sequence[Message], *, dialogue: str) -> None:
+        """Computes and caches the prompt of `messages`, so that a later `generate` pays only for what follows."""
+        ...
+
+    async def forget(self, *, dialogue: str) -> None:
+        """Frees what is cached of the dialogue."""
+        ...
+
+    async def close(self) -> None:
+        """Ends running answers and frees the model."""
+        ...

@@ -1,0 +1,57 @@
+"""What can go wrong with a model, split by whose move is next.
+
+    ModelError
+    ├── ModelUnavailable    it cannot be loaded: unknown name, missing or altered weights, no network
+    ├── InvalidPrompt       it cannot take this prompt: empty, NaN audio, unsupported part
+    │   └── PromptTooLong   ... because it exceeds the context; carries the numbers
+    └── GenerationFailed    it failed while answering: out of memory, a fault in the model; this dialogue only
+
+Every message says what was wrong and what to do. Cancellation is not an error: the stream ends with
+`finish_reason="cancelled"`. Adapters translate foreign errors with `translate_errors`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class ModelError(Exception):
+    """Anything a model reports to a person."""
+
+
+class ModelUnavailable(ModelError):
+    """The model cannot be loaded."""
+
+
+class InvalidPrompt(ModelError):
+    """The model cannot take this prompt."""
+
+
+class PromptTooLong(InvalidPrompt):
+    """The prompt exceeds the context."""
+
+    def __init__(self, prompt_tokens: int, context_tokens: int) -> None:
+        super().__init__(
+            f"the conversation is {prompt_tokens} tokens long and the model takes {context_tokens}; "
+            "start a new conversation or ask about a shorter recording"
+        )
+        self.prompt_tokens = prompt_tokens
+        self.context_tokens = context_tokens
+
+
+class GenerationFailed(ModelError):
+    """The model failed while answering."""
+
+
+@contextmanager
+def translate_errors(what: str) -> Iterator[None]:
+    """Turns any foreign error inside into `GenerationFailed`, named by `what`; ours pass through."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except MemoryError as error:
+        raise GenerationFailed(f"{what}: out of memory; ask for less or use a smaller model") from error
+    except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, which this module does not import
+            raise GenerationFailed(f"{what}: the device is out of memory; use a smaller model") from error
+        raise GenerationFailed(f"{what}: {error}") from error

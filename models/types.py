@@ -1,0 +1,179 @@
+"""What flows between a conversation and an audio language model: frozen values, no behaviour.
+
+Audio is always mono float32 `(n_samples,)` in [-1, 1] at 16 kHz; the boundary that received it converted it once.
+Read `base.py` next.
+"""
+
+import itertools
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE_HZ = 16_000  # what every speech encoder in this project was trained on
+
+Samples = NDArray[np.float32]
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length", "cancelled"]
+
+_clip_numbers = itertools.count(1)
+_message_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AudioClip:
+    """A stretch of speech or sound; equal only to itself, so that caches may key on `id`.
+
+    Attributes:
+        samples: mono float32 `(n_samples,)` in [-1, 1] at 16 kHz.
+        id: names the clip for as long as the process lives.
+    """
+
+    samples: Samples
+    id: str = field(default_factory=lambda: f"clip_{next(_clip_numbers)}")
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / SAMPLE_RATE_HZ
+
+
+Part = str | AudioClip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Message:
+    """One immutable turn of a conversation.
+
+    Attributes:
+        role: who speaks.
+        parts: text and audio in the order in which they were given.
+        id: names the message on the wire and in caches.
+        interrupted: an assistant's answer that was cut off; `parts` hold exactly what had been delivered.
+    """
+
+    role: Role
+    parts: tuple[Part, ...]
+    id: str = field(default_factory=lambda: f"item_{next(_message_numbers)}")
+    interrupted: bool = False
+
+    @property
+    def text(self) -> str:
+        """All text parts, joined by a newline."""
+        return "\n".join(part for part in self.parts if isinstance(part, str))
+
+    @property
+    def clips(self) -> tuple[AudioClip, ...]:
+        """All audio parts."""
+        return tuple(part for part in self.parts if isinstance(part, AudioClip))
+
+    @property
+    def audio_s(self) -> float:
+        """Seconds of audio in the message."""
+        return sum(clip.duration_s for clip in self.clips)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationOptions:
+    """How an answer is sampled.
+
+    Attributes:
+        max_new_tokens: the answer ends after this many tokens, with finish reason "length".
+        temperature: 0 is greedy, and reproducible.
+        top_p: keep the smallest set of tokens whose probability reaches this.
+        top_k: keep this many tokens; 0 keeps all.
+        repetition_penalty: divides the logits of tokens already seen; 1 is none (Keskar et al., 2019).
+        seed: of the sampler; None takes a fresh one.
+        stop: strings that end the answer; they are not part of it.
+    """
+
+    max_new_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens is {self.max_new_tokens}; it must be at least 1")
+        if self.temperature < 0:
+            raise ValueError(f"temperature is {self.temperature}; it must be 0 (greedy) or more")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p}; it must be above 0 and at most 1")
+        if self.top_k < 0:
+            raise ValueError(f"top_k is {self.top_k}; it must be 0 (off) or more")
+        if self.repetition_penalty <= 0:
+            raise ValueError(f"repetition_penalty is {self.repetition_penalty}; it must be above 0")
+        if any(not stop for stop in self.stop):
+            raise ValueError("an empty stop string would end every answer before it begins")
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """The next piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transcription:
+    """What the model understood of one user message, from models that can tell."""
+
+    message_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationStats:
+    """What an answer cost; the last thing `generate` yields.
+
+    Attributes:
+        prompt_tokens: length of the whole prompt, cached part included.
+        cached_tokens: how much of the prompt was already in the prefix cache.
+        completion_tokens: length of the answer.
+        ttft_s: `generate` called to first delta, wall time; None if there was none.
+        total_s: `generate` called to the end, wall time.
+        finish_reason: why it ended.
+    """
+
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    ttft_s: float | None
+    total_s: float
+    finish_reason: FinishReason
+
+
+GenerationEvent = TextDelta | Transcription | GenerationStats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """What `python app.py models` and the page say of a model.
+
+    Attributes:
+        name: what `--model` takes.
+        description: one sentence for a person who chooses.
+        checkpoints: hub ids or package names of the weights.
+        parameters: their number, as people write it: "135M".
+        licence: of the weights.
+        languages: spoken languages it answers.
+        gated: whether a hub asks for consent first.
+        memory_gb: to run it, in its default dtype.
+        context_tokens: longest prompt and answer together.
+        max_audio_s: longest audio in one prompt; None when only the context limits it.
+    """
+
+    name: str
+    description: str
+    checkpoints: tuple[str, ...]
+    parameters: str
+    licence: str
+    languages: str
+    gated: bool = False
+    memory_gb: float
+    context_tokens: int
+    max_audio_s: float | None = None
