@@ -42,6 +42,11 @@ class AudioClip:
 Part = str | AudioClip
 
 
+def new_message_id() -> str:
+    """Names a message before it exists, so that its audio can be spoken of while it is still being heard."""
+    return f"item_{next(_message_numbers)}"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Message:
     """One immutable turn of a conversation.
@@ -55,7 +60,7 @@ class Message:
 
     role: Role
     parts: tuple[Part, ...]
-    id: str = field(default_factory=lambda: f"item_{next(_message_numbers)}")
+    id: str = field(default_factory=new_message_id)
     interrupted: bool = False
 
     @property

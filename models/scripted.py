@@ -1,0 +1,96 @@
+"""A model that says what it was told to: for tests and demonstrations of turn-taking, where the words do not matter.
+
+It keeps the interface's promises (cancellation, errors, stats) and records what it was asked. It hears nothing.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+
+from models.errors import ModelError
+from models.types import (
+    GenerationEvent,
+    GenerationOptions,
+    GenerationStats,
+    Message,
+    ModelInfo,
+    TextDelta,
+    Transcription,
+)
+
+
+class ScriptedModel:
+    """Answers the n-th request with the n-th script, word by word.
+
+    Args:
+        answers: one per request; the last one repeats. An exception instead of a word is raised at that place.
+        transcripts: what the n-th user message is said to have been, if given.
+        gate: if given, awaited before every word, so that a test decides when words come.
+    """
+
+    info = ModelInfo(
+        name="scripted",
+        description="Says what it was told to say, without listening. For tests of turn-taking.",
+        checkpoints=(),
+        parameters="0",
+        licence="Apache-2.0",
+        languages="any",
+        memory_gb=0.0,
+        context_tokens=1_000_000,
+    )
+
+    def __init__(
+        self,
+        answers: Sequence[Sequence[str | ModelError]],
+        *,
+        transcripts: Sequence[str] = (),
+        gate: asyncio.Semaphore | None = None,
+    ) -> None:
+        self._answers = answers
+        self._transcripts = transcripts
+        self._gate = gate
+        self.requests: list[tuple[Message, ...]] = []
+        self.prefilled: list[tuple[Message, ...]] = []
+        self.cancelled = 0
+        self.forgotten: list[str] = []
+
+    async def generate(
+        self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str
+    ) -> AsyncGenerator[GenerationEvent, None]:
+        """Says the next answer."""
+        called_s, first_s, n_words = time.perf_counter(), None, 0
+        answer = self._answers[min(len(self.requests), len(self._answers) - 1)]
+        self.requests.append(tuple(messages))
+        users = [message for message in messages if message.role == "user"]
+        if users[-1].clips and len(users) <= len(self._transcripts):
+            yield Transcription(users[-1].id, self._transcripts[len(users) - 1])
+        try:
+            for word in answer[: options.max_new_tokens]:
+                await (self._gate.acquire() if self._gate else asyncio.sleep(0))
+                if isinstance(word, ModelError):
+                    raise word
+                first_s = first_s or time.perf_counter()
+                n_words += 1
+                yield TextDelta(word)
+        except (asyncio.CancelledError, GeneratorExit):
+            self.cancelled += 1
+            raise
+        yield GenerationStats(
+            prompt_tokens=len(messages),
+            cached_tokens=0,
+            completion_tokens=n_words,
+            ttft_s=first_s and first_s - called_s,
+            total_s=time.perf_counter() - called_s,
+            finish_reason="stop" if n_words == len(answer) else "length",
+        )
+
+    async def prefill(self, messages: Sequence[Message], *, dialogue: str) -> None:
+        """Records the prompt."""
+        self.prefilled.append(tuple(messages))
+
+    async def forget(self, *, dialogue: str) -> None:
+        """Records the dialogue."""
+        self.forgotten.append(dialogue)
+
+    async def close(self) -> None:
+        """Has nothing to free."""

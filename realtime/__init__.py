@@ -1,0 +1,1 @@
+"""Capture, turn-taking, memory and sessions; start reading at `session.py`."""

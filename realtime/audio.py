@@ -1,0 +1,180 @@
+"""From whatever a transport or a file delivers to 16 kHz mono float32 on one sample clock.
+
+Everything inside counts time in samples of the incoming audio (`start_sample`), never in wall time, so that a recorded
+conversation replays with the same decisions. Nothing here raises into a transport: `Capture` repairs what it can and
+counts what it repaired. Files are different: `read_audio_file` says what is wrong with them. Read `vad.py` next.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from models.types import SAMPLE_RATE_HZ, Samples
+
+RawSamples = NDArray[np.int16] | NDArray[np.float32] | NDArray[np.float64]
+
+MIN_RATE_HZ = 8_000  # telephone
+MAX_RATE_HZ = 96_000  # studio; beyond this the number is a mistake
+MAX_FILE_S = 2 * 60 * 60.0  # two hours are 460 MB as float32
+
+
+class AudioFileError(Exception):
+    """A file that cannot be read as audio; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AudioChunk:
+    """Audio as a transport delivered it, converted once.
+
+    Attributes:
+        samples: mono float32 `(n_samples,)` in [-1, 1] at 16 kHz.
+        start_sample: position of the first sample on the session's sample clock.
+    """
+
+    samples: Samples
+    start_sample: int
+
+    @property
+    def end_sample(self) -> int:
+        """Position just after the last sample."""
+        return self.start_sample + len(self.samples)
+
+
+@dataclass(slots=True)
+class CaptureCounters:
+    """What `Capture` had to repair.
+
+    Attributes:
+        non_finite_samples: NaN or infinite, replaced by silence.
+        clipped_samples: beyond [-1, 1], limited.
+        rate_changes: times the transport changed its sample rate, or gave one that cannot be.
+    """
+
+    non_finite_samples: int = 0
+    clipped_samples: int = 0
+    rate_changes: int = 0
+
+
+def to_float32(samples: RawSamples) -> Samples:
+    """Converts 16-bit integer or float samples of any shape to float32 `(n_samples,)`; integers are scaled to [-1, 1]."""
+    flat = samples.reshape(-1)
+    if flat.dtype == np.int16:
+        return flat.astype(np.float32) / np.float32(32768)
+    return flat.astype(np.float32)
+
+
+class Capture:
+    """Turns one transport's stream into `AudioChunk`s."""
+
+    def __init__(self) -> None:
+        self.counters = CaptureCounters()
+        self._rate_hz = SAMPLE_RATE_HZ
+        self._resampler: soxr.ResampleStream | None = None
+        self._next_sample = 0
+
+    def push(self, rate_hz: int, samples: RawSamples) -> AudioChunk:
+        """Converts the next samples.
+
+        Args:
+            rate_hz: their sample rate, 8 to 96 kHz; outside of it they count as silence of no length.
+            samples: mono, any shape, int16 or float.
+
+        Returns:
+            What the resampler has finished, possibly no samples.
+        """
+        if rate_hz != self._rate_hz:
+            self._set_rate(rate_hz)
+        if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+            samples = np.zeros(0, np.float32)
+        mono = self._repair(to_float32(samples))
+        if self._resampler is not None and mono.size:
+            mono = np.asarray(self._resampler.resample_chunk(mono), np.float32)
+        chunk = AudioChunk(mono, self._next_sample)
+        self._next_sample = chunk.end_sample
+        return chunk
+
+    def _set_rate(self, rate_hz: int) -> None:
+        self.counters.rate_changes += self._next_sample > 0 or not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ
+        self._rate_hz = rate_hz
+        self._resampler = None
+        if rate_hz != SAMPLE_RATE_HZ and MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+            # "LQ" holds back 6 ms at 48 kHz where "HQ" holds back 21, and speech models do not hear the difference.
+            self._resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="LQ")
+
+    def _repair(self, samples: Samples) -> Samples:
+        finite = np.isfinite(samples)
+        if not finite.all():
+            self.counters.non_finite_samples += int(samples.size - finite.sum())
+            samples = np.where(finite, samples, np.float32(0))
+        beyond = int((np.abs(samples) > 1).sum())
+        if beyond:
+            self.counters.clipped_samples += beyond
+            samples = np.clip(samples, -1, 1)
+        return samples
+
+
+class AudioWindow:
+    """The recent past of a stream, addressed by position on the sample clock."""
+
+    def __init__(self) -> None:
+        self._pieces: list[Samples] = []
+        self._start_sample = 0
+        self._end_sample = 0
+
+    def append(self, samples: Samples) -> None:
+        """Adds float32 `(n_samples,)` at the end."""
+        self._pieces.append(samples)
+        self._end_sample += len(samples)
+
+    def cut(self, start_sample: int, end_sample: int) -> Samples:
+        """Copies what is kept between two positions."""
+        joined = np.concatenate(self._pieces) if self._pieces else np.zeros(0, np.float32)
+        self._pieces = [joined]
+        return joined[max(0, start_sample - self._start_sample) : max(0, end_sample - self._start_sample)].copy()
+
+    def drop_before(self, sample: int) -> None:
+        """Frees whole pieces that end at or before a position."""
+        while self._pieces and self._start_sample + len(self._pieces[0]) <= sample:
+            self._start_sample += len(self._pieces.pop(0))
+
+
+def read_audio_file(path: str | Path, *, max_s: float = MAX_FILE_S) -> Samples:
+    """Decodes any file FFmpeg reads.
+
+    Args:
+        path: the file.
+        max_s: the longest recording accepted, in seconds.
+
+    Returns:
+        Mono float32 `(n_samples,)` in [-1, 1] at 16 kHz. A file that ends in the middle of a packet gives what it held.
+
+    Raises:
+        AudioFileError: it does not exist, is no audio, is empty, or is longer than `max_s`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise AudioFileError(f"{path}: no such file")
+    pieces: list[Samples] = []
+    n_samples = 0
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.audio:
+                raise AudioFileError(f"{path}: holds no audio")
+            resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
+            for frame in container.decode(container.streams.audio[0]):
+                pieces += [out.to_ndarray().reshape(-1) for out in resampler.resample(frame)]
+                n_samples += pieces[-1].size if pieces else 0
+                if n_samples > max_s * SAMPLE_RATE_HZ:
+                    raise AudioFileError(f"{path}: longer than {max_s:.0f} s; cut it into parts")
+            pieces += [out.to_ndarray().reshape(-1) for out in resampler.resample(None)]
+    except av.error.FFmpegError as error:
+        if not pieces:
+            raise AudioFileError(f"{path}: not readable as audio ({error.strerror})") from error
+    samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+    if not samples.size:
+        raise AudioFileError(f"{path}: holds no samples")
+    return np.clip(np.nan_to_num(samples), -1, 1).astype(np.float32)

@@ -1,0 +1,186 @@
+"""What a session tells its clients: one set of events for the page, the WebSocket, the command line and the tests.
+
+On the wire an event is a JSON object whose `type` is the OpenAI Realtime API's name wherever that API has one for the
+thing. Ours alone are `response.committed` and `response.retracted` (the fate of a provisional answer),
+`response.resumed`, and `conversation.cleared`. Positions are milliseconds of the session's audio.
+Read `session.py` for who sends them.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+from models.types import SAMPLE_RATE_HZ
+
+ResponseStatus = Literal["completed", "incomplete", "cancelled", "failed"]
+ErrorType = Literal["invalid_request_error", "server_error"]
+
+
+def sample_to_ms(sample: int) -> int:
+    """Position on the sample clock in whole milliseconds."""
+    return sample * 1000 // SAMPLE_RATE_HZ
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionCreated:
+    """The session is ready; the first event of every client."""
+
+    type: ClassVar = "session.created"
+    session_id: str
+    model: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserSpeechStarted:
+    """Speech began at `audio_start_ms`; `item_id` is the message it will become if it proves to be a turn."""
+
+    type: ClassVar = "input_audio_buffer.speech_started"
+    item_id: str
+    audio_start_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserSpeechStopped:
+    """A pause; the last voiced sample is before `audio_end_ms`."""
+
+    type: ClassVar = "input_audio_buffer.speech_stopped"
+    item_id: str
+    audio_end_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserSpeechDiscarded:
+    """The sound was no turn, or the turn was dropped."""
+
+    type: ClassVar = "input_audio_buffer.cleared"
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageAdded:
+    """A message entered the conversation."""
+
+    type: ClassVar = "conversation.item.created"
+    item_id: str
+    role: Literal["user", "assistant"]
+    text: str
+    audio_s: float
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageTranscribed:
+    """What the model understood of a user's message."""
+
+    type: ClassVar = "conversation.item.input_audio_transcription.completed"
+    item_id: str
+    transcript: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseCreated:
+    """An answer is being generated; while `provisional`, it may be retracted."""
+
+    type: ClassVar = "response.created"
+    response_id: str
+    item_id: str
+    provisional: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseDelta:
+    """The next piece of the answer."""
+
+    type: ClassVar = "response.output_text.delta"
+    response_id: str
+    delta: str
+    provisional: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseCommitted:
+    """The turn has ended: the provisional answer, with all text so far, is the answer."""
+
+    type: ClassVar = "response.committed"
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseRetracted:
+    """The speaker went on: all text of the provisional answer is withdrawn."""
+
+    type: ClassVar = "response.retracted"
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseResumed:
+    """The sound over the answer was no turn: the answer goes on where it stopped."""
+
+    type: ClassVar = "response.resumed"
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseDone:
+    """The answer has ended.
+
+    Attributes:
+        response_id: which answer.
+        status: "cancelled" was interrupted, "incomplete" reached its longest length.
+        text: all that was delivered.
+        response_latency_s: last voiced sample to first delta sent, wall time; None for answers to typed text.
+        ttft_s: `generate` called to first delta.
+        prompt_tokens: length of the prompt.
+        cached_tokens: how much of it was in the prefix cache.
+        completion_tokens: length of the answer.
+    """
+
+    type: ClassVar = "response.done"
+    response_id: str
+    status: ResponseStatus
+    text: str
+    response_latency_s: float | None = None
+    ttft_s: float | None = None
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationWasCleared:
+    """A new conversation has begun."""
+
+    type: ClassVar = "conversation.cleared"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorReported:
+    """Something went wrong; the session goes on."""
+
+    type: ClassVar = "error"
+    error_type: ErrorType
+    message: str
+
+
+SessionEvent = (
+    SessionCreated
+    | UserSpeechStarted
+    | UserSpeechStopped
+    | UserSpeechDiscarded
+    | MessageAdded
+    | MessageTranscribed
+    | ResponseCreated
+    | ResponseDelta
+    | ResponseCommitted
+    | ResponseRetracted
+    | ResponseResumed
+    | ResponseDone
+    | ConversationWasCleared
+    | ErrorReported
+)
+
+
+def to_wire(event: SessionEvent) -> dict[str, Any]:
+    """Gives the event as the JSON object that goes to a client."""
+    return {"type": event.type, **asdict(event)}

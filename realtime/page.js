@@ -1,0 +1,332 @@
+// The page's client: a microphone, one connection, and the conversation it draws from the session's events.
+//
+// The connection is opened by the first word, spoken or typed, and carries both. WebRTC is tried first; where its media
+// cannot get through, the same messages go over a WebSocket. Nothing is kept here that the server does not say.
+"use strict";
+
+(() => {
+  const WEBRTC_TIMEOUT_MS = 6000;
+  const WEBSOCKET_RATE_HZ = 16000;
+  const NO_MICROPHONE = {
+    NotAllowedError: "The browser refused the microphone. Allow it in the address bar, then start again. You can also type.",
+    NotFoundError: "No microphone was found. Plug one in, then start again. You can also type.",
+    NotReadableError: "Another program is using the microphone. Close it, then start again. You can also type.",
+  };
+
+  const byId = (name) => document.getElementById("ep-" + name);
+  const newId = () => Math.random().toString(36).slice(2);
+
+  // ---- Connections: {send(object), setTrack(track or null), close()} ----
+
+  async function connectWebRtc(onEvent, onClose) {
+    const peer = new RTCPeerConnection({ iceServers: window.earpiece.iceServers });
+    const context = new AudioContext();
+    const silence = context.createMediaStreamDestination().stream.getAudioTracks()[0];
+    const sender = peer.addTrack(silence);
+    const channel = peer.createDataChannel("events");
+    const id = newId();
+    peer.onicecandidate = ({ candidate }) =>
+      candidate && post({ candidate: candidate.toJSON(), webrtc_id: id, type: "ice-candidate" });
+    await peer.setLocalDescription(await peer.createOffer());
+    const answer = await post({ sdp: peer.localDescription.sdp, type: "offer", webrtc_id: id });
+    if (!answer.sdp) {
+      peer.close();
+      const limit = answer.meta?.error === "concurrency_limit_reached";
+      throw new Error(limit ? "All places are taken. Try again in a minute." : answer.meta?.message || "The server refused.");
+    }
+    await peer.setRemoteDescription(answer);
+    const opened = new Promise((resolve, reject) => {
+      setTimeout(() => reject(new Error("WebRTC did not connect")), WEBRTC_TIMEOUT_MS);
+      channel.onmessage = ({ data }) => {
+        const event = JSON.parse(data);
+        if (event.type === "session.created") resolve();
+        onEvent(event);
+      };
+    });
+    try {
+      await opened;
+    } catch (error) {
+      peer.close();
+      throw error;
+    }
+    peer.onconnectionstatechange = () => {
+      if (["failed", "closed", "disconnected"].includes(peer.connectionState)) onClose();
+    };
+    return {
+      name: "WebRTC",
+      send: (message) => channel.send(JSON.stringify(message)),
+      setTrack: (track) => sender.replaceTrack(track || silence),
+      close: () => peer.close(),
+    };
+  }
+
+  async function post(body) {
+    const response = await fetch("webrtc/offer", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    return response.json();
+  }
+
+  async function connectWebSocket(onEvent, onClose) {
+    const address = new URL("websocket/offer?rate=" + WEBSOCKET_RATE_HZ, location.href);
+    address.protocol = address.protocol.replace("http", "ws");
+    const socket = new WebSocket(address);
+    const send = (message) => socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify(message));
+    await new Promise((resolve, reject) => {
+      socket.onopen = () => send({ event: "start", websocket_id: newId() });
+      socket.onerror = () => reject(new Error("The server cannot be reached."));
+      socket.onmessage = ({ data }) => {
+        const event = JSON.parse(data);
+        onEvent(event);
+        if (event.type === "session.created") resolve();
+        if (event.type === "error") reject(new Error(event.message));
+      };
+    });
+    socket.onmessage = ({ data }) => onEvent(JSON.parse(data));
+    socket.onclose = onClose;
+    let recorder = null;
+    return {
+      name: "WebSocket",
+      send,
+      async setTrack(track) {
+        recorder?.close();
+        recorder = track && (await recordMuLaw(track, (payload) => send({ event: "media", media: { payload } })));
+      },
+      close: () => socket.close(),
+    };
+  }
+
+  // The browser resamples to the context's rate; a worklet hands over 32 ms at a time.
+  async function recordMuLaw(track, onPayload) {
+    const context = new AudioContext({ sampleRate: WEBSOCKET_RATE_HZ });
+    const source = `registerProcessor("recorder", class extends AudioWorkletProcessor {
+      constructor() { super(); this.buffer = new Float32Array(512); this.filled = 0; }
+      process([[samples]]) {
+        for (const sample of samples || []) {
+          this.buffer[this.filled++] = sample;
+          if (this.filled === 512) { this.port.postMessage(this.buffer.slice()); this.filled = 0; }
+        }
+        return true;
+      }
+    });`;
+    await context.audioWorklet.addModule(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+    const recorder = new AudioWorkletNode(context, "recorder");
+    recorder.port.onmessage = ({ data }) => onPayload(btoa(String.fromCharCode(...Array.from(data, muLaw))));
+    context.createMediaStreamSource(new MediaStream([track])).connect(recorder);
+    return context;
+  }
+
+  // ITU-T G.711 mu-law of one sample in [-1, 1].
+  function muLaw(sample) {
+    const sign = sample < 0 ? 0x80 : 0;
+    const magnitude = Math.min(32635, Math.abs(sample) * 32767) + 132;
+    const exponent = Math.max(0, Math.floor(Math.log2(magnitude)) - 7);
+    return ~(sign | (exponent << 4) | ((magnitude >> (exponent + 3)) & 15)) & 255;
+  }
+
+  // ---- The conversation on the page ----
+
+  const items = new Map(); // item id or response id -> element
+  let connection = null;
+  let microphone = null;
+
+  function item(id, role) {
+    if (!items.has(id)) {
+      const element = document.createElement("div");
+      element.className = "ep-item " + role;
+      element.dataset.role = role;
+      element.append(document.createElement("span"));
+      byId("log").querySelector(".ep-empty")?.setAttribute("hidden", "");
+      byId("log").append(element);
+      items.set(id, element);
+    }
+    return items.get(id);
+  }
+
+  const text = (element) => element.firstChild;
+  const remove = (id) => (items.get(id)?.remove(), items.delete(id));
+
+  function note(element, words) {
+    const line = element.querySelector(".ep-note") || element.appendChild(document.createElement("small"));
+    line.className = "ep-note";
+    line.textContent = words;
+  }
+
+  function showState(state, words) {
+    byId("status").dataset.state = state;
+    byId("status-text").textContent = words;
+  }
+
+  const showListening = () =>
+    microphone ? showState("listening", "Listening. Just speak.") : showState("idle", "Microphone off.");
+
+  function showError(message) {
+    byId("error").textContent = message;
+    byId("error").hidden = !message;
+  }
+
+  const draw = {
+    "session.created": (event) => {
+      byId("model").textContent = `${event.model}: ${event.description}`;
+    },
+    "input_audio_buffer.speech_started": (event) => {
+      const element = item(event.item_id, "user");
+      element.classList.add("hearing");
+      text(element).textContent = "…";
+      showState("speaking", "You are speaking.");
+    },
+    "input_audio_buffer.cleared": (event) => {
+      remove(event.item_id);
+      showListening();
+    },
+    "conversation.item.input_audio_transcription.completed": (event) => {
+      text(item(event.item_id, "user")).textContent = event.transcript || "(nothing was heard)";
+    },
+    "conversation.item.created": (event) => {
+      if (event.role !== "user") return;
+      const element = item(event.item_id, "user");
+      element.classList.remove("hearing");
+      if (event.text) text(element).textContent = event.text;
+      if (event.audio_s) note(element, `${event.audio_s.toFixed(1)} s of speech`);
+    },
+    "response.created": (event) => {
+      const element = item(event.response_id, "assistant");
+      element.classList.toggle("provisional", event.provisional);
+      showState("answering", "Answering. Speak to interrupt.");
+    },
+    "response.output_text.delta": (event) => {
+      text(item(event.response_id, "assistant")).textContent += event.delta;
+    },
+    "response.committed": (event) => item(event.response_id, "assistant").classList.remove("provisional"),
+    "response.retracted": (event) => remove(event.response_id),
+    "response.done": (event) => {
+      const element = item(event.response_id, "assistant");
+      element.classList.add(event.status);
+      if (!event.text) remove(event.response_id);
+      else if (event.response_latency_s !== null)
+        note(element, `first word ${Math.round(event.response_latency_s * 1000)} ms after your last`);
+      if (event.status !== "cancelled") showListening();
+    },
+    "conversation.cleared": () => {
+      items.forEach((element) => element.remove());
+      items.clear();
+      byId("log").querySelector(".ep-empty").removeAttribute("hidden");
+      showListening();
+    },
+    error: (event) => showError(event.message),
+  };
+
+  function onEvent(event) {
+    const log = byId("log");
+    const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
+    draw[event.type]?.(event);
+    if (atEnd) log.scrollTop = log.scrollHeight;
+  }
+
+  function onClose() {
+    if (!connection) return;
+    connection = null;
+    stopMicrophone();
+    showError("The connection was lost. Start again to reconnect; the conversation begins anew.");
+  }
+
+  async function connect() {
+    if (connection) return;
+    showState("idle", "Connecting…");
+    try {
+      connection = await connectWebRtc(onEvent, onClose);
+    } catch (error) {
+      console.info("WebRTC:", error.message, "- trying a WebSocket");
+      connection = await connectWebSocket(onEvent, onClose);
+    }
+    document.querySelector(".earpiece").dataset.transport = connection.name;
+  }
+
+  // ---- What the person does ----
+
+  async function startMicrophone() {
+    if (!navigator.mediaDevices)
+      throw new Error("The browser gives microphones only to https:// and localhost pages. Open the page that way, or type.");
+    try {
+      microphone = await navigator.mediaDevices.getUserMedia({
+        audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true },
+      });
+    } catch (error) {
+      throw new Error(NO_MICROPHONE[error.name] || `The microphone cannot be used: ${error.message}`);
+    }
+    const track = microphone.getAudioTracks()[0];
+    track.onended = () => (stopMicrophone(), showError("The microphone was unplugged. Start again when it is back."));
+    await connect();
+    await connection.setTrack(track);
+    showLevel(microphone);
+    byId("talk").textContent = "Stop talking";
+    byId("talk").classList.add("on");
+    showListening();
+  }
+
+  function stopMicrophone() {
+    microphone?.getTracks().forEach((track) => track.stop());
+    microphone = null;
+    connection?.setTrack(null);
+    byId("talk").textContent = "Start talking";
+    byId("talk").classList.remove("on");
+    byId("level").style.width = 0;
+    showListening();
+  }
+
+  function showLevel(stream) {
+    const context = new AudioContext();
+    const analyser = context.createAnalyser();
+    analyser.fftSize = 512;
+    context.createMediaStreamSource(stream).connect(analyser);
+    const samples = new Float32Array(analyser.fftSize);
+    const drawLevel = () => {
+      if (microphone !== stream) return void context.close();
+      analyser.getFloatTimeDomainData(samples);
+      const rms = Math.sqrt(samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length);
+      byId("level").style.width = Math.max(0, Math.min(100, (20 * Math.log10(rms + 1e-6) + 60) * 2)) + "%";
+      requestAnimationFrame(drawLevel);
+    };
+    drawLevel();
+  }
+
+  const actions = {
+    "ep-talk": () => (microphone ? stopMicrophone() : startMicrophone()),
+    "ep-send": async () => {
+      const words = byId("text").value.trim();
+      if (!words) return;
+      await connect();
+      byId("text").value = "";
+      if (!microphone) showListening();
+      const content = [{ type: "input_text", text: words }];
+      connection.send({ type: "conversation.item.create", item: { type: "message", role: "user", content } });
+      connection.send({ type: "response.create" });
+    },
+    "ep-stop": () => connection?.send({ type: "response.cancel" }),
+    "ep-new": () => connection?.send({ type: "conversation.clear" }),
+  };
+
+  async function perform(id) {
+    showError("");
+    const button = document.getElementById(id);
+    button.disabled = true;
+    try {
+      await actions[id]();
+    } catch (error) {
+      microphone?.getTracks().forEach((track) => track.stop());
+      microphone = null;
+      showListening();
+      showError(error.message);
+    } finally {
+      button.disabled = false;
+    }
+  }
+
+  // Gradio draws the page after this script has run, so events are caught above its elements.
+  document.addEventListener("click", ({ target }) => target.id in actions && perform(target.id));
+  document.addEventListener("keydown", (event) => {
+    if (event.target.id === "ep-text" && event.key === "Enter") perform("ep-send");
+  });
+})();

@@ -1,0 +1,114 @@
+"""Every (state, event) pair, and what holds over any sequence of events."""
+
+from itertools import product
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime.turns import (
+    TRANSITIONS,
+    Action,
+    Closed,
+    ConversationCleared,
+    IllegalTransition,
+    InterruptionConfirmed,
+    InterruptionDismissed,
+    SilenceElapsed,
+    SpeechStarted,
+    SpeechStopped,
+    TextSubmitted,
+    TurnEvent,
+    TurnMachine,
+    TurnState,
+    TurnTooLong,
+)
+
+EVENT_TYPES = get_args(TurnEvent)
+
+ROUTES: dict[TurnState, list[TurnEvent]] = {
+    TurnState.LISTENING: [],
+    TurnState.USER_SPEAKING: [SpeechStarted(0, 1)],
+    TurnState.PAUSED: [SpeechStarted(0, 1), SpeechStopped(2, 3)],
+    TurnState.RESPONDING: [SpeechStarted(0, 1), SpeechStopped(2, 3), SilenceElapsed(4)],
+    TurnState.INTERRUPTED: [SpeechStarted(0, 1), SpeechStopped(2, 3), SilenceElapsed(4), SpeechStarted(5, 6)],
+    TurnState.CLOSED: [Closed()],
+}
+
+
+def example(event_type: type[TurnEvent]) -> TurnEvent:
+    """An event of the type, with any field values."""
+    if event_type in (SpeechStarted, SpeechStopped):
+        return event_type(10, 20)
+    if event_type is TextSubmitted:
+        return TextSubmitted("hello")
+    if event_type in (SilenceElapsed, TurnTooLong, InterruptionConfirmed, InterruptionDismissed):
+        return event_type(10)
+    return event_type()
+
+
+def machine_in(state: TurnState) -> TurnMachine:
+    """A machine led to the state through events alone."""
+    machine = TurnMachine()
+    for event in ROUTES[state]:
+        machine.handle(event)
+    assert machine.state is state
+    return machine
+
+
+@pytest.mark.parametrize(("state", "event_type"), list(product(TurnState, EVENT_TYPES)))
+def test_every_pair_moves_as_listed_or_raises(state: TurnState, event_type: type[TurnEvent]) -> None:
+    machine = machine_in(state)
+    if (state, event_type) not in TRANSITIONS:
+        with pytest.raises(IllegalTransition, match=f"{event_type.__name__} while {state.value}"):
+            machine.handle(example(event_type))
+        assert machine.state is state
+        return
+    target, actions = TRANSITIONS[state, event_type]
+    assert machine.handle(example(event_type)) == actions
+    assert machine.state is target
+
+
+@pytest.mark.parametrize("state", [state for state in TurnState if state is not TurnState.CLOSED])
+@pytest.mark.parametrize("event_type", [Closed, ConversationCleared, TextSubmitted])
+def test_a_client_may_type_clear_and_leave_at_any_time(state: TurnState, event_type: type[TurnEvent]) -> None:
+    assert (state, event_type) in TRANSITIONS
+
+
+@given(st.lists(st.sampled_from([example(event_type) for event_type in EVENT_TYPES]), max_size=60))
+def test_answers_and_turns_stay_in_balance(events: list[TurnEvent]) -> None:
+    """Never two answers at once, none left open, a turn committed or discarded once."""
+    machine = TurnMachine()
+    answering = provisional = turn_open = False
+    for event in [*events, Closed()]:
+        try:
+            actions = machine.handle(event)
+        except IllegalTransition:
+            continue
+        for action in actions:
+            match action:
+                case Action.START_PROVISIONAL | Action.START_RESPONSE:
+                    assert not answering
+                    answering, provisional = True, action is Action.START_PROVISIONAL
+                case Action.RETRACT_RESPONSE:
+                    assert answering and provisional
+                    answering = False
+                case Action.COMMIT_RESPONSE:
+                    assert answering and provisional
+                    provisional = False
+                case Action.STORE_RESPONSE | Action.END_INTERRUPTED:
+                    assert answering and not provisional
+                    answering = False
+                case Action.OPEN_TURN:
+                    assert not turn_open
+                    turn_open = True
+                case Action.COMMIT_TURN | Action.DISCARD_TURN:
+                    turn_open = False
+                case Action.PAUSE_RESPONSE | Action.RESUME_RESPONSE:
+                    assert answering and not provisional
+                case Action.ADD_TEXT | Action.CLEAR_CONVERSATION:
+                    pass
+    assert machine.state is TurnState.CLOSED
+    assert not answering
+    assert not turn_open
