@@ -1,7 +1,7 @@
 """Front door: the command line and the launch.
 
-`python app.py` serves the page, `ask` puts a question to a recording, `talk` plays clips through a whole session, `models`
-lists the models. This is the only module that reads the environment.
+`python app.py` serves the page, `ask` puts a question to a recording, `talk` plays clips through a whole session,
+`models` lists the models. This is the only module that reads the environment.
 """
 
 import argparse

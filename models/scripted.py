@@ -7,7 +7,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 
-from models.errors import ModelError
 from models.types import (
     GenerationEvent,
     GenerationOptions,
@@ -41,7 +40,7 @@ class ScriptedModel:
 
     def __init__(
         self,
-        answers: Sequence[Sequence[str | ModelError]],
+        answers: Sequence[Sequence[str | Exception]],
         *,
         transcripts: Sequence[str] = (),
         gate: asyncio.Semaphore | None = None,
@@ -67,7 +66,7 @@ class ScriptedModel:
         try:
             for word in answer[: options.max_new_tokens]:
                 await (self._gate.acquire() if self._gate else asyncio.sleep(0))
-                if isinstance(word, ModelError):
+                if isinstance(word, Exception):
                     raise word
                 first_s = first_s or time.perf_counter()
                 n_words += 1

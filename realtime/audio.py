@@ -60,7 +60,7 @@ class CaptureCounters:
 
 
 def to_float32(samples: RawSamples) -> Samples:
-    """Converts 16-bit integer or float samples of any shape to float32 `(n_samples,)`; integers are scaled to [-1, 1]."""
+    """Converts int16 or float samples of any shape to float32 `(n_samples,)`; integers are scaled to [-1, 1]."""
     flat = samples.reshape(-1)
     if flat.dtype == np.int16:
         return flat.astype(np.float32) / np.float32(32768)

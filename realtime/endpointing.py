@@ -16,7 +16,7 @@ class EndpointingOptions:
         silence_s: this much silence ends a turn. People pause up to about half a second inside a turn (Heldner and
             Edlund, 2010); OpenAI's server VAD waits 0.5 s, LiveKit 0.3-0.5 s at least.
         max_turn_s: a longer turn is kept as one message and goes on in the next.
-        min_interruption_s: speech over an answer shorter than this is taken for a cough or a click, and the answer goes on.
+        min_interruption_s: a sound over an answer shorter than this is taken for a cough, and the answer goes on.
     """
 
     silence_s: float = 0.6

@@ -1,9 +1,9 @@
 """One person's conversation: the shell around the turn machine, and the only owner of what changes.
 
 Everything that happens (audio, typed text, words from the model) comes through one inbox and is handled in order by
-`run`. Audio goes through the detector frame by frame; detector and sample clock give the machine its events; the machine
-gives actions; `_carry_out` does them. The model runs in one task at a time. No transport is known here: a transport calls
-`push_audio`, `submit_text`, `cancel`, `clear` and `close`, none of which blocks or raises, and reads `events`.
+`run`. Audio goes through the detector frame by frame; detector and sample clock give the machine its events; the
+machine gives actions; `_carry_out` does them. The model runs in one task at a time. No transport is known here: it
+calls `push_audio`, `submit_text`, `cancel`, `clear` and `close`, none of which blocks or raises, and reads `events`.
 """
 
 import asyncio
@@ -257,6 +257,10 @@ class Session:
                     self._feed(item)
                 if self._inbox.empty() and (self._response is None or self._response.finished):
                     self._idle.set()
+        except Exception:
+            logger.exception("session %s ends on a bug", self.id)
+            self.report(GenerationFailed("the session failed; reconnect to begin a new one"))
+            raise
         finally:
             self._end()
             for task in self._tasks:

@@ -8,8 +8,8 @@ session carries out its actions. The theory, in the order of a conversation:
 - PAUSED. Speech stopped. Perhaps the turn has ended, perhaps the speaker is looking for a word: a provisional answer is
   started at once, retracted if speech resumes, and committed when the endpoint is confirmed.
 - RESPONDING. The turn is the conversation's, and so is every word of the answer that has been delivered.
-- INTERRUPTED. Somebody speaks over the answer, which falls silent within one decode step. If it proves to be a turn, the
-  answer ends where it was; if it was a cough, the answer goes on from there.
+- INTERRUPTED. Somebody speaks over the answer, which falls silent within one decode step. If it proves to be a turn,
+  the answer ends where it was; if it was a cough, the answer goes on from there.
 - CLOSED. The end.
 
 `TRANSITIONS` is the whole of it. A pair it does not list raises `IllegalTransition`, which is our bug.
@@ -41,7 +41,7 @@ class SpeechStarted:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStopped:
-    """Silence has been heard long enough at `sample` to be a pause; the last voiced sample is before `offset_sample`."""
+    """Silence is long enough at `sample` to be a pause; the last voiced sample is before `offset_sample`."""
 
     offset_sample: int
     sample: int

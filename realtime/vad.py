@@ -125,7 +125,7 @@ class DetectedFrame:
         end_sample: position just after the frame.
         event: what the frame decided, if anything.
         silence_samples: since the last voiced frame; 0 in speech.
-        speech_samples: since the onset of the speech under way; 0 in silence.
+        speech_samples: from the onset of the speech under way to its last voiced frame; 0 in silence.
     """
 
     end_sample: int
@@ -167,7 +167,9 @@ class SpeechDetector:
         event = self._start_if_long_enough() if not self._speaking else self._stop_if_paused()
         if not self._speaking and not voiced:
             self._onset_sample = None
-        speech = self._sample - self._onset_sample if self._speaking and self._onset_sample is not None else 0
+        speech = 0
+        if self._speaking and self._onset_sample is not None:
+            speech = self._last_voiced_sample - self._onset_sample
         return DetectedFrame(self._sample, event, self._sample - self._last_voiced_sample, speech)
 
     def _start_if_long_enough(self) -> SpeechStarted | None:

@@ -1,0 +1,27 @@
+"""What the tests share: recorded speech and a clock of samples."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.types import SAMPLE_RATE_HZ, Samples
+from realtime.audio import read_audio_file
+
+CLIPS = Path(__file__).parent.parent / "assets" / "clips"
+
+
+@pytest.fixture(scope="session")
+def speech() -> Callable[[str], Samples]:
+    """Reads a demo clip by name: float32 `(n_samples,)` at 16 kHz."""
+
+    def read(name: str) -> Samples:
+        return read_audio_file(CLIPS / f"{name}.ogg")
+
+    return read
+
+
+def silence(seconds: float) -> Samples:
+    """Digital silence, float32 `(n_samples,)` at 16 kHz."""
+    return np.zeros(round(seconds * SAMPLE_RATE_HZ), np.float32)

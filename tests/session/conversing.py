@@ -1,0 +1,114 @@
+"""Plays audio into a session on the sample clock and collects what it says."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+import numpy as np
+
+from models.base import AudioLanguageModel
+from models.types import SAMPLE_RATE_HZ, Samples
+from realtime.audio import AudioChunk
+from realtime.endpointing import EndpointingOptions
+from realtime.events import ResponseDelta, SessionEvent
+from realtime.session import Session, SessionOptions
+from realtime.vad import SILERO_FRAME_SAMPLES, SpeechDetector, VadOptions
+
+FRAME_S = SILERO_FRAME_SAMPLES / SAMPLE_RATE_HZ
+OPTIONS = SessionOptions(
+    vad=VadOptions(pause_s=0.19), endpointing=EndpointingOptions(silence_s=0.6, max_turn_s=4.0, min_interruption_s=0.25)
+)
+
+
+class ScriptedScorer:
+    """Takes the loudness of a frame for the probability of speech, so that a test's audio is its script."""
+
+    frame_samples = SILERO_FRAME_SAMPLES
+
+    def score(self, frame: Samples) -> float:
+        """Gives 1 for loud frames, 0 for quiet ones."""
+        return float(np.abs(frame).max() > 0.1)
+
+
+def loud(seconds: float) -> Samples:
+    """What `ScriptedScorer` takes for speech."""
+    return np.full(round(seconds / FRAME_S) * SILERO_FRAME_SAMPLES, 0.5, np.float32)
+
+
+def quiet(seconds: float) -> Samples:
+    """What `ScriptedScorer` takes for silence."""
+    return np.zeros(round(seconds / FRAME_S) * SILERO_FRAME_SAMPLES, np.float32)
+
+
+class Conversation:
+    """A session under test, what it has said so far, and the sample clock."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.events: list[SessionEvent] = []
+        self._sample = 0
+
+    async def hear(self, *pieces: Samples, chunk_samples: int = 320, wait: bool = True) -> None:
+        """Plays audio in chunks; with `wait`, lets the session and its answer finish after every chunk."""
+        audio = np.concatenate(pieces)
+        for start in range(0, len(audio), chunk_samples):
+            chunk = audio[start : start + chunk_samples]
+            self.session.push_audio(AudioChunk(chunk, self._sample))
+            self._sample += len(chunk)
+            if wait:
+                await self.session.settled()
+            else:
+                await asyncio.sleep(0)
+        if wait:
+            await self.session.settled()
+
+    async def skip(self, n_samples: int) -> None:
+        """Loses (or, if negative, repeats) audio on the way."""
+        self._sample += n_samples
+
+    async def until(self, wire_type: str, count: int = 1) -> SessionEvent:
+        """Waits until the session has sent so many events of a type and gives the last."""
+        async with asyncio.timeout(20):
+            while len(found := self.of(wire_type)) < count:
+                await asyncio.sleep(0)
+        return found[-1]
+
+    def of(self, wire_type: str) -> list[SessionEvent]:
+        """All events of a type so far."""
+        return [event for event in self.events if event.type == wire_type]
+
+    def types(self, *leave_out: str) -> list[str]:
+        """The types of all events so far, in order; runs of deltas count once."""
+        types: list[str] = []
+        for event in self.events:
+            if event.type not in leave_out and not (types and types[-1] == event.type == ResponseDelta.type):
+                types.append(event.type)
+        return types
+
+
+@asynccontextmanager
+async def conversing(
+    model: AudioLanguageModel, options: SessionOptions = OPTIONS, *, real_vad: bool = False
+) -> AsyncIterator[Conversation]:
+    """Runs a session; the detector takes loudness for speech unless `real_vad`."""
+    detector = None if real_vad else SpeechDetector(options.vad, ScriptedScorer())
+    conversation = Conversation(Session(model, options, detector=detector))
+
+    async def collect() -> None:
+        async for event in conversation.session.events():
+            conversation.events.append(event)
+
+    tasks: Iterable[asyncio.Task[None]] = [
+        asyncio.create_task(conversation.session.run()),
+        asyncio.create_task(collect()),
+    ]
+    try:
+        yield conversation
+    finally:
+        conversation.session.close()
+        await asyncio.wait_for(asyncio.gather(*tasks), 20)
+
+
+def texts(messages: Sequence[object]) -> list[str]:
+    """The text of each message."""
+    return [getattr(message, "text", "") for message in messages]

@@ -1,0 +1,296 @@
+"""Turn-taking of a whole session on the sample clock, with a model that says what it was told."""
+
+import asyncio
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from models.errors import GenerationFailed
+from models.scripted import ScriptedModel
+from models.types import SAMPLE_RATE_HZ, Samples
+from realtime.conversation import ConversationOptions
+from realtime.events import MessageAdded, ResponseDone
+from realtime.session import MAX_TEXT_CHARACTERS, MAX_UNREAD_EVENTS, Session, SessionOptions
+from tests.session.conversing import OPTIONS, Conversation, conversing, loud, quiet, texts
+
+ONE_TURN = [
+    "session.created",
+    "input_audio_buffer.speech_started",
+    "input_audio_buffer.speech_stopped",
+    "response.created",
+    "response.output_text.delta",
+    "conversation.item.created",
+    "response.committed",
+    "conversation.item.created",
+    "response.done",
+]
+
+
+def done(conversation: Conversation) -> list[ResponseDone]:
+    return [event for event in conversation.events if isinstance(event, ResponseDone)]
+
+
+def added(conversation: Conversation, role: str) -> list[MessageAdded]:
+    return [event for event in conversation.events if isinstance(event, MessageAdded) and event.role == role]
+
+
+async def test_a_turn_is_answered_provisionally_and_then_committed() -> None:
+    model = ScriptedModel([["It ", "is ", "Paris."]])
+    async with conversing(model) as conversation:
+        await conversation.hear(quiet(0.5), loud(1.0), quiet(1.0))
+        assert conversation.types() == ONE_TURN
+        assert [event.provisional for event in conversation.of("response.output_text.delta")] == [True] * 3
+        assert done(conversation)[0].text == "It is Paris."
+        assert done(conversation)[0].status == "completed"
+        assert len(model.requests) == 1, "committing computes nothing twice"
+        # 1 s of speech, 0.3 s before it and the pause of 0.192 s after it
+        assert added(conversation, "user")[0].audio_s == pytest.approx(1.5, abs=0.05)
+
+
+async def test_a_speaker_who_goes_on_is_not_cut_off() -> None:
+    model = ScriptedModel([["Early."], ["It is Rome."]])
+    async with conversing(model) as conversation:
+        await conversation.hear(loud(1.0), quiet(0.4), loud(1.0), quiet(1.0))
+        assert len(conversation.of("response.retracted")) == 1
+        assert [event.text for event in done(conversation)] == ["It is Rome."]
+        assert conversation.session.metrics.retracted == 1
+        first, second = (request[-1].clips[0] for request in model.requests)
+        assert np.array_equal(second.samples[: len(first.samples)], first.samples), "the turn begins where it began"
+        assert second.duration_s == pytest.approx(2.6, abs=0.05)
+
+
+async def test_the_second_turn_knows_the_first() -> None:
+    model = ScriptedModel([["One."], ["Two."]])
+    async with conversing(model) as conversation:
+        await conversation.hear(loud(0.5), quiet(1.0), loud(0.5), quiet(1.0))
+        roles = [message.role for message in model.requests[1]]
+        assert roles == ["system", "user", "assistant", "user"]
+        assert texts(model.requests[1])[2] == "One."
+
+
+async def test_barge_in_stops_at_the_onset_and_keeps_what_was_delivered() -> None:
+    gate = asyncio.Semaphore(2)
+    model = ScriptedModel([[f"{number} " for number in range(100)], ["Yes?"]], gate=gate)
+    async with conversing(model) as conversation:
+        await conversation.hear(loud(0.5), quiet(1.0), wait=False)
+        await conversation.until("response.output_text.delta", 2)
+        await conversation.hear(loud(0.13), wait=False)
+        for _ in range(5):
+            gate.release()
+        await conversation.hear(loud(0.4), wait=False)
+        await conversation.until("response.done")
+        assert done(conversation)[0].status == "cancelled"
+        assert done(conversation)[0].text == "0 1 "
+        assert model.cancelled == 1
+        await conversation.hear(quiet(1.0), wait=False)
+        gate.release()
+        await conversation.until("response.done", 2)
+        assert texts(model.requests[1])[2] == "0 1 "
+        assert model.requests[1][2].interrupted
+
+
+async def test_a_cough_over_the_answer_lets_it_go_on_where_it_stopped() -> None:
+    gate = asyncio.Semaphore(2)
+    model = ScriptedModel([["The ", "sky ", "is ", "blue."], ["is ", "blue."]], gate=gate)
+    async with conversing(model) as conversation:
+        await conversation.hear(loud(0.5), quiet(1.0), wait=False)
+        await conversation.until("response.output_text.delta", 2)
+        await conversation.hear(loud(0.16), quiet(0.3), wait=False)
+        await conversation.until("response.resumed")
+        gate.release()
+        gate.release()
+        await conversation.until("response.done")
+        assert done(conversation)[0].text == "The sky is blue."
+        assert texts(model.requests[1])[-1] == "The sky ", "the answer continues from what was delivered"
+        assert conversation.session.metrics.resumed == 1
+
+
+async def test_typed_text_is_a_turn() -> None:
+    model = ScriptedModel([["Hello."]])
+    async with conversing(model) as conversation:
+        conversation.session.submit_text("  hi  ")
+        await conversation.session.settled()
+        assert added(conversation, "user")[0].text == "hi"
+        assert done(conversation)[0].text == "Hello."
+        assert done(conversation)[0].response_latency_s is None
+
+
+async def test_typed_text_joins_the_spoken_turn() -> None:
+    model = ScriptedModel([["Early."], ["Both."]])
+    async with conversing(model) as conversation:
+        await conversation.hear(loud(0.5))
+        conversation.session.submit_text("in French")
+        await conversation.hear(quiet(1.0))
+        message = model.requests[0][-1]
+        assert message.text == "in French"
+        assert len(message.clips) == 1
+        await conversation.hear(loud(0.5), quiet(0.3))
+        conversation.session.submit_text("and now")
+        await conversation.session.settled()
+        assert done(conversation)[-1].text == "Both."
+        assert len(conversation.of("response.retracted")) == 1
+
+
+async def test_typing_over_an_answer_interrupts_it() -> None:
+    gate = asyncio.Semaphore(1)
+    model = ScriptedModel([["Long ", "answer."], ["New."]], gate=gate)
+    async with conversing(model) as conversation:
+        conversation.session.submit_text("first")
+        await conversation.until("response.output_text.delta")
+        conversation.session.submit_text("second")
+        await conversation.until("response.done")
+        gate.release()
+        await conversation.until("response.done", 2)
+        assert [event.text for event in done(conversation)] == ["Long ", "New."]
+
+
+async def test_cancel_keeps_what_was_said_and_is_harmless_otherwise() -> None:
+    gate = asyncio.Semaphore(1)
+    model = ScriptedModel([["Long ", "answer."]], gate=gate)
+    async with conversing(model) as conversation:
+        conversation.session.cancel()
+        conversation.session.submit_text("first")
+        await conversation.until("response.output_text.delta")
+        conversation.session.cancel()
+        await conversation.until("response.done")
+        assert done(conversation)[0].status == "cancelled"
+        await conversation.hear(loud(0.5), quiet(0.3), wait=False)
+        await conversation.until("response.created", 2)
+        conversation.session.cancel()
+        await conversation.until("response.retracted")
+        await conversation.until("conversation.item.created", 3)
+        assert added(conversation, "user")[-1].audio_s > 0.5, "a cancelled answer loses no turn"
+
+
+async def test_a_new_conversation_forgets() -> None:
+    model = ScriptedModel([["One."], ["Two."]])
+    async with conversing(model) as conversation:
+        conversation.session.submit_text("first")
+        await conversation.session.settled()
+        conversation.session.clear()
+        conversation.session.submit_text("second")
+        await conversation.session.settled()
+        assert texts(model.requests[1])[1:] == ["second"]
+        assert "conversation.cleared" in conversation.types()
+
+
+@pytest.mark.parametrize("moment", ["listening", "speaking", "paused", "responding", "interrupted"])
+async def test_clearing_and_leaving_at_any_moment(moment: str) -> None:
+    gate = asyncio.Semaphore(0)
+    pieces: dict[str, list[Samples]] = {
+        "listening": [quiet(0.5)],
+        "speaking": [loud(0.5)],
+        "paused": [loud(0.5), quiet(0.3)],
+        "responding": [loud(0.5), quiet(1.0)],
+        "interrupted": [loud(0.5), quiet(1.0), loud(0.16)],
+    }
+    model = ScriptedModel([["never"]], gate=gate)
+    async with conversing(model) as conversation:
+        await conversation.hear(*pieces[moment], wait=False)
+        conversation.session.clear()
+        await conversation.until("conversation.cleared")
+        await conversation.hear(quiet(1.0), *pieces[moment], wait=False)
+    assert model.forgotten == [conversation.session.id]
+    assert model.cancelled == {"listening": 0, "speaking": 0, "paused": 2, "responding": 2, "interrupted": 2}[moment]
+
+
+async def test_a_model_that_fails_is_reported_and_the_session_goes_on() -> None:
+    model = ScriptedModel([["Well, ", GenerationFailed("out of memory; ask for less")], ["Fine."]])
+    async with conversing(model) as conversation:
+        await conversation.hear(loud(0.5), quiet(1.0))
+        assert done(conversation)[0].status == "failed"
+        assert "out of memory" in conversation.of("error")[0].message
+        conversation.session.submit_text("again")
+        await conversation.session.settled()
+        assert done(conversation)[1].text == "Fine."
+        assert conversation.session.metrics.failed == 1
+
+
+async def test_an_error_that_was_not_translated_ends_only_the_answer() -> None:
+    model = ScriptedModel([["Well, ", RuntimeError("a bug")]])
+    async with conversing(model) as conversation:
+        conversation.session.submit_text("go")
+        await conversation.session.settled()
+        assert done(conversation)[0].status == "failed"
+        assert done(conversation)[0].text == "Well, "
+
+
+async def test_noise_without_words_is_no_turn() -> None:
+    model = ScriptedModel([["I did not catch that."]], transcripts=[""])
+    async with conversing(model) as conversation:
+        await conversation.hear(loud(0.5), quiet(1.0))
+        assert added(conversation, "user") == []
+        assert done(conversation) == []
+        assert conversation.types()[-1] == "input_audio_buffer.cleared"
+
+
+async def test_a_turn_without_a_pause_is_kept_in_parts() -> None:
+    model = ScriptedModel([["Finally."]])
+    async with conversing(model) as conversation:
+        await conversation.hear(loud(10.0), quiet(1.0))
+        parts = added(conversation, "user")
+        assert len(parts) == 3
+        assert sum(part.audio_s for part in parts) == pytest.approx(10.2, abs=0.1), "nothing is lost or doubled"
+        assert len(done(conversation)) == 1
+
+
+@pytest.mark.parametrize("text", ["", "   \n", "x" * (MAX_TEXT_CHARACTERS + 1)])
+async def test_empty_and_endless_text_are_refused(text: str) -> None:
+    async with conversing(ScriptedModel([["Hello."]])) as conversation:
+        conversation.session.submit_text(text)
+        await conversation.until("error")
+        assert done(conversation) == []
+
+
+async def test_gaps_become_silence_and_repeats_are_ignored() -> None:
+    async with conversing(ScriptedModel([["Yes."]])) as conversation:
+        await conversation.hear(loud(0.5))
+        await conversation.skip(SAMPLE_RATE_HZ)
+        await conversation.hear(quiet(0.1))
+        assert len(done(conversation)) == 1, "the lost second counts as the silence that ends the turn"
+        await conversation.skip(-1600)
+        await conversation.hear(quiet(0.5))
+        assert conversation.session.metrics.gap_samples == SAMPLE_RATE_HZ
+        assert conversation.session.metrics.repeated_samples == 1600
+
+
+async def test_audio_beyond_the_inbox_is_dropped_and_counted() -> None:
+    session = Session(ScriptedModel([["Hello."]]), OPTIONS)
+    conversation = Conversation(session)
+    for _ in range(1100):
+        await conversation.hear(quiet(0.032), chunk_samples=512, wait=False)
+    assert session.metrics.dropped_samples == 76 * 512
+
+
+async def test_a_client_that_reads_nothing_is_closed() -> None:
+    gate = asyncio.Semaphore(MAX_UNREAD_EVENTS + 10)
+    options = SessionOptions(generation=OPTIONS.generation.__class__(max_new_tokens=MAX_UNREAD_EVENTS + 10))
+    session = Session(ScriptedModel([["x"] * (MAX_UNREAD_EVENTS + 5)], gate=gate), options)
+    session.submit_text("go on for ever")
+    await asyncio.wait_for(session.run(), 20)
+
+
+async def test_the_window_is_cut_after_an_answer_and_prefilled_again() -> None:
+    options = SessionOptions(conversation=ConversationOptions(system_prompt="Be brief.", max_tokens=8, keep=0.5))
+    model = ScriptedModel([["word " * 100]])
+    async with conversing(model, options) as conversation:
+        for text in ("first", "second", "third"):
+            conversation.session.submit_text(text)
+            await conversation.session.settled()
+        assert len(model.prefilled) > 1
+        assert "first" not in texts(model.requests[2])
+        assert model.requests[2][0].text == "Be brief."
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0.1, 1.5)), min_size=1, max_size=6), st.integers(1, 5000))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+async def test_chunking_changes_nothing(pieces: list[tuple[bool, float]], chunk_samples: int) -> None:
+    audio = [loud(seconds) if is_loud else quiet(seconds) for is_loud, seconds in pieces] + [quiet(1.0)]
+    said = []
+    for size in (512, chunk_samples):
+        async with conversing(ScriptedModel([["Yes."]])) as conversation:
+            await conversation.hear(*audio, chunk_samples=max(size, 64))
+            said.append([event.audio_s for event in added(conversation, "user")])
+    assert said[0] == said[1]
