@@ -23,7 +23,7 @@ help:
 install: .venv/.installed
 
 weights: .venv/.installed
-	@$(BIN)/python -m models.pocket_weights
+	@$(BIN)/python app.py fetch
 
 run: weights
 	$(BIN)/python app.py

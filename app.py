@@ -1,7 +1,7 @@
 """Front door: the command line and the launch.
 
 `python app.py` serves the page, `ask` puts a question to a recording, `talk` plays clips through a whole session,
-`models` lists the models. This is the only module that reads the environment.
+`fetch` gets a model's weights, `models` lists the models. This is the only module that reads the environment.
 """
 
 import argparse
@@ -15,13 +15,18 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from models.base import AudioLanguageModel
 from models.errors import ModelError
-from models.registry import MODELS, load_model
-from models.types import AudioClip, GenerationOptions, GenerationStats, Message, TextDelta
+from models.registry import MODELS, find_model
+from models.types import AudioClip, GenerationOptions, GenerationStats, Message, Samples, TextDelta
 from realtime.audio import AudioFileError, read_audio_file
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from realtime.session import Session, SessionOptions
 
 EXIT_OK, EXIT_USER_ERROR, EXIT_INTERRUPTED = 0, 2, 130
 
@@ -81,6 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument("clips", nargs="+", metavar="clip", help="any audio or video file")
     many.add_argument("--realtime", action="store_true", help="as fast as they were spoken, so that they can interrupt")
     many.set_defaults(command=talk)
+    fetch_help = "get a model's weights, once; does nothing where they are"
+    commands.add_parser("fetch", parents=[shared], help=fetch_help).set_defaults(command=fetch)
     commands.add_parser("models", parents=[shared], help="list the models").set_defaults(command=list_models)
     return parser
 
@@ -102,15 +109,30 @@ def serve(options: argparse.Namespace) -> None:
 
     _check_port(options.host, options.port)
     print(f"Loading {options.model} …", flush=True)
-    model = load_model(options.model, options.cache_dir)
-    app = create_app(model, options)
+    model = find_model(options.model).load(options.cache_dir)
+    app = create_app(
+        model, _session_options(options), max_sessions=options.max_sessions, ice_servers=options.ice_servers
+    )
     shown = "127.0.0.1" if options.host == "0.0.0.0" else options.host
     print(f"Earpiece is at http://{shown}:{options.port} (Ctrl-C ends it)", flush=True)
     uvicorn.run(app, host=options.host, port=options.port, log_level="warning", ws_max_size=2**20)
 
 
-def create_app(model: AudioLanguageModel, options: argparse.Namespace) -> Any:
-    """Puts the page and the transports into one FastAPI application, which closes the model at its end."""
+def create_app(
+    model: AudioLanguageModel,
+    session_options: "SessionOptions",
+    *,
+    max_sessions: int = 16,
+    ice_servers: Sequence[dict[str, Any]] = (),
+) -> "FastAPI":
+    """Puts the page and the transports into one application.
+
+    Args:
+        model: answers all sessions; closed when the application ends.
+        session_options: of every session.
+        max_sessions: connections at one time.
+        ice_servers: STUN and TURN servers of both sides, as the WebRTC API takes them.
+    """
     from fastapi import FastAPI
 
     from realtime.page import mount_page
@@ -123,26 +145,24 @@ def create_app(model: AudioLanguageModel, options: argparse.Namespace) -> Any:
         await model.close()
 
     app = FastAPI(title="Earpiece", lifespan=lifespan)
-    session_options = _session_options(options)
-    stream = EarpieceStream(
-        lambda: Session(model, session_options), max_sessions=options.max_sessions, ice_servers=options.ice_servers
-    )
+    stream = EarpieceStream(lambda: Session(model, session_options), max_sessions=max_sessions, ice_servers=ice_servers)
     stream.mount_on(app)
 
     @app.get("/health")
     def health() -> dict[str, Any]:
         return {"status": "ok", "model": model.info.name, "sessions": len(stream.connections)}
 
-    return mount_page(app, model.info, ice_servers=options.ice_servers)
+    mount_page(app, model.info, ice_servers=ice_servers)
+    return app
 
 
-def _session_options(options: argparse.Namespace) -> Any:
+def _session_options(options: argparse.Namespace) -> "SessionOptions":
     from realtime.conversation import SYSTEM_PROMPT, ConversationOptions
     from realtime.endpointing import EndpointingOptions
     from realtime.session import SessionOptions
     from realtime.vad import VadOptions
 
-    context = MODELS[options.model].info.context_tokens
+    context = find_model(options.model).info.context_tokens
     return SessionOptions(
         vad=VadOptions(engine=options.vad),
         endpointing=EndpointingOptions(silence_s=options.silence),
@@ -169,7 +189,7 @@ def _check_port(host: str, port: int) -> None:
 def ask(options: argparse.Namespace) -> None:
     """Streams the answer about one recording to stdout."""
     clip = AudioClip(read_audio_file(options.clip))
-    model = load_model(options.model, options.cache_dir)
+    model = find_model(options.model).load(options.cache_dir)
     messages = [Message("user", (clip, options.prompt))]
     if options.system_prompt:
         messages.insert(0, Message("system", (options.system_prompt,)))
@@ -217,12 +237,17 @@ def talk(options: argparse.Namespace) -> None:
     """Plays clips through a whole session on the sample clock and prints its events."""
     clips = [read_audio_file(path) for path in options.clips]
     session_options = _session_options(options)
-    model = load_model(options.model, options.cache_dir)
+    model = find_model(options.model).load(options.cache_dir)
     asyncio.run(_talk(model, session_options, options.clips, clips, realtime=options.realtime))
 
 
 async def _talk(
-    model: AudioLanguageModel, session_options: Any, names: Sequence[str], clips: Sequence[Any], *, realtime: bool
+    model: AudioLanguageModel,
+    session_options: "SessionOptions",
+    names: Sequence[str],
+    clips: Sequence[Samples],
+    *,
+    realtime: bool,
 ) -> None:
     import numpy as np
 
@@ -253,7 +278,7 @@ async def _talk(
         await model.close()
 
 
-async def _print_events(session: Any) -> None:
+async def _print_events(session: "Session") -> None:
     from realtime.events import ResponseDelta, to_wire
 
     async for event in session.events():
@@ -264,7 +289,13 @@ async def _print_events(session: Any) -> None:
         print(f"\n  {event.type}  " + "  ".join(f"{key}={value}" for key, value in fields.items()), flush=True)
 
 
-# ---- models ----
+# ---- fetch, models ----
+
+
+def fetch(options: argparse.Namespace) -> None:
+    """Gets and verifies the weights of a model."""
+    folder = find_model(options.model).fetch(options.cache_dir)
+    print(f"The weights of {options.model} are in {folder}")
 
 
 def list_models(_: argparse.Namespace) -> None:

@@ -83,6 +83,8 @@ class _Layer(CacheLayerMixin):  # type: ignore[misc]
 
     is_sliding = False  # windows are the mask's business: everything is kept, so that everything can be cut
     is_croppable = True
+    keys: torch.Tensor | None
+    values: torch.Tensor | None
 
     def __init__(self, extent: _Extent) -> None:
         super().__init__()
@@ -120,14 +122,16 @@ class _Layer(CacheLayerMixin):  # type: ignore[misc]
         extent = self._extent
         n_rows, end = key_states.shape[0], max(extent.lengths) + key_states.shape[2]
         self.reserve(n_rows, end, key_states, value_states)
+        keys, values = self.keys, self.values
+        assert keys is not None and values is not None
         if n_rows == 1:
             start = end - key_states.shape[2]
-            self.keys[:1, :, start:end] = key_states
-            self.values[:1, :, start:end] = value_states
+            keys[:1, :, start:end] = key_states
+            values[:1, :, start:end] = value_states
         else:
-            self.keys[extent.rows, :, extent.ends] = key_states[:, :, 0]
-            self.values[extent.rows, :, extent.ends] = value_states[:, :, 0]
-        return self.keys[:n_rows, :, :end], self.values[:n_rows, :, :end]
+            keys[extent.rows, :, extent.ends] = key_states[:, :, 0]
+            values[extent.rows, :, extent.ends] = value_states[:, :, 0]
+        return keys[:n_rows, :, :end], values[:n_rows, :, :end]
 
     def get_seq_length(self) -> int:
         return max(self._extent.lengths)
@@ -266,12 +270,12 @@ class _Dialogue:
         common = _common_prefix(self.keys, request.keys)
         if request.options is not None:
             common = min(common, len(request.keys) - 1)  # the last position is run again, for its logits
-        needed = {key[0] for key in self.keys if isinstance(key, tuple)}.union(*(r.clips for r in self.requests))
-        self.embeddings = {key: rows for key, rows in self.embeddings.items() if key in needed}
         request.cached_tokens = common
         if common < len(request.keys):
             del self.keys[common:]
             self.cache.lengths[0] = common
+        needed = {key[0] for key in self.keys if isinstance(key, tuple)}.union(*(r.clips for r in self.requests))
+        self.embeddings = {key: rows for key, rows in self.embeddings.items() if key in needed}
 
 
 class _Batch:
@@ -319,6 +323,7 @@ class _Worker:
         self,
         model: Any,
         tokenizer: Tokenizer,
+        *,
         context_tokens: int,
         stop_token_ids: frozenset[int],
         prefill_chunk_tokens: int,
@@ -637,11 +642,11 @@ class Engine:
         self._worker = _Worker(
             language_model,
             tokenizer,
-            context_tokens,
-            stop_token_ids,
-            prefill_chunk_tokens,
-            cache_budget_bytes,
-            max_batch if _has_full_attention(language_model) else 1,
+            context_tokens=context_tokens,
+            stop_token_ids=stop_token_ids,
+            prefill_chunk_tokens=prefill_chunk_tokens,
+            cache_budget_bytes=cache_budget_bytes,
+            max_batch=max_batch if _has_full_attention(language_model) else 1,
         )
         self._lock = threading.Lock()  # nothing may be put behind the call that ends the worker
         self._is_closed = False

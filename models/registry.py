@@ -18,12 +18,19 @@ def _load_pocket(cache_dir: Path) -> AudioLanguageModel:
     return load_pocket(cache_dir)
 
 
+def _fetch_pocket(cache_dir: Path) -> Path:
+    from models.pocket_weights import fetch_weights  # noqa: PLC0415
+
+    return fetch_weights(cache_dir)
+
+
 @dataclass(frozen=True, slots=True)
 class RegisteredModel:
-    """A model and how to load it into memory, given the folder for converted weights."""
+    """A model, how to load it into memory and how to get its weights, given the folder for converted weights."""
 
     info: ModelInfo
     load: Callable[[Path], AudioLanguageModel]
+    fetch: Callable[[Path], Path]
 
 
 MODELS = {
@@ -41,24 +48,21 @@ MODELS = {
                 licence="MIT + Apache-2.0",
                 languages="English",
                 memory_gb=1.2,
-                context_tokens=2048,
+                context_tokens=8192,
             ),
             _load_pocket,
+            _fetch_pocket,
         ),
     )
 }
 
 
-def load_model(name: str, cache_dir: Path) -> AudioLanguageModel:
-    """Loads a model by its short name.
-
-    Args:
-        name: as listed by `python app.py models`.
-        cache_dir: folder for converted weights; made if missing.
+def find_model(name: str) -> RegisteredModel:
+    """Gives a model by its short name, as listed by `python app.py models`.
 
     Raises:
-        ModelUnavailable: no such model, or its weights are missing or altered.
+        ModelUnavailable: there is no such model.
     """
     if name not in MODELS:
         raise ModelUnavailable(f"unknown model {name!r}; there are: {', '.join(MODELS)}")
-    return MODELS[name].load(cache_dir)
+    return MODELS[name]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from models.types import AudioClip, Message
 
-SYSTEM_PROMPT = "You are a friendly voice assistant. Answer in one or two short, spoken sentences."
+SYSTEM_PROMPT = "You are a helpful voice assistant. Answer in one short sentence."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

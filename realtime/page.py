@@ -4,6 +4,7 @@ The page is a client like any other: it speaks the protocol of `webrtc.py` and k
 """
 
 import json
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -32,22 +33,17 @@ MARKUP = """
 """
 
 
-def mount_page(app: FastAPI, model: ModelInfo, *, ice_servers: list[dict[str, Any]]) -> FastAPI:
+def mount_page(app: FastAPI, model: ModelInfo, *, ice_servers: Sequence[dict[str, Any]]) -> None:
     """Puts the page at `/`.
 
     Args:
         app: what else is served.
         model: shown at the top of the page.
         ice_servers: STUN and TURN servers for the browser, as the WebRTC API takes them.
-
-    Returns:
-        The application with the page.
     """
-    settings = json.dumps({"iceServers": ice_servers}).replace("</", "<\\/")
-    script = (_HERE / "page.js").read_text("utf-8")
+    settings = json.dumps({"iceServers": list(ice_servers)}).replace("</", "<\\/")
+    script, css = (_HERE / "page.js").read_text("utf-8"), (_HERE / "page.css").read_text("utf-8")
     head = f"<script>window.earpiece = {settings};</script><script>{script}</script>"
-    with gr.Blocks(
-        title="Earpiece", css=(_HERE / "page.css").read_text("utf-8"), head=head, analytics_enabled=False
-    ) as page:
-        gr.HTML(MARKUP.format(model=escape(f"{model.name}: {model.description}")))
-    return gr.mount_gradio_app(app, page, path="/", show_api=False)
+    with gr.Blocks(title="Earpiece", css=css, head=head, analytics_enabled=False) as page:
+        gr.HTML(MARKUP.format(model=escape(f"{model.name}: {model.description}")), padding=False)
+    gr.mount_gradio_app(app, page, path="/", show_api=False)

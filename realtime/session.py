@@ -484,7 +484,8 @@ class Session:
             case Transcription(message_id, text):
                 self._conversation.note_transcript(message_id, text)
                 self._send(MessageTranscribed(item_id=message_id, transcript=text))
-                response.heard_nothing = not text and message_id == response.prompt[-1].id
+                newest = response.prompt[-1]
+                response.heard_nothing = message_id == newest.id and not text and not newest.text
                 if response.heard_nothing and self._machine.state is TurnState.RESPONDING:
                     self._feed(NothingHeard())
             case GenerationStats():

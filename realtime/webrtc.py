@@ -14,9 +14,10 @@ import base64
 import binascii
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+import gradio as gr
 import numpy as np
 from fastapi import FastAPI, WebSocket
 from fastapi.responses import JSONResponse
@@ -217,16 +218,20 @@ class EarpieceStream(Stream):  # type: ignore[misc]  # FastRTC is not typed
     """
 
     def __init__(
-        self, make_session: MakeSession, *, max_sessions: int = 16, ice_servers: list[dict[str, Any]] | None = None
+        self, make_session: MakeSession, *, max_sessions: int = 16, ice_servers: Sequence[dict[str, Any]] = ()
     ) -> None:
         super().__init__(
             SessionHandler(make_session),
             modality="audio",
             mode="send",
             concurrency_limit=max_sessions,
-            server_rtc_configuration={"iceServers": ice_servers or []},
+            server_rtc_configuration={"iceServers": list(ice_servers)},
             verbose=False,
         )
+
+    def _generate_default_ui(self, ui_args: Any = None) -> gr.Blocks:
+        """Makes an empty page: ours is `page.py`, and FastRTC's would have Gradio report each start to its makers."""
+        return gr.Blocks(analytics_enabled=False)
 
     def mount_on(self, app: FastAPI) -> None:
         """Adds `POST /webrtc/offer` and `WS /websocket/offer`."""

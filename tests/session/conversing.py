@@ -47,6 +47,7 @@ class Conversation:
         self.session = session
         self.events: list[SessionEvent] = []
         self._sample = 0
+        self._changed = asyncio.Condition()
 
     async def hear(self, *pieces: Samples, chunk_samples: int = 320, wait: bool = True) -> None:
         """Plays audio in chunks; with `wait`, lets the session and its answer finish after every chunk."""
@@ -69,9 +70,16 @@ class Conversation:
     async def until(self, wire_type: str, count: int = 1) -> SessionEvent:
         """Waits until the session has sent so many events of a type and gives the last."""
         async with asyncio.timeout(20):
-            while len(found := self.of(wire_type)) < count:
-                await asyncio.sleep(0)
-        return found[-1]
+            async with self._changed:
+                await self._changed.wait_for(lambda: len(self.of(wire_type)) >= count)
+        return self.of(wire_type)[count - 1]
+
+    async def collect(self) -> None:
+        """Reads the session's events until it ends."""
+        async for event in self.session.events():
+            async with self._changed:
+                self.events.append(event)
+                self._changed.notify_all()
 
     def of(self, wire_type: str) -> list[SessionEvent]:
         """All events of a type so far."""
@@ -93,14 +101,9 @@ async def conversing(
     """Runs a session; the detector takes loudness for speech unless `real_vad`."""
     detector = None if real_vad else SpeechDetector(options.vad, ScriptedScorer())
     conversation = Conversation(Session(model, options, detector=detector))
-
-    async def collect() -> None:
-        async for event in conversation.session.events():
-            conversation.events.append(event)
-
     tasks: Iterable[asyncio.Task[None]] = [
         asyncio.create_task(conversation.session.run()),
-        asyncio.create_task(collect()),
+        asyncio.create_task(conversation.collect()),
     ]
     try:
         yield conversation

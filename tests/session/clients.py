@@ -1,0 +1,180 @@
+"""Clients as users would write them: one over a WebSocket, one over WebRTC."""
+
+import asyncio
+import audioop
+import base64
+import fractions
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import numpy as np
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from av import AudioFrame
+from websockets.asyncio.client import ClientConnection, connect
+
+from models.types import SAMPLE_RATE_HZ, Samples
+
+TICK_S = 0.02
+
+
+class Client:
+    """Remembers every event and says when."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.times_s: list[float] = []
+        self._changed = asyncio.Condition()
+
+    async def take(self, text: str | bytes) -> None:
+        """Notes an event as it arrives."""
+        async with self._changed:
+            self.events.append(json.loads(text))
+            self.times_s.append(asyncio.get_running_loop().time())
+            self._changed.notify_all()
+
+    def of(self, wire_type: str) -> list[dict[str, Any]]:
+        """All events of a type so far."""
+        return [event for event in self.events if event["type"] == wire_type]
+
+    async def until(self, wire_type: str, count: int = 1, timeout_s: float = 30) -> dict[str, Any]:
+        """Waits until so many events of a type have come and gives the last."""
+        async with asyncio.timeout(timeout_s), self._changed:
+            await self._changed.wait_for(lambda: len(self.of(wire_type)) >= count)
+        return self.of(wire_type)[count - 1]
+
+    async def say(self, samples: Samples) -> None:
+        """Speaks in real time: float32 `(n_samples,)` at 16 kHz."""
+        raise AssertionError("a client speaks over its transport")
+
+    async def send(self, command: Any) -> None:
+        """Sends one JSON command."""
+        raise AssertionError("a client sends over its transport")
+
+    async def type_text(self, text: str) -> None:
+        """Sends a typed message and asks for the answer."""
+        item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+        await self.send({"type": "conversation.item.create", "item": item})
+        await self.send({"type": "response.create"})
+
+
+class WebSocketClient(Client):
+    """Speaks mu-law over FastRTC's WebSocket."""
+
+    def __init__(self, websocket: ClientConnection) -> None:
+        super().__init__()
+        self.websocket = websocket
+
+    async def say(self, samples: Samples) -> None:
+        """Speaks in real time."""
+        step = round(TICK_S * SAMPLE_RATE_HZ)
+        loop = asyncio.get_running_loop()
+        due_s = loop.time()
+        for start in range(0, len(samples), step):
+            pcm = (samples[start : start + step] * 32767).astype(np.int16).tobytes()
+            payload = base64.b64encode(audioop.lin2ulaw(pcm, 2)).decode()
+            await self.send({"event": "media", "media": {"payload": payload}})
+            due_s += TICK_S
+            await asyncio.sleep(max(0.0, due_s - loop.time()))
+
+    async def send(self, command: Any) -> None:
+        """Sends one JSON message; text is sent as it is."""
+        await self.websocket.send(command if isinstance(command, str) else json.dumps(command))
+
+
+@asynccontextmanager
+async def websocket_client(port: int, *, start: bool = True, query: str = "") -> AsyncIterator[WebSocketClient]:
+    """Connects, starts a session and listens."""
+    async with connect(f"ws://127.0.0.1:{port}/websocket/offer{query}") as websocket:
+        client = WebSocketClient(websocket)
+
+        async def listen() -> None:
+            async for text in websocket:
+                await client.take(text)
+
+        listening = asyncio.create_task(listen())
+        if start:
+            await client.send({"event": "start", "websocket_id": "test"})
+            await client.until("session.created")
+        try:
+            yield client
+        finally:
+            await websocket.close()
+            await asyncio.wait_for(asyncio.gather(listening, return_exceptions=True), 10)
+
+
+class SpeakingTrack(MediaStreamTrack):
+    """A microphone: 20 ms at 48 kHz, silence unless something is to be said."""
+
+    kind = "audio"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pending = np.zeros(0, np.int16)
+        self._position = 0
+        self._began_s: float | None = None
+        self.silent = asyncio.Event()
+
+    def say(self, samples: Samples) -> None:
+        """Queues float32 `(n_samples,)` at 16 kHz."""
+        self._pending = np.concatenate((self._pending, np.repeat((samples * 32767).astype(np.int16), 3)))
+        self.silent.clear()
+
+    async def recv(self) -> AudioFrame:
+        """Gives the next 20 ms when they are due."""
+        loop = asyncio.get_running_loop()
+        self._began_s = self._began_s or loop.time()
+        await asyncio.sleep(max(0.0, self._began_s + self._position / 48_000 - loop.time()))
+        samples, self._pending = self._pending[:960], self._pending[960:]
+        if not len(self._pending):
+            self.silent.set()
+        frame = AudioFrame.from_ndarray(np.pad(samples, (0, 960 - len(samples)))[None], "s16", "mono")
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, self._position, fractions.Fraction(1, 48_000)
+        self._position += 960
+        return frame
+
+
+class WebRtcClient(Client):
+    """Speaks Opus over WebRTC."""
+
+    def __init__(self, track: SpeakingTrack, channel: Any) -> None:
+        super().__init__()
+        self.track, self.channel = track, channel
+
+    async def say(self, samples: Samples) -> None:
+        """Speaks in real time."""
+        self.track.say(samples)
+        await self.track.silent.wait()
+
+    async def send(self, command: Any) -> None:
+        """Sends one JSON command over the data channel."""
+        self.channel.send(json.dumps(command))
+
+
+@asynccontextmanager
+async def webrtc_client(port: int, name: str = "peer") -> AsyncIterator[WebRtcClient]:
+    """Connects, waits for the session and listens."""
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    track = SpeakingTrack()
+    peer.addTrack(track)
+    client = WebRtcClient(track, peer.createDataChannel("events"))
+    listening: set[asyncio.Task[None]] = set()
+
+    @client.channel.on("message")  # type: ignore[untyped-decorator]
+    def _(text: str) -> None:
+        task = asyncio.ensure_future(client.take(text))
+        listening.add(task)
+        task.add_done_callback(listening.discard)
+
+    await peer.setLocalDescription(await peer.createOffer())
+    body = {"sdp": peer.localDescription.sdp, "type": "offer", "webrtc_id": name}
+    try:
+        async with httpx.AsyncClient() as http:
+            answer = (await http.post(f"http://127.0.0.1:{port}/webrtc/offer", json=body)).json()
+        await peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
+        await client.until("session.created")
+        yield client
+    finally:
+        await peer.close()
