@@ -38,7 +38,10 @@ class UsageError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and gives the exit code: 0, or 2 with one line that says what to do."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO if options.verbose else logging.WARNING, format="%(name)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    if options.verbose:
+        for name in ("realtime", "models"):
+            logging.getLogger(name).setLevel(logging.INFO)
     try:
         options.command(options)
     except (UsageError, ModelError, AudioFileError, ValueError) as error:
@@ -52,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--model", default="pocket", help="see `python app.py models` (default: %(default)s)")
-    shared.add_argument("--cache-dir", type=Path, default=_default_cache_dir(), help="converted weights (%(default)s)")
+    shared.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="converted weights (%(default)s)")
     shared.add_argument("--system-prompt", help="what the model is told to be")
     shared.add_argument("--max-new-tokens", type=int, default=256, help="longest answer (%(default)s)")
     shared.add_argument("--temperature", type=float, default=0.0, help="0 always gives the same answer (%(default)s)")
@@ -92,7 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _default_cache_dir() -> Path:
+def default_cache_dir() -> Path:
+    """Where weights are kept unless `--cache-dir` says otherwise."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earpiece"
 
 

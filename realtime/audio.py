@@ -166,8 +166,9 @@ def read_audio_file(path: str | Path, *, max_s: float = MAX_FILE_S) -> Samples:
                 raise AudioFileError(f"{path}: holds no audio")
             resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
             for frame in container.decode(container.streams.audio[0]):
-                pieces += [out.to_ndarray().reshape(-1) for out in resampler.resample(frame)]
-                n_samples += pieces[-1].size if pieces else 0
+                new = [out.to_ndarray().reshape(-1) for out in resampler.resample(frame)]
+                pieces += new
+                n_samples += sum(piece.size for piece in new)
                 if n_samples > max_s * SAMPLE_RATE_HZ:
                     raise AudioFileError(f"{path}: longer than {max_s:.0f} s; cut it into parts")
             pieces += [out.to_ndarray().reshape(-1) for out in resampler.resample(None)]

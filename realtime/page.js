@@ -25,8 +25,9 @@
     const sender = peer.addTrack(silence);
     const channel = peer.createDataChannel("events");
     const id = newId();
-    peer.onicecandidate = ({ candidate }) =>
-      candidate && post({ candidate: candidate.toJSON(), webrtc_id: id, type: "ice-candidate" });
+    const candidates = []; // of this side, until the server knows the offer that they belong to
+    let sendCandidate = (candidate) => candidates.push(candidate);
+    peer.onicecandidate = ({ candidate }) => candidate && sendCandidate(candidate);
     await peer.setLocalDescription(await peer.createOffer());
     const answer = await post({ sdp: peer.localDescription.sdp, type: "offer", webrtc_id: id });
     if (!answer.sdp) {
@@ -34,6 +35,8 @@
       const limit = answer.meta?.error === "concurrency_limit_reached";
       throw new Error(limit ? "All places are taken. Try again in a minute." : answer.meta?.message || "The server refused.");
     }
+    sendCandidate = (candidate) => post({ candidate: candidate.toJSON(), webrtc_id: id, type: "ice-candidate" });
+    candidates.forEach(sendCandidate);
     await peer.setRemoteDescription(answer);
     const opened = new Promise((resolve, reject) => {
       setTimeout(() => reject(new Error("WebRTC did not connect")), WEBRTC_TIMEOUT_MS);

@@ -5,7 +5,9 @@ The page is a client like any other: it speaks the protocol of `webrtc.py` and k
 
 import json
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from html import escape
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,8 @@ def mount_page(app: FastAPI, model: ModelInfo, *, ice_servers: Sequence[dict[str
     settings = json.dumps({"iceServers": list(ice_servers)}).replace("</", "<\\/")
     script, css = (_HERE / "page.js").read_text("utf-8"), (_HERE / "page.css").read_text("utf-8")
     head = f"<script>window.earpiece = {settings};</script><script>{script}</script>"
-    with gr.Blocks(title="Earpiece", css=css, head=head, analytics_enabled=False) as page:
+    theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])  # nothing from other servers
+    with gr.Blocks(title="Earpiece", theme=theme, css=css, head=head, analytics_enabled=False) as page:
         gr.HTML(MARKUP.format(model=escape(f"{model.name}: {model.description}")), padding=False)
-    gr.mount_gradio_app(app, page, path="/", show_api=False)
+    with redirect_stdout(StringIO()):  # Gradio 5.50 prints a left-over "new /"
+        gr.mount_gradio_app(app, page, path="/", show_api=False)

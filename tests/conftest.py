@@ -1,8 +1,9 @@
 """What the tests share: recorded speech and a clock of samples."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import aioice.ice
 import numpy as np
 import pytest
 
@@ -10,6 +11,14 @@ from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.audio import read_audio_file
 
 CLIPS = Path(__file__).parent.parent / "assets" / "clips"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _loopback_only() -> Iterator[None]:
+    """Lets WebRTC connect within this machine, where there may be no other network."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aioice.ice, "get_host_addresses", lambda *_, **__: ["127.0.0.1"])
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,103 @@
+"""A real Chromium with a recording as its microphone, and a real server with the embedded model."""
+
+import os
+import shutil
+import wave
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from app import default_cache_dir
+from models.pocket import load_pocket
+from models.types import Samples
+from realtime.session import SessionOptions
+from tests.servers import serving
+
+RATE_HZ = 48_000
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-ui-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+    "--allow-loopback-in-peer-connection",
+)
+
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium; where there is none the browser tests are skipped, and in CI they fail."""
+    path = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    if path is None:
+        message = "no Chromium was found; install it (Debian: apt-get install chromium) to run the browser tests"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
+    return path
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """Where a server with the embedded model listens."""
+    with serving(load_pocket(default_cache_dir()), SessionOptions()) as port:
+        yield f"http://127.0.0.1:{port}/"
+
+
+@contextmanager
+def _browsing(chromium: str, address: str, arguments: list[str], script: str | None) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=[*ARGUMENTS, *arguments])
+        try:
+            context = browser.new_context(permissions=["microphone"], viewport={"width": 1000, "height": 760})
+            page = context.new_page()
+            errors: list[str] = []
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            if script:
+                page.add_init_script(script)
+            page.goto(address)
+            page.wait_for_selector("#ep-talk")
+            yield page
+            assert not errors
+        finally:
+            browser.close()
+
+
+@pytest.fixture
+def open_page(chromium: str, address: str, tmp_path: Path) -> Iterator[OpenPage]:
+    """Opens the page.
+
+    Args of the function given:
+        *speech: what the microphone hears, float32 (n_samples,) at 16 kHz, once it is started; nothing: there is none.
+        script: JavaScript to run before the page's own.
+    """
+    opened = []
+
+    def open_page(*speech: Samples, script: str | None = None) -> Page:
+        arguments = []
+        if speech:
+            recording = tmp_path / "microphone.wav"
+            samples = np.repeat(np.concatenate(speech), RATE_HZ // 16_000)
+            with wave.open(str(recording), "wb") as file:
+                file.setnchannels(1)
+                file.setsampwidth(2)
+                file.setframerate(RATE_HZ)
+                file.writeframes((samples * 32767).astype(np.int16).tobytes())
+            arguments = [
+                "--use-fake-device-for-media-stream",
+                f"--use-file-for-fake-audio-capture={recording}%noloop",
+            ]
+        browsing = _browsing(chromium, address, arguments, script)
+        opened.append(browsing)
+        return browsing.__enter__()
+
+    yield open_page
+    for browsing in opened:
+        browsing.__exit__(None, None, None)

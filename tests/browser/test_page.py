@@ -1,0 +1,90 @@
+"""The page, as a person uses it: spoken and typed, over WebRTC and over its WebSocket."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from models.types import Samples
+from tests.browser.conftest import OpenPage
+from tests.conftest import silence
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+Speech = Callable[[str], Samples]
+WAIT_MS = 45_000
+COUNT_GROWTH = """
+  window.growth = [];
+  new MutationObserver(() => {
+    const answers = document.querySelectorAll(".ep-item.assistant > span");
+    const length = answers.length && answers[answers.length - 1].textContent.length;
+    if (length && length !== growth[growth.length - 1]) growth.push(length);
+  }).observe(document, {subtree: true, childList: true, characterData: true});
+"""
+
+
+def answer(page: Page, number: int) -> object:
+    return page.locator(".ep-item.assistant > span").nth(number)
+
+
+def finished(page: Page, number: int) -> None:
+    expect(page.locator(".ep-item.assistant.completed")).to_have_count(number, timeout=WAIT_MS)
+
+
+def test_a_spoken_conversation(open_page: OpenPage, speech: Speech) -> None:
+    page = open_page(silence(1), speech("question_capital"), silence(7), speech("question_river"), silence(15))
+    page.evaluate(COUNT_GROWTH)
+    page.click("#ep-talk")
+    finished(page, 1)
+    assert page.locator(".earpiece").get_attribute("data-transport") == "WebRTC"
+    expect(page.locator(".ep-item.user").first).to_contain_text("capital of France")
+    expect(answer(page, 0)).to_contain_text("Paris")
+    assert len(page.evaluate("growth")) >= 5
+    finished(page, 2)
+    expect(answer(page, 1)).to_contain_text("Seine")
+    expect(page.locator("#ep-status-text")).to_contain_text("Listening")
+
+
+def test_speech_over_a_long_answer_stops_it(open_page: OpenPage, speech: Speech) -> None:
+    page = open_page(silence(1), speech("question_story"), silence(2.5), speech("interrupt_stop"), silence(20))
+    page.click("#ep-talk")
+    expect(page.locator(".ep-item.assistant.cancelled")).to_have_count(1, timeout=WAIT_MS)
+    stopped = answer(page, 0).inner_text()
+    finished(page, 1)
+    assert answer(page, 0).inner_text() == stopped
+    expect(answer(page, 1)).to_contain_text("Madrid")
+
+
+def test_where_webrtc_cannot_be_had_a_websocket_carries_the_voice(open_page: OpenPage, speech: Speech) -> None:
+    script = "window.RTCPeerConnection = class { constructor() { throw new Error('blocked by policy'); } };"
+    page = open_page(silence(1), speech("question_capital"), silence(20), script=script)
+    page.click("#ep-talk")
+    finished(page, 1)
+    assert page.locator(".earpiece").get_attribute("data-transport") == "WebSocket"
+    expect(answer(page, 0)).to_contain_text("Paris")
+
+
+def test_without_a_microphone_the_page_says_so_and_typing_goes_on(open_page: OpenPage) -> None:
+    page = open_page()
+    page.click("#ep-talk")
+    expect(page.locator("#ep-error")).to_contain_text("You can also type", timeout=WAIT_MS)
+    page.fill("#ep-text", "What is the capital of France?")
+    page.press("#ep-text", "Enter")
+    finished(page, 1)
+    expect(answer(page, 0)).to_contain_text("Paris")
+    expect(page.locator("#ep-error")).to_be_hidden()
+
+
+def test_stop_and_new_conversation(open_page: OpenPage) -> None:
+    page = open_page()
+    page.fill("#ep-text", "Please tell me a long story about a dragon and a princess.")
+    page.click("#ep-send")
+    expect(answer(page, 0)).to_contain_text("story", timeout=WAIT_MS)
+    page.click("#ep-stop")
+    expect(page.locator(".ep-item.assistant.cancelled")).to_have_count(1, timeout=WAIT_MS)
+    page.click("#ep-new")
+    expect(page.locator(".ep-item")).to_have_count(0, timeout=WAIT_MS)
+
+
+def test_the_page_says_what_answers(open_page: OpenPage) -> None:
+    expect(open_page().locator("#ep-model")).to_contain_text("Whisper tiny.en, then SmolLM2-135M")

@@ -1,0 +1,99 @@
+"""The command line, as a person types it."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from app import create_app, main
+from models.registry import MODELS
+from models.scripted import ScriptedModel
+from realtime.conversation import SYSTEM_PROMPT
+from realtime.session import SessionOptions
+from tests.conftest import CLIPS
+
+CAPITAL, RIVER = str(CLIPS / "question_capital.ogg"), str(CLIPS / "question_river.ogg")
+
+
+def test_ask_answers_about_a_recording(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", CAPITAL, "What does the speaker want to know?", "--json", "--max-new-tokens", "30"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert "capital of France" in report["text"]
+    assert report["model"] == "pocket"
+    assert 0 < report["ttft_s"] <= report["total_s"]
+    assert report["prompt_tokens"] > 10
+    assert 0 < report["completion_tokens"] <= 30
+    assert report["audio_s"] == pytest.approx(2.26, abs=0.1)
+
+
+def test_ask_streams_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", CAPITAL, "", "--system-prompt", SYSTEM_PROMPT]) == 0
+    assert "Paris" in capsys.readouterr().out
+
+
+def test_talk_plays_clips_through_a_session(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["talk", CAPITAL, RIVER]) == 0
+    out = capsys.readouterr().out
+    assert out.index("Paris") < out.index("Seine")
+    assert out.count("response.committed") == 2
+    assert "transcript=What is the capital of France?" in out
+
+
+def test_models_lists_what_there_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["models"]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in MODELS)
+
+
+def test_fetch_says_where_the_weights_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fetch"]) == 0
+    assert "The weights of pocket are in" in capsys.readouterr().out
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    assert all(command in out for command in ("ask", "talk", "fetch", "models", "--vad", "--port"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["ask", "missing.ogg", "?"], "missing.ogg: no such file"),
+        (["ask", __file__, "?"], "not readable as audio"),
+        (["ask", CAPITAL, "?", "--model", "gpt-9"], "unknown model 'gpt-9'; there are: pocket"),
+        (["--model", "gpt-9"], "unknown model"),
+        (["ask", CAPITAL, "?", "--temperature", "-1"], "must be 0 (greedy) or more"),
+        (["talk", CAPITAL, "--silence", "-1"], "silence_s"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_exit_code_2(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("earpiece: ")
+    assert complaint in error
+    assert error.count("\n") == 1
+
+
+def test_missing_weights_name_the_command_that_gets_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", CAPITAL, "?", "--cache-dir", str(tmp_path)]) == 2
+    assert "python app.py fetch" in capsys.readouterr().err
+
+
+def test_a_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["--port", str(port)]) == 2
+    error = capsys.readouterr().err
+    assert str(port) in error and "--port" in error
+
+
+def test_the_application_needs_nothing_but_a_model() -> None:
+    routes = {getattr(route, "path", "") for route in create_app(ScriptedModel([["hi"]]), SessionOptions()).routes}
+    assert {"/webrtc/offer", "/websocket/offer", "/health"} <= routes

@@ -1,0 +1,132 @@
+"""Audio in: what transports and files deliver becomes 16 kHz mono float32, whatever it was."""
+
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.types import SAMPLE_RATE_HZ
+from realtime.audio import MAX_RATE_HZ, MIN_RATE_HZ, AudioFileError, AudioWindow, Capture, read_audio_file, to_float32
+from tests.conftest import CLIPS
+
+
+def tone(rate_hz: int, seconds: float, pitch_hz: float = 440) -> np.ndarray:
+    return (0.5 * np.sin(2 * np.pi * pitch_hz * np.arange(round(seconds * rate_hz)) / rate_hz)).astype(np.float32)
+
+
+def write_wav(path: Path, samples: np.ndarray, rate_hz: int = SAMPLE_RATE_HZ, channels: int = 1) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(rate_hz)
+        file.writeframes((samples * 32767).astype(np.int16).tobytes())
+    return path
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 16_000, 22_050, 44_100, 48_000, 96_000])
+def test_every_rate_becomes_16_khz_with_its_pitch(rate_hz: int) -> None:
+    capture, audio = Capture(), tone(rate_hz, 2.0)
+    chunks = [capture.push(rate_hz, audio[start : start + 333]) for start in range(0, len(audio), 333)]
+    samples = np.concatenate([chunk.samples for chunk in chunks])
+    assert len(samples) == pytest.approx(2 * SAMPLE_RATE_HZ, rel=0.04)  # soxr holds back up to 61 ms
+    spectrum = np.abs(np.fft.rfft(samples[: SAMPLE_RATE_HZ // 2 * 2]))
+    assert spectrum.argmax() * SAMPLE_RATE_HZ / (SAMPLE_RATE_HZ // 2 * 2) == pytest.approx(440, abs=2)
+
+
+@given(st.lists(st.integers(0, 5000), min_size=1, max_size=20))
+def test_chunks_follow_each_other_without_gap_or_overlap(sizes: list[int]) -> None:
+    capture = Capture()
+    end = 0
+    for size in sizes:
+        chunk = capture.push(48_000, np.zeros((1, size), np.int16))
+        assert chunk.start_sample == end
+        end = chunk.end_sample
+
+
+def test_broken_numbers_are_repaired_and_counted() -> None:
+    capture = Capture()
+    chunk = capture.push(SAMPLE_RATE_HZ, np.array([0.1, np.nan, np.inf, -3.0, 2.0], np.float64))
+    assert chunk.samples.tolist() == pytest.approx([0.1, 0, 0, -1, 1])
+    assert capture.counters.non_finite_samples == 2
+    assert capture.counters.clipped_samples == 2
+
+
+@pytest.mark.parametrize("rate_hz", [0, MIN_RATE_HZ - 1, MAX_RATE_HZ + 1])
+def test_an_impossible_rate_gives_no_audio_and_is_counted(rate_hz: int) -> None:
+    capture = Capture()
+    assert capture.push(rate_hz, tone(16_000, 1)).samples.size == 0
+    assert capture.counters.rate_changes == 1
+    assert capture.push(SAMPLE_RATE_HZ, tone(16_000, 1)).samples.size == SAMPLE_RATE_HZ
+
+
+def test_integers_are_scaled() -> None:
+    assert to_float32(np.array([[-32768, 0, 16384]], np.int16)).tolist() == [-1.0, 0.0, 0.5]
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=20), st.data())
+def test_a_window_gives_what_was_appended(sizes: list[int], data: st.DataObject) -> None:
+    total = sum(sizes)
+    audio = np.arange(total, dtype=np.float32)
+    window, end = AudioWindow(), 0
+    for size in sizes:
+        window.append(audio[end : end + size])
+        end += size
+    dropped = data.draw(st.integers(0, total))
+    window.drop_before(dropped)
+    start = data.draw(st.integers(dropped, total))
+    stop = data.draw(st.integers(start, total))
+    assert window.cut(start, stop).tolist() == audio[start:stop].tolist()
+
+
+def test_an_empty_window_gives_nothing() -> None:
+    assert AudioWindow().cut(0, 100).size == 0
+
+
+def test_an_opus_file_is_read() -> None:
+    samples = read_audio_file(CLIPS / "question_capital.ogg")
+    assert samples.dtype == np.float32
+    assert 1 * SAMPLE_RATE_HZ < len(samples) < 4 * SAMPLE_RATE_HZ
+    assert 0.1 < np.abs(samples).max() <= 1
+
+
+def test_stereo_at_another_rate_is_mixed_and_resampled(tmp_path: Path) -> None:
+    stereo = np.repeat(tone(44_100, 1), 2)
+    assert len(read_audio_file(write_wav(tmp_path / "stereo.wav", stereo, 44_100, 2))) == pytest.approx(16_000, abs=50)
+
+
+def test_a_truncated_file_gives_what_it_holds(tmp_path: Path) -> None:
+    whole = write_wav(tmp_path / "whole.wav", tone(16_000, 2)).read_bytes()
+    (tmp_path / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    assert len(read_audio_file(tmp_path / "cut.wav")) == pytest.approx(16_000, rel=0.05)
+
+
+def test_files_that_are_no_audio_say_so(tmp_path: Path) -> None:
+    (tmp_path / "text.ogg").write_text("this is no audio")
+    (tmp_path / "empty.wav").write_bytes(b"")
+    write_wav(tmp_path / "none.wav", np.zeros(0, np.float32))
+    (tmp_path / "head.ogg").write_bytes((CLIPS / "question_capital.ogg").read_bytes()[:100])
+    for name in ("text.ogg", "empty.wav", "none.wav", "head.ogg", "missing.wav"):
+        with pytest.raises(AudioFileError, match=name):
+            read_audio_file(tmp_path / name)
+
+
+def test_a_file_without_sound_says_so(tmp_path: Path) -> None:
+    import av
+
+    with av.open(str(tmp_path / "film.mp4"), "w") as film:
+        stream = film.add_stream("mpeg4", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for _ in range(3):
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), "rgb24")))
+        film.mux(stream.encode(None))
+    with pytest.raises(AudioFileError, match="holds no audio"):
+        read_audio_file(tmp_path / "film.mp4")
+
+
+def test_a_recording_that_is_too_long_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
+    write_wav(tmp_path / "long.wav", tone(16_000, 3))
+    with pytest.raises(AudioFileError, match="longer than 2 s"):
+        read_audio_file(tmp_path / "long.wav", max_s=2)

@@ -1,0 +1,89 @@
+"""The rolling buffer: what is kept, what becomes text, what is dropped."""
+
+import numpy as np
+import pytest
+
+from models.types import SAMPLE_RATE_HZ, AudioClip, Message
+from realtime.conversation import Conversation, ConversationOptions
+
+
+def spoken(seconds: float) -> Message:
+    return Message("user", (AudioClip(np.zeros(round(seconds * SAMPLE_RATE_HZ), np.float32)),))
+
+
+def fill(conversation: Conversation, n_exchanges: int, seconds: float = 10) -> list[Message]:
+    messages = []
+    for number in range(n_exchanges):
+        messages += [spoken(seconds), Message("assistant", (f"answer {number}",))]
+    for message in messages:
+        conversation.add(message)
+    return messages
+
+
+def test_within_its_budgets_nothing_changes() -> None:
+    conversation = Conversation(ConversationOptions(system_prompt="be kind"))
+    messages = fill(conversation, 3)
+    assert not conversation.cut()
+    assert conversation.messages[0].text == "be kind"
+    assert list(conversation.messages[1:]) == messages
+
+
+def test_audio_over_its_budget_becomes_text_oldest_first_down_to_the_share_that_is_kept() -> None:
+    conversation = Conversation(ConversationOptions(max_audio_s=45, keep=0.5, max_tokens=100_000))
+    messages = fill(conversation, 5)
+    for number, message in enumerate(messages[::2]):
+        conversation.note_transcript(message.id, f"question {number}")
+    assert conversation.cut()
+    window = conversation.messages[1:]
+    assert [message.id for message in window] == [message.id for message in messages]
+    assert [message.text for message in window[::2]] == ["question 0", "question 1", "question 2", "", ""]
+    assert sum(message.audio_s for message in window) == 20
+    assert not conversation.cut()
+
+
+def test_audio_without_transcript_is_dropped_with_its_answer() -> None:
+    conversation = Conversation(ConversationOptions(max_audio_s=45, keep=0.5, max_tokens=100_000))
+    messages = fill(conversation, 5)
+    assert conversation.cut()
+    assert list(conversation.messages[1:]) == messages[6:]
+
+
+def test_the_newest_message_and_the_system_prompt_always_stay() -> None:
+    conversation = Conversation(ConversationOptions(system_prompt="x" * 4000, max_tokens=100))
+    conversation.add(spoken(1))
+    conversation.add(newest := spoken(400))
+    assert conversation.cut()
+    assert [message.role for message in conversation.messages] == ["system", "user"]
+    assert conversation.messages[-1] is newest
+
+
+def test_the_models_own_count_corrects_the_estimate() -> None:
+    conversation = Conversation(ConversationOptions(max_tokens=1000))
+    fill(conversation, 3)
+    assert not conversation.cut()
+    conversation.note_tokens(conversation.messages, 2000)
+    assert conversation.cut()
+
+
+def test_typed_text_beside_audio_survives_demotion() -> None:
+    conversation = Conversation(ConversationOptions(system_prompt="", max_audio_s=15, max_tokens=100_000))
+    first = Message("user", (*spoken(10).parts, "and in French?"))
+    conversation.add(first)
+    conversation.note_transcript(first.id, "how are you")
+    fill(conversation, 1, seconds=6)
+    assert conversation.cut()
+    assert conversation.messages[0].text == "how are you\nand in French?"
+    assert not conversation.messages[0].clips
+
+
+def test_clear_leaves_the_system_prompt() -> None:
+    conversation = Conversation(ConversationOptions(system_prompt="be kind"))
+    fill(conversation, 2)
+    conversation.clear()
+    assert [message.text for message in conversation.messages] == ["be kind"]
+
+
+@pytest.mark.parametrize("options", [{"keep": 1.0}, {"keep": 0.0}, {"max_tokens": 0}, {"max_audio_s": 0}])
+def test_impossible_budgets_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        ConversationOptions(**options)  # type: ignore[arg-type]
