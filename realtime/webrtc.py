@@ -297,7 +297,7 @@ class EarpieceStream(Stream):  # type: ignore[misc]  # FastRTC is not typed
 async def _close_quietly(websocket: WebSocket) -> None:
     try:
         await websocket.close()
-    except RuntimeError:
+    except (RuntimeError, WebSocketDisconnect):
         logger.debug("the websocket was closed already")
 
 

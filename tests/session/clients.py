@@ -85,8 +85,10 @@ class WebSocketClient(Client):
 
 
 @asynccontextmanager
-async def websocket_client(port: int, *, start: bool = True, query: str = "") -> AsyncIterator[WebSocketClient]:
-    """Connects, starts a session and listens."""
+async def websocket_client(
+    port: int, *, start: bool = True, query: str = "", greeting: str | None = "session.created"
+) -> AsyncIterator[WebSocketClient]:
+    """Connects, starts a session, waits for its first event and listens."""
     async with connect(f"ws://127.0.0.1:{port}/websocket/offer{query}") as websocket:
         client = WebSocketClient(websocket)
 
@@ -97,7 +99,8 @@ async def websocket_client(port: int, *, start: bool = True, query: str = "") ->
         listening = asyncio.create_task(listen())
         if start:
             await client.send({"event": "start", "websocket_id": "test"})
-            await client.until("session.created")
+            if greeting:
+                await client.until(greeting)
         try:
             yield client
         finally:
@@ -154,8 +157,10 @@ class WebRtcClient(Client):
 
 
 @asynccontextmanager
-async def webrtc_client(port: int, name: str = "peer") -> AsyncIterator[WebRtcClient]:
-    """Connects, waits for the session and listens."""
+async def webrtc_client(
+    port: int, name: str = "peer", *, greeting: str | None = "session.created"
+) -> AsyncIterator[WebRtcClient]:
+    """Connects, waits for the session's first event and listens."""
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     track = SpeakingTrack()
     peer.addTrack(track)
@@ -174,7 +179,8 @@ async def webrtc_client(port: int, name: str = "peer") -> AsyncIterator[WebRtcCl
         async with httpx.AsyncClient() as http:
             answer = (await http.post(f"http://127.0.0.1:{port}/webrtc/offer", json=body)).json()
         await peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
-        await client.until("session.created")
+        if greeting:
+            await client.until(greeting)
         yield client
     finally:
         await peer.close()
