@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 from models.base import AudioLanguageModel
 from models.errors import ModelError
-from models.registry import MODELS, find_model
+from models.registry import MODELS, fetch_model, load_model
 from models.types import AudioClip, GenerationOptions, GenerationStats, Message, Samples, TextDelta
 from realtime.audio import AudioFileError, read_audio_file
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from models.loading import LoadOptions
     from realtime.session import Session, SessionOptions
 
 EXIT_OK, EXIT_USER_ERROR, EXIT_INTERRUPTED = 0, 2, 130
@@ -54,7 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--model", default="pocket", help="see `python app.py models` (default: %(default)s)")
+    shared.add_argument(
+        "--model", default="pocket", help="a name that `python app.py models` lists, a hub id or a folder (%(default)s)"
+    )
+    shared.add_argument("--text-model", help="hub id or folder of the language model, where a checkpoint has none")
+    shared.add_argument("--device", default="auto", help="cuda, cuda:1, cpu, ... (%(default)s)")
+    shared.add_argument("--dtype", default="auto", choices=("auto", "bfloat16", "float16", "float32"))
+    shared.add_argument("--quantization", default="none", choices=("none", "8bit", "4bit"), help="needs bitsandbytes")
     shared.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="converted weights (%(default)s)")
     shared.add_argument("--system-prompt", help="what the model is told to be")
     shared.add_argument("--max-new-tokens", type=int, default=256, help="longest answer (%(default)s)")
@@ -100,6 +107,22 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earpiece"
 
 
+def _load_options(options: argparse.Namespace) -> "LoadOptions":
+    from models.loading import LoadOptions
+
+    return LoadOptions(
+        cache_dir=options.cache_dir,
+        device=options.device,
+        dtype=options.dtype,
+        quantization=options.quantization,
+        text_model=options.text_model,
+    )
+
+
+def _load(options: argparse.Namespace) -> AudioLanguageModel:
+    return load_model(options.model, _load_options(options))
+
+
 def _generation_options(options: argparse.Namespace) -> GenerationOptions:
     return GenerationOptions(max_new_tokens=options.max_new_tokens, temperature=options.temperature)
 
@@ -113,9 +136,9 @@ def serve(options: argparse.Namespace) -> None:
 
     _check_port(options.host, options.port)
     print(f"Loading {options.model} …", flush=True)
-    model = find_model(options.model).load(options.cache_dir)
+    model = _load(options)
     app = create_app(
-        model, _session_options(options), max_sessions=options.max_sessions, ice_servers=options.ice_servers
+        model, _session_options(options, model), max_sessions=options.max_sessions, ice_servers=options.ice_servers
     )
     shown = "127.0.0.1" if options.host == "0.0.0.0" else options.host
     print(f"Earpiece is at http://{shown}:{options.port} (Ctrl-C ends it)", flush=True)
@@ -160,19 +183,18 @@ def create_app(
     return app
 
 
-def _session_options(options: argparse.Namespace) -> "SessionOptions":
+def _session_options(options: argparse.Namespace, model: AudioLanguageModel) -> "SessionOptions":
     from realtime.conversation import SYSTEM_PROMPT, ConversationOptions
     from realtime.endpointing import EndpointingOptions
     from realtime.session import SessionOptions
     from realtime.vad import VadOptions
 
-    context = find_model(options.model).info.context_tokens
     return SessionOptions(
         vad=VadOptions(engine=options.vad),
         endpointing=EndpointingOptions(silence_s=options.silence),
         conversation=ConversationOptions(
             system_prompt=SYSTEM_PROMPT if options.system_prompt is None else options.system_prompt,
-            max_tokens=context - options.max_new_tokens,
+            max_tokens=model.info.context_tokens - options.max_new_tokens,
         ),
         generation=_generation_options(options),
     )
@@ -193,7 +215,7 @@ def _check_port(host: str, port: int) -> None:
 def ask(options: argparse.Namespace) -> None:
     """Streams the answer about one recording to stdout."""
     clip = AudioClip(read_audio_file(options.clip))
-    model = find_model(options.model).load(options.cache_dir)
+    model = _load(options)
     messages = [Message("user", (clip, options.prompt))]
     if options.system_prompt:
         messages.insert(0, Message("system", (options.system_prompt,)))
@@ -240,9 +262,8 @@ TALK_SILENCE_S = 1.5  # after each clip: longer than any endpoint
 def talk(options: argparse.Namespace) -> None:
     """Plays clips through a whole session on the sample clock and prints its events."""
     clips = [read_audio_file(path) for path in options.clips]
-    session_options = _session_options(options)
-    model = find_model(options.model).load(options.cache_dir)
-    asyncio.run(_talk(model, session_options, options.clips, clips, realtime=options.realtime))
+    model = _load(options)
+    asyncio.run(_talk(model, _session_options(options, model), options.clips, clips, realtime=options.realtime))
 
 
 async def _talk(
@@ -298,7 +319,7 @@ async def _print_events(session: "Session") -> None:
 
 def fetch(options: argparse.Namespace) -> None:
     """Gets and verifies the weights of a model."""
-    folder = find_model(options.model).fetch(options.cache_dir)
+    folder = fetch_model(options.model, _load_options(options))
     print(f"The weights of {options.model} are in {folder}")
 
 
@@ -310,7 +331,7 @@ def list_models(_: argparse.Namespace) -> None:
     table = Table(title="Models: python app.py --model NAME")
     for column in ("name", "parameters", "memory", "languages", "licence", "gated", "what it is", "weights"):
         table.add_column(column, overflow="fold")
-    for info in (model.info for model in MODELS.values()):
+    for info in MODELS.values():
         table.add_row(
             info.name,
             info.parameters,

@@ -623,6 +623,9 @@ class Engine:
         cache_budget_bytes: caches of idle dialogues are dropped, least recently used first, when all together are more.
         max_batch: how many dialogues decode together; more take turns.
 
+    Attributes:
+        context_tokens: as given.
+
     Raises:
         ModelUnavailable: the model keeps a state of which no prefix can be cut out.
     """
@@ -638,7 +641,7 @@ class Engine:
         cache_budget_bytes: int = CACHE_BUDGET_BYTES,
         max_batch: int = MAX_BATCH,
     ) -> None:
-        self._context_tokens = context_tokens
+        self.context_tokens = context_tokens
         self._worker = _Worker(
             language_model,
             tokenizer,
@@ -692,8 +695,8 @@ class Engine:
         self, prompt: Prompt, options: GenerationOptions | None, dialogue: str, called_s: float
     ) -> AsyncGenerator[TextDelta | GenerationStats, None]:
         keys, clips = _flatten(prompt)
-        if len(keys) >= self._context_tokens:
-            raise PromptTooLong(len(keys), self._context_tokens)
+        if len(keys) >= self.context_tokens:
+            raise PromptTooLong(len(keys), self.context_tokens)
         request = _Request(dialogue, keys, clips, options, asyncio.get_running_loop(), called_s)
         if not self._submit(partial(self._worker.admit, request)):
             raise GenerationFailed("the engine is closed; load the model again")

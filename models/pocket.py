@@ -21,13 +21,13 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from models.audio_llm import check_clip
 from models.engine import Engine, TokenSpan
 from models.errors import InvalidPrompt, ModelUnavailable, translate_errors
 from models.pocket_weights import find_weights
-from models.registry import MODELS
+from models.registry import POCKET
 from models.types import (
     SAMPLE_RATE_HZ,
-    AudioClip,
     GenerationEvent,
     GenerationOptions,
     GenerationStats,
@@ -37,7 +37,6 @@ from models.types import (
     Transcription,
 )
 
-MIN_CLIP_S = 0.02
 WINDOW_S = 30  # what Whisper's encoder takes at most
 SHORT_WINDOW_S = 15  # clips up to this are padded to this: half the time, and un-padded ones make it loop
 CUT_SEARCH_S = 5  # a window ends at the quietest moment in its last seconds
@@ -128,7 +127,7 @@ class Pocket:
     @property
     def info(self) -> ModelInfo:
         """What the model is."""
-        return MODELS["pocket"].info
+        return POCKET
 
     async def generate(
         self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str
@@ -172,7 +171,7 @@ class Pocket:
         known = self._heard.get(dialogue, {})
         transcripts = {}
         for clip in (clip for message in messages for clip in message.clips):
-            _check(clip)
+            check_clip(clip)
             if clip.id not in known:
                 with translate_errors(f"writing down {clip.id}"):
                     known[clip.id] = await self._ears.transcribe(clip.samples)
@@ -198,13 +197,6 @@ class Pocket:
         """Tokens of plain text; what looks like a mark of the format stays text."""
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
         return ids
-
-
-def _check(clip: AudioClip) -> None:
-    if clip.duration_s < MIN_CLIP_S:
-        raise InvalidPrompt(f"{clip.id} is {clip.duration_s:.3f} s long; at least {MIN_CLIP_S} s are needed")
-    if not np.isfinite(clip.samples).all():
-        raise InvalidPrompt(f"{clip.id} holds numbers that are not finite; the recording or its decoder is broken")
 
 
 def _said(message: Message, transcripts: dict[str, str]) -> str:
@@ -248,4 +240,4 @@ def load_pocket(cache_dir: Path) -> Pocket:
         language_model = AutoModelForCausalLM.from_pretrained(folder / "language", dtype=torch.bfloat16)
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelUnavailable(f"the weights in {folder} cannot be loaded: {error}") from error
-    return Pocket(ears, language_model.eval(), tokenizer, MODELS["pocket"].info.context_tokens)
+    return Pocket(ears, language_model.eval(), tokenizer, POCKET.context_tokens)

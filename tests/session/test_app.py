@@ -65,7 +65,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["ask", "missing.ogg", "?"], "missing.ogg: no such file"),
         (["ask", __file__, "?"], "not readable as audio"),
-        (["ask", CAPITAL, "?", "--model", "gpt-9"], "unknown model 'gpt-9'; there are: pocket"),
+        (["ask", CAPITAL, "?", "--model", "gpt-9"], "unknown model 'gpt-9'; choose pocket"),
         (["--model", "gpt-9"], "unknown model"),
         (["ask", CAPITAL, "?", "--temperature", "-1"], "must be 0 (greedy) or more"),
         (["talk", CAPITAL, "--silence", "-1"], "silence_s"),

@@ -1,0 +1,229 @@
+"""An audio language model of any family, on the decode engine.
+
+A family says how a conversation is written down for its language model: stretches of text tokens, and stretches that
+the embeddings of an audio window fill. Everything else is the same for all of them and lives here: refusing what cannot
+be heard, cutting long clips into windows, naming each window by its content, so that the engine's cache knows it again
+even after the clip has grown. Read a family's file (`qwen2_audio.py` is the simplest) next, then `engine.py`.
+"""
+
+import hashlib
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from models.engine import AudioSpan, Engine, Prompt, TokenSpan
+from models.errors import InvalidPrompt, ModelUnavailable
+from models.types import (
+    SAMPLE_RATE_HZ,
+    AudioClip,
+    GenerationEvent,
+    GenerationOptions,
+    Message,
+    ModelInfo,
+    Samples,
+)
+
+MIN_CLIP_S = 0.02  # one hop or two of every encoder here; a shorter clip is a mistake, not a sound
+MAX_CLIP_S = 600.0  # ten minutes: what the most patient family was trained on
+
+
+class Family(Protocol):
+    """What differs between audio language models."""
+
+    def prompt(self, messages: Sequence[Message]) -> Prompt:
+        """Writes a conversation down, ready for the answer (or its continuation, if the assistant's is the last).
+
+        The beginning of a longer conversation must be written exactly like the shorter one, so that it stays cached.
+
+        Raises:
+            InvalidPrompt: the family cannot take these messages.
+        """
+        ...
+
+
+class AudioLLM:
+    """Hears audio and text, answers in text.
+
+    Args:
+        info: what the model is.
+        family: writes conversations down.
+        engine: decodes; closed with the model.
+    """
+
+    def __init__(self, info: ModelInfo, family: Family, engine: Engine) -> None:
+        self._info = replace(info, context_tokens=engine.context_tokens)
+        self._family = family
+        self._engine = engine
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the model is."""
+        return self._info
+
+    async def generate(
+        self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str
+    ) -> AsyncGenerator[GenerationEvent, None]:
+        """Answers the conversation."""
+        stream = self._engine.generate(self._prompt(messages), options, dialogue=dialogue)
+        try:
+            async for event in stream:
+                yield event
+        finally:
+            await stream.aclose()
+
+    async def prefill(self, messages: Sequence[Message], *, dialogue: str) -> None:
+        """Computes and caches the prompt of `messages`."""
+        await self._engine.prefill(self._prompt(messages), dialogue=dialogue)
+
+    async def forget(self, *, dialogue: str) -> None:
+        """Frees what is cached of the dialogue."""
+        await self._engine.forget(dialogue=dialogue)
+
+    async def close(self) -> None:
+        """Ends running answers and frees the model."""
+        await self._engine.close()
+
+    def _prompt(self, messages: Sequence[Message]) -> Prompt:
+        check_messages(messages)
+        return self._family.prompt(messages)
+
+
+class LanguageModel(torch.nn.Module):
+    """The decoder and the head of a model that has an encoder too, as `engine.py` runs a causal language model.
+
+    Args:
+        decoder: a transformers decoder without head; takes `inputs_embeds` beside `input_ids`.
+        head: (rows, positions, hidden) to (rows, positions, vocabulary).
+        scale: what the model does to its logits last: divides by this.
+    """
+
+    def __init__(self, decoder: Any, head: Any, *, scale: float = 1.0) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.head = head
+        self.scale = scale
+        self.config = decoder.config
+
+    def get_input_embeddings(self) -> Any:
+        """The embeddings of text tokens."""
+        return self.decoder.get_input_embeddings()
+
+    def forward(self, *, logits_to_keep: int, **inputs: Any) -> Any:
+        """Gives `.logits` (rows, logits_to_keep, vocabulary) of the last positions."""
+        hidden = self.decoder(**inputs).last_hidden_state[:, -logits_to_keep:]
+        return SimpleNamespace(logits=self.head(hidden) / self.scale)
+
+
+class PromptWriter:
+    """Writes the spans of a prompt, tokenising text between marks in one piece, as the official processors do.
+
+    Args:
+        tokenizer: a transformers tokenizer.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._text = ""
+        self._ids: list[int] = []
+        self._spans: list[TokenSpan | AudioSpan] = []
+
+    def text(self, text: str) -> None:
+        """Adds plain text; what looks like a mark in it stays text."""
+        self._text += text
+
+    def mark(self, token: str) -> None:
+        """Adds one special token.
+
+        Raises:
+            ModelUnavailable: the tokenizer does not have it.
+        """
+        self._flush_text()
+        self._ids.append(token_id(self._tokenizer, token))
+
+    def audio(self, span: AudioSpan) -> None:
+        """Adds an audio window."""
+        self._flush_ids()
+        self._spans.append(span)
+
+    def spans(self) -> Prompt:
+        """All that was written."""
+        self._flush_ids()
+        return tuple(self._spans)
+
+    def _flush_text(self) -> None:
+        if self._text:
+            self._ids += self._tokenizer.encode(self._text, add_special_tokens=False, split_special_tokens=True)
+            self._text = ""
+
+    def _flush_ids(self) -> None:
+        self._flush_text()
+        if self._ids:
+            self._spans.append(TokenSpan(tuple(self._ids)))
+            self._ids = []
+
+
+def token_id(tokenizer: Any, token: str) -> int:
+    """The id of a special token.
+
+    Raises:
+        ModelUnavailable: the tokenizer does not have it.
+    """
+    ids = tokenizer.get_added_vocab()
+    if token not in ids:
+        raise ModelUnavailable(f"the checkpoint's tokenizer has no {token}; its files do not belong to this model")
+    return int(ids[token])
+
+
+def check_messages(messages: Sequence[Message]) -> None:
+    """Refuses what no family can take.
+
+    Raises:
+        InvalidPrompt: there are no messages, or a clip is too short, too long or not finite.
+    """
+    if not messages:
+        raise InvalidPrompt("there are no messages; say or write something first")
+    for clip in (clip for message in messages for clip in message.clips):
+        check_clip(clip)
+
+
+def check_clip(clip: AudioClip) -> None:
+    """Refuses a clip that cannot be heard.
+
+    Raises:
+        InvalidPrompt: it is too short, too long or not finite.
+    """
+    if clip.duration_s < MIN_CLIP_S:
+        raise InvalidPrompt(f"{clip.id} is {clip.duration_s:.3f} s long; at least {MIN_CLIP_S} s are needed")
+    if clip.duration_s > MAX_CLIP_S:
+        raise InvalidPrompt(f"{clip.id} is {clip.duration_s:.0f} s long; at most {MAX_CLIP_S:.0f} s are taken")
+    if not np.isfinite(clip.samples).all():
+        raise InvalidPrompt(f"{clip.id} holds numbers that are not finite; the recording or its decoder is broken")
+
+
+def cut_windows(samples: Samples, window_s: float, min_s: float = MIN_CLIP_S) -> list[Samples]:
+    """Cuts (n_samples,) into windows of `window_s`; the last is shorter, and padded with silence to `min_s`.
+
+    Windows begin at the clip's first sample, so those of a clip that grows stay the same but for the last.
+    """
+    step = round(window_s * SAMPLE_RATE_HZ)
+    windows = [samples[start : start + step] for start in range(0, len(samples), step)]
+    missing = round(min_s * SAMPLE_RATE_HZ) - len(windows[-1])
+    if missing > 0:
+        windows[-1] = np.pad(windows[-1], (0, missing))
+    return windows
+
+
+def audio_span(window: Samples, n_tokens: int, encode: Callable[[Samples], torch.Tensor]) -> AudioSpan:
+    """The positions that a window of float32 (n_samples,) fills; named by its content.
+
+    Args:
+        window: at 16 kHz.
+        n_tokens: how many positions.
+        encode: gives (n_tokens, hidden) on the engine's thread, at most once while the window is in use.
+    """
+    key = hashlib.blake2b(np.ascontiguousarray(window).tobytes(), digest_size=16).hexdigest()
+    return AudioSpan(key, n_tokens, lambda: encode(window))

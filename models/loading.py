@@ -1,0 +1,180 @@
+"""From a checkpoint's name to a folder on disk, and from there to an engine on a device in a dtype.
+
+A checkpoint is a local folder or a hub id. Weights are safetensors only, and no code that comes with them is run.
+Read `registry.py` for how its family is found.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+from transformers import BitsAndBytesConfig
+
+from models.audio_llm import token_id
+from models.engine import CACHE_BUDGET_BYTES, Engine
+from models.errors import ModelError, ModelUnavailable
+
+Quantization = Literal["none", "8bit", "4bit"]
+
+GPU_CACHE_SHARE = (
+    0.2  # of the device's memory, for prefix caches; the weights and a prefill's activations need the rest
+)
+NOT_QUANTIZED = ("audio_tower", "multi_modal_projector", "audio_projector", "projector", "encoder", "lm_head")
+CHECKPOINT_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt")  # no pickles, no code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """How a checkpoint is put into memory.
+
+    Attributes:
+        cache_dir: folder for converted weights of embedded models.
+        device: "auto" is the GPU where there is one.
+        dtype: "auto" is bfloat16 on a GPU and float32 on a CPU, which is the fastest there without AMX.
+        quantization: of the language model's weights, through bitsandbytes.
+        text_model: folder or hub id of the language model, for checkpoints that come without (Ultravox).
+    """
+
+    cache_dir: Path
+    device: str = "auto"
+    dtype: str = "auto"
+    quantization: Quantization = "none"
+    text_model: str | None = None
+
+    @property
+    def torch_device(self) -> torch.device:
+        """The device meant.
+
+        Raises:
+            ModelUnavailable: torch does not have it.
+        """
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            return torch.empty(0, device=self.device).device
+        except (RuntimeError, AssertionError) as error:
+            raise ModelUnavailable(f"device {self.device!r} cannot be used: {error}") from error
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """The dtype meant."""
+        if self.dtype == "auto":
+            return torch.bfloat16 if self.torch_device.type == "cuda" else torch.float32
+        dtype = getattr(torch, self.dtype, None)
+        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+            raise ModelUnavailable(f"unknown dtype {self.dtype!r}; choose bfloat16, float16 or float32")
+        return dtype
+
+    @property
+    def pretrained(self) -> dict[str, Any]:
+        """What transformers' `from_pretrained` is given: no code, no pickles, and where and how the weights go."""
+        return {
+            "dtype": self.torch_dtype,
+            "device_map": {"": self.torch_device},
+            "use_safetensors": True,
+            "trust_remote_code": False,
+            "quantization_config": self._quantization_config(),
+        }
+
+    def _quantization_config(self) -> BitsAndBytesConfig | None:
+        if self.quantization == "none":
+            return None
+        if find_spec("bitsandbytes") is None:
+            raise ModelUnavailable("8-bit and 4-bit weights need bitsandbytes: pip install bitsandbytes")
+        skipped = list(NOT_QUANTIZED)
+        if self.quantization == "8bit":
+            return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skipped)
+        return BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_compute_dtype=self.torch_dtype, llm_int8_skip_modules=skipped
+        )
+
+
+def find_checkpoint(source: str) -> Path:
+    """Gives the folder of a checkpoint, downloading it if `source` is a hub id.
+
+    Raises:
+        ModelUnavailable: it is neither a folder nor on the hub, is gated, or there is no network.
+    """
+    if Path(source).is_dir():
+        return Path(source)
+    if source.startswith((".", "/", "~")) or source.count("/") != 1:
+        raise ModelUnavailable(f"{source}: no such folder, and no hub id (owner/name) either")
+    try:
+        return Path(snapshot_download(source, allow_patterns=list(CHECKPOINT_FILES)))
+    except GatedRepoError as error:
+        raise ModelUnavailable(
+            f"{source} is gated: accept its licence on its page on the hub, then log in with: hf auth login"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise ModelUnavailable(
+            f"{source} is not on the hub, or is private: check the name, or: hf auth login"
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise ModelUnavailable(
+            f"{source} is not on this machine and the hub cannot be reached: check the network"
+        ) from error
+    except Exception as error:
+        raise ModelUnavailable(f"{source} cannot be downloaded: {error}") from error
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Reads a checkpoint's `config.json`.
+
+    Raises:
+        ModelUnavailable: there is none, or it is broken.
+    """
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise ModelUnavailable(f"{folder} is no checkpoint: it holds no config.json") from error
+    except (ValueError, OSError) as error:
+        raise ModelUnavailable(f"{path} cannot be read: {error}") from error
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise ModelUnavailable(f"{path} names no model_type; it is not a transformers checkpoint")
+    return config
+
+
+@contextmanager
+def loading(folder: Path) -> Iterator[None]:
+    """Turns whatever goes wrong while a checkpoint is loaded into `ModelUnavailable`, in one line that names it."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except torch.OutOfMemoryError as error:
+        raise ModelUnavailable(f"{folder} does not fit: use --quantization 8bit or 4bit, or a smaller model") from error
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise ModelUnavailable(f"{folder} cannot be loaded: {reason}") from error
+
+
+def load_engine(language_model: Any, tokenizer: Any, generation_config: Any, *stop_tokens: str) -> Engine:
+    """Puts a language model on an engine.
+
+    Args:
+        language_model: what the engine runs, on its device.
+        tokenizer: its tokenizer.
+        generation_config: of the checkpoint, for the tokens that end an answer.
+        *stop_tokens: more of them.
+    """
+    ends = generation_config.eos_token_id
+    ids = {*(ends if isinstance(ends, list) else [ends]), tokenizer.eos_token_id} - {None}
+    device = language_model.get_input_embeddings().weight.device
+    budget = CACHE_BUDGET_BYTES
+    if device.type == "cuda":
+        budget = int(GPU_CACHE_SHARE * torch.cuda.get_device_properties(device).total_memory)
+    return Engine(
+        language_model.eval(),
+        tokenizer,
+        context_tokens=language_model.config.max_position_embeddings,
+        stop_token_ids=frozenset(ids | {token_id(tokenizer, token) for token in stop_tokens}),
+        cache_budget_bytes=budget,
+    )

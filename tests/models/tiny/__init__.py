@@ -1,0 +1,12 @@
+"""Tiny checkpoints with random weights, one file a family: real classes and file layouts, a thousandth of the size.
+
+Each file has a `TinyFamily`: it saves a checkpoint as its publisher lays it out, and answers through the publisher's
+own processor and transformers' own `generate`, recomputing everything. That is what our answers are compared with.
+"""
+
+from tests.models.tiny.common import TinyFamily
+from tests.models.tiny.qwen2_audio import QWEN2_AUDIO
+
+TINY_FAMILIES: tuple[TinyFamily, ...] = (QWEN2_AUDIO,)
+
+__all__ = ["TINY_FAMILIES", "TinyFamily"]

@@ -1,0 +1,67 @@
+"""A tiny Qwen2-Audio."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoProcessor,
+    Qwen2AudioConfig,
+    Qwen2AudioEncoder,
+    Qwen2AudioForConditionalGeneration,
+    Qwen2AudioProcessor,
+    WhisperFeatureExtractor,
+)
+
+from models.types import SAMPLE_RATE_HZ, Message
+from tests.models.tiny.common import TEXT_SIZES, Answer, Reference, TinyFamily, byte_tokenizer, greedy
+
+MARKS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>")
+
+
+def save(folder: Path) -> None:
+    tokenizer = byte_tokenizer(MARKS, eos_token="<|endoftext|>", pad_token="<|endoftext|>")
+    audio = {
+        "num_mel_bins": 80,
+        "encoder_layers": 2,
+        "encoder_attention_heads": 2,
+        "encoder_ffn_dim": 64,
+        "d_model": 32,
+        "initializer_range": 0.1,
+    }
+    torch.manual_seed(0)
+    config = Qwen2AudioConfig(
+        audio_config={"model_type": "qwen2_audio_encoder", **audio},
+        text_config={"model_type": "qwen2", **TEXT_SIZES},
+        audio_token_index=tokenizer.convert_tokens_to_ids("<|AUDIO|>"),
+    )
+    Qwen2AudioForConditionalGeneration(config).save_pretrained(folder)
+    Qwen2AudioProcessor(WhisperFeatureExtractor(feature_size=80), tokenizer).save_pretrained(folder)
+
+
+def as_chat(message: Message) -> dict[str, Any]:
+    parts = [
+        {"type": "text", "text": part} if isinstance(part, str) else {"type": "audio", "audio": part.samples}
+        for part in message.parts
+    ]
+    return {"role": message.role, "content": parts}
+
+
+def reference(folder: Path) -> Answer:
+    model = Qwen2AudioForConditionalGeneration.from_pretrained(folder).eval()
+    processor = AutoProcessor.from_pretrained(folder)
+    stops = processor.tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
+
+    def answer(messages: Sequence[Message], n_new: int) -> Reference:
+        text = processor.apply_chat_template(
+            [as_chat(message) for message in messages], add_generation_prompt=True, tokenize=False
+        )
+        clips = [clip.samples for message in messages for clip in message.clips]
+        inputs = processor(text=text, audio=clips or None, sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt")
+        return greedy(model, processor.tokenizer, dict(inputs), n_new, stops)
+
+    return answer
+
+
+QWEN2_AUDIO = TinyFamily("qwen2_audio", save, reference, Qwen2AudioEncoder, window_s=30.0, min_window_s=0.07)
