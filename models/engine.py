@@ -1,13 +1,14 @@
 """A decode loop over a transformers causal language model that remembers each dialogue's prefix.
 
 `generate` takes the whole prompt every time. The engine compares it, position by position, with what the dialogue's
-key/value cache holds, keeps the common beginning and computes only the rest. One thread per engine owns torch; it
-takes one step of each running request in turn (a chunk of prefill, or a token), and tokens of several dialogues in one
-batch. An answer stops within one step of its generator's `aclose`, and what it had computed stays usable.
+key/value cache holds, keeps the common beginning and computes only the rest. One thread per engine owns torch. In each
+round it prefills one chunk (or encodes one audio window) of one waiting request, in turn, and decodes one token of
+every answer under way, in one batch: no prompt, however long, stalls an answer for more than one chunk a token. An
+answer stops within one step of its generator's `aclose`, and what it had computed stays usable.
 
 It refuses models that keep a state other than keys and values (linear attention, convolutions): a prefix of such a
 state cannot be cut out. Models with sliding windows are decoded one dialogue at a time.
-Read `sampling.py` next for how tokens are chosen and become text.
+Read `kv_cache.py` next, then `sampling.py` for how tokens are chosen and become text.
 """
 
 import asyncio
@@ -23,9 +24,9 @@ from functools import partial
 from typing import Any
 
 import torch
-from transformers.cache_utils import Cache, CacheLayerMixin
 
 from models.errors import GenerationFailed, InvalidPrompt, ModelError, ModelUnavailable, PromptTooLong, translate_errors
+from models.kv_cache import KeyValues, StaticDecoder
 from models.sampling import Detokenizer, Sampler, StopStrings, Tokenizer, choose_tokens
 from models.types import FinishReason, GenerationOptions, GenerationStats, TextDelta
 
@@ -34,7 +35,6 @@ logger = logging.getLogger(__name__)
 PREFILL_CHUNK_TOKENS = 512  # 0.3 s of SmolLM2-135M on two CPU cores: how long a running answer may have to wait
 CACHE_BUDGET_BYTES = 2 * 1024**3  # 90k tokens of SmolLM2-135M in bfloat16 (30 layers x 2 x 3 heads x 64 x 2 bytes)
 MAX_BATCH = 8
-CAPACITY_STEP_TOKENS = 64  # caches grow by a quarter, rounded up to this, so that a token is rarely a reallocation
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,157 +63,6 @@ class AudioSpan:
 Prompt = Sequence[TokenSpan | AudioSpan]
 Event = TextDelta | GenerationStats
 PositionKey = int | tuple[str, int]  # a token, or a clip's key and the index in it: what decides a position's content
-
-
-class _Extent:
-    """How far the rows of a cache are filled; its layers share one. Grows only after a whole model step succeeded."""
-
-    def __init__(self) -> None:
-        self.lengths: list[int] = []
-        self.rows: torch.Tensor | None = None  # of a batched step: 0, 1, 2, ...
-        self.ends: torch.Tensor | None = None  # of a batched step: where each row's new token goes
-
-
-class _Layer(CacheLayerMixin):  # type: ignore[misc]
-    """Keys and values of one layer, (rows, heads, capacity, head size), with room to grow.
-
-    transformers' own layer copies everything it holds at each token. Here a token is written in place, and rows of
-    different lengths can be decoded together: each row writes at its own end, and the mask hides what lies beyond.
-    """
-
-    is_sliding = False  # windows are the mask's business: everything is kept, so that everything can be cut
-    is_croppable = True
-    keys: torch.Tensor | None
-    values: torch.Tensor | None
-
-    def __init__(self, extent: _Extent) -> None:
-        super().__init__()
-        self._extent = extent
-
-    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        self.reserve(1, 1, key_states, value_states)
-
-    def reserve(self, n_rows: int, n_tokens: int, like_keys: torch.Tensor, like_values: torch.Tensor) -> None:
-        """Makes room for `n_rows` of `n_tokens` in the format of `like_...`, keeping what is there."""
-        old = (0, 0) if self.keys is None else (self.keys.shape[0], self.keys.shape[2])
-        if n_rows <= old[0] and n_tokens <= old[1]:
-            return
-        if n_rows > old[0]:
-            n_rows = 1 << (n_rows - 1).bit_length()
-        if n_tokens > old[1]:
-            n_tokens = -(-(n_tokens + n_tokens // 4) // CAPACITY_STEP_TOKENS) * CAPACITY_STEP_TOKENS
-        shape = (max(n_rows, old[0]), max(n_tokens, old[1]))
-        self.keys = self._moved(self.keys, like_keys, *shape)
-        self.values = self._moved(self.values, like_values, *shape)
-        self.is_initialized = True
-
-    @staticmethod
-    def _moved(old: torch.Tensor | None, like: torch.Tensor, n_rows: int, n_tokens: int) -> torch.Tensor:
-        # Zeros, since masked positions are still multiplied by 0, and 0 times what `empty` holds may be NaN.
-        new = like.new_zeros((n_rows, like.shape[1], n_tokens, like.shape[3]))
-        if old is not None:
-            new[: old.shape[0], :, : old.shape[2]] = old
-        return new
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Writes (rows, heads, new tokens, head size) behind what the rows hold, and returns all of it."""
-        extent = self._extent
-        n_rows, end = key_states.shape[0], max(extent.lengths) + key_states.shape[2]
-        self.reserve(n_rows, end, key_states, value_states)
-        keys, values = self.keys, self.values
-        assert keys is not None and values is not None
-        if n_rows == 1:
-            start = end - key_states.shape[2]
-            keys[:1, :, start:end] = key_states
-            values[:1, :, start:end] = value_states
-        else:
-            keys[extent.rows, :, extent.ends] = key_states[:, :, 0]
-            values[extent.rows, :, extent.ends] = value_states[:, :, 0]
-        return keys[:n_rows, :, :end], values[:n_rows, :, :end]
-
-    def get_seq_length(self) -> int:
-        return max(self._extent.lengths)
-
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return max(self._extent.lengths) + query_length, 0
-
-    def get_max_length(self) -> int:
-        return -1  # none
-
-
-class _KeyValues(Cache):  # type: ignore[misc]
-    """A cache of one or more rows; a row is the beginning of a dialogue.
-
-    Cutting a row is setting `lengths[row]`: what lies beyond is hidden, then overwritten.
-    """
-
-    def __init__(self, n_rows: int) -> None:
-        self._extent = _Extent()
-        self.lengths = self._extent.lengths
-        self.lengths.extend([0] * n_rows)
-        super().__init__(layer_class_to_replicate=partial(_Layer, self._extent))
-
-    def forward(self, model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Runs new positions of each row through the model; logits (rows, vocabulary) of the last one.
-
-        Until `extend`, the rows are as long as before: a failed step changes nothing.
-
-        Args:
-            model: the language model.
-            inputs: input_ids (rows, positions) or inputs_embeds (rows, positions, hidden); more than one position only
-                with a single row.
-        """
-        tensor = next(iter(inputs.values()))
-        n_new, device = tensor.shape[1], tensor.device
-        mask: torch.Tensor | None = None  # a single row needs none: causal attention over all of it is the default
-        if len(self.lengths) == 1:
-            positions = torch.arange(self.lengths[0], self.lengths[0] + n_new, device=device)[None]
-        else:
-            extent, end = self._extent, max(self.lengths) + 1
-            extent.ends = torch.tensor(self.lengths, device=device)
-            extent.rows = torch.arange(len(self.lengths), device=device)
-            positions = extent.ends[:, None]
-            mask = (torch.arange(end, device=device)[None] <= positions).to(torch.long)
-        output = model(
-            **inputs,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=self,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        logits: torch.Tensor = output.logits[:, -1]
-        return logits
-
-    def extend(self, n_new: int) -> None:
-        """Keeps what `forward` wrote."""
-        self.lengths[:] = [length + n_new for length in self.lengths]
-
-    def copy_row(self, row: int, source: "_KeyValues", source_row: int, start: int, end: int) -> None:
-        """Copies positions `start:end` of a row of another cache to the same positions of a row of this one."""
-        while len(self.layers) < len(source.layers):
-            self.layers.append(_Layer(self._extent))
-        for layer, other in zip(self.layers, source.layers, strict=True):
-            if other.keys is not None:  # layers that share another's keys and values have none
-                layer.reserve(row + 1, end, other.keys, other.values)
-                layer.keys[row, :, start:end] = other.keys[source_row, :, start:end]
-                layer.values[row, :, start:end] = other.values[source_row, :, start:end]
-        self.lengths[row] = end
-
-    def clear_row(self, row: int) -> None:
-        """Overwrites a row that is no longer used, lest a broken number in it harm the next one there."""
-        for layer in self.layers:
-            if layer.keys is not None:
-                layer.keys[row] = 0
-                layer.values[row] = 0
-
-    @property
-    def n_bytes(self) -> int:
-        """What the tensors take."""
-        kept = [layer for layer in self.layers if layer.keys is not None]
-        return sum(layer.keys.nbytes + layer.values.nbytes for layer in kept)
 
 
 @dataclass(slots=True, eq=False)
@@ -257,7 +106,7 @@ class _Dialogue:
 
     def __init__(self) -> None:
         self.keys: list[PositionKey] = []  # of the positions computed, those in a batch row included
-        self.cache = _KeyValues(1)
+        self.cache = KeyValues(1)
         self.embeddings: dict[str, torch.Tensor] = {}
         self.requests: deque[_Request] = deque()  # the first one runs
 
@@ -285,9 +134,10 @@ class _Batch:
     stays there; on leaving only the tokens decoded here are copied back.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_cache: bool) -> None:
         self.requests: list[_Request] = []
-        self.cache = _KeyValues(0)
+        self.cache = KeyValues(0)
+        self._keeps_cache = keeps_cache  # when it is empty; a graph is bound to its place in memory
 
     def join(self, request: _Request, dialogue: _Dialogue) -> None:
         """Copies the dialogue's cache into a new row."""
@@ -310,10 +160,10 @@ class _Batch:
                 self.requests[row] = self.requests[last]
             self.requests.pop()
             self.cache.lengths.pop()
-            if self.requests:
+            if self.requests or self._keeps_cache:
                 self.cache.clear_row(last)
             else:
-                self.cache = _KeyValues(0)
+                self.cache = KeyValues(0)
 
 
 class _Worker:
@@ -329,6 +179,7 @@ class _Worker:
         prefill_chunk_tokens: int,
         cache_budget_bytes: int,
         max_batch: int,
+        static: bool,
     ) -> None:
         self.calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._model = model
@@ -341,7 +192,8 @@ class _Worker:
         self._max_batch = max_batch
         self._dialogues: OrderedDict[str, _Dialogue] = OrderedDict()  # least recently used first
         self._running: list[_Request] = []
-        self._batch = _Batch()
+        self._static = StaticDecoder(model) if static else None
+        self._batch = _Batch(keeps_cache=static)
         self._is_closed = False
 
     # What callers ask for, between steps.
@@ -380,14 +232,16 @@ class _Worker:
                 except Exception as error:  # a defect of this module: nobody may wait for ever
                     logger.exception("the engine failed and starts afresh")
                     self._start_afresh(GenerationFailed(f"the engine failed: {error}"))
-        del self._model, self._embed_tokens
+        del self._model, self._embed_tokens, self._static
 
     def _round(self) -> None:
         self._take_calls()
         self._end_stopped()
-        for request in tuple(self._running):
-            if request.next_token is None and not request.stopped:
-                self._attempt(self._prefill_step, request)
+        waiting = [request for request in self._running if request.next_token is None]
+        if waiting:
+            self._running.remove(waiting[0])
+            self._running.append(waiting[0])  # the others' turn comes first next time
+            self._attempt(self._prefill_step, waiting[0])
         self._end_stopped()
         self._decode_step()
 
@@ -397,7 +251,7 @@ class _Worker:
                 request.deliver(error)
         self._dialogues.clear()
         self._running.clear()
-        self._batch = _Batch()
+        self._batch = _Batch(keeps_cache=self._static is not None)
 
     def _take_calls(self) -> None:
         if not self._running:
@@ -460,7 +314,7 @@ class _Worker:
         dialogue.requests.remove(request)
         self._dialogues.move_to_end(request.dialogue)
         if not keep_cache:
-            dialogue.cache, dialogue.keys = _KeyValues(1), []
+            dialogue.cache, dialogue.keys = KeyValues(1), []
         self._evict()
         if dialogue.requests and dialogue.requests[0] not in self._running:
             self._begin(dialogue.requests[0])
@@ -550,7 +404,7 @@ class _Worker:
     def _decode_step(self) -> None:
         """One token of every answer under way."""
         ready = [request for request in self._running if request.next_token is not None]
-        if len(ready) > 1:
+        if len(ready) > 1 or self._static is not None:
             for request in ready:
                 self._join_batch(request)
         in_batch = tuple(self._batch.requests)
@@ -580,12 +434,16 @@ class _Worker:
         for request, token in zip(requests, tokens, strict=True):
             self._attempt(partial(self._accept, token=token), request)
 
-    def _advance(self, requests: Sequence[_Request], cache: _KeyValues) -> list[int]:
+    def _advance(self, requests: Sequence[_Request], cache: KeyValues) -> list[int]:
         """Runs the next token of each request, which fill the rows of `cache`, and chooses those after."""
         fed = [request.next_token for request in requests if request.next_token is not None]
         samplers = [request.sampler for request in requests if request.sampler is not None]
-        input_ids = torch.tensor(fed, device=self._embed_tokens.weight.device)[:, None]
-        tokens = choose_tokens(cache.forward(self._model, {"input_ids": input_ids}), samplers)
+        if self._static is not None and cache is self._batch.cache:
+            logits = self._static.forward(cache, fed)
+        else:
+            input_ids = torch.tensor(fed, device=self._embed_tokens.weight.device)[:, None]
+            logits = cache.forward(self._model, {"input_ids": input_ids})
+        tokens = choose_tokens(logits, samplers)
         cache.extend(1)
         for request, token in zip(requests, fed, strict=True):
             self._dialogues[request.dialogue].keys.append(token)
@@ -622,6 +480,7 @@ class Engine:
         prefill_chunk_tokens: longest stretch of a prompt that other dialogues wait for.
         cache_budget_bytes: caches of idle dialogues are dropped, least recently used first, when all together are more.
         max_batch: how many dialogues decode together; more take turns.
+        static: decode in steps of constant shape, which a GPU replays as a graph; None means on a GPU.
 
     Attributes:
         context_tokens: as given.
@@ -640,8 +499,11 @@ class Engine:
         prefill_chunk_tokens: int = PREFILL_CHUNK_TOKENS,
         cache_budget_bytes: int = CACHE_BUDGET_BYTES,
         max_batch: int = MAX_BATCH,
+        static: bool | None = None,
     ) -> None:
         self.context_tokens = context_tokens
+        is_batchable = _has_full_attention(language_model)
+        is_on_gpu = language_model.get_input_embeddings().weight.is_cuda
         self._worker = _Worker(
             language_model,
             tokenizer,
@@ -649,7 +511,8 @@ class Engine:
             stop_token_ids=stop_token_ids,
             prefill_chunk_tokens=prefill_chunk_tokens,
             cache_budget_bytes=cache_budget_bytes,
-            max_batch=max_batch if _has_full_attention(language_model) else 1,
+            max_batch=max_batch if is_batchable else 1,
+            static=is_batchable and (is_on_gpu if static is None else static),
         )
         self._lock = threading.Lock()  # nothing may be put behind the call that ends the worker
         self._is_closed = False

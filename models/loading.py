@@ -18,7 +18,7 @@ from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, Repo
 from transformers import BitsAndBytesConfig
 
 from models.audio_llm import token_id
-from models.engine import CACHE_BUDGET_BYTES, Engine
+from models.engine import CACHE_BUDGET_BYTES, MAX_BATCH, Engine
 from models.errors import ModelError, ModelUnavailable
 
 Quantization = Literal["none", "8bit", "4bit"]
@@ -26,6 +26,7 @@ Quantization = Literal["none", "8bit", "4bit"]
 GPU_CACHE_SHARE = (
     0.2  # of the device's memory, for prefix caches; the weights and a prefill's activations need the rest
 )
+GPU_MAX_BATCH = 32  # decoding 32 rows reads the weights once, as decoding one does
 NOT_QUANTIZED = ("audio_tower", "multi_modal_projector", "audio_projector", "projector", "encoder", "lm_head")
 CHECKPOINT_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt")  # no pickles, no code
 
@@ -168,13 +169,15 @@ def load_engine(language_model: Any, tokenizer: Any, generation_config: Any, *st
     ends = generation_config.eos_token_id
     ids = {*(ends if isinstance(ends, list) else [ends]), tokenizer.eos_token_id} - {None}
     device = language_model.get_input_embeddings().weight.device
-    budget = CACHE_BUDGET_BYTES
+    budget, max_batch = CACHE_BUDGET_BYTES, MAX_BATCH
     if device.type == "cuda":
         budget = int(GPU_CACHE_SHARE * torch.cuda.get_device_properties(device).total_memory)
+        max_batch = GPU_MAX_BATCH
     return Engine(
         language_model.eval(),
         tokenizer,
         context_tokens=language_model.config.max_position_embeddings,
         stop_token_ids=frozenset(ids | {token_id(tokenizer, token) for token in stop_tokens}),
         cache_budget_bytes=budget,
+        max_batch=max_batch,
     )

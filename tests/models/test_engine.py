@@ -22,6 +22,7 @@ from transformers import (
 
 from models.engine import AudioSpan, Engine, TokenSpan
 from models.errors import GenerationFailed, InvalidPrompt, ModelUnavailable, PromptTooLong
+from models.kv_cache import STATIC_TOKENS
 from models.sampling import Detokenizer, Sampler, StopStrings, choose_tokens
 from models.types import GenerationOptions, GenerationStats, TextDelta
 
@@ -230,10 +231,13 @@ async def test_models_with_other_state_are_refused() -> None:
 # The prefix cache.
 
 
-async def test_three_turns_with_barge_in_retraction_and_eviction_equal_a_full_recompute(model: Any) -> None:
+@pytest.mark.parametrize("static", [False, True])
+async def test_three_turns_with_barge_in_retraction_and_eviction_equal_a_full_recompute(
+    model: Any, static: bool
+) -> None:
     probe = Probe(model)
     options = GenerationOptions(max_new_tokens=12)
-    async with running(probe) as engine:
+    async with running(probe, static=static) as engine:
 
         async def turn(ids: list[int]) -> tuple[list[int], int]:
             text, stats = await answer(engine, text_prompt(ids), options, "a")
@@ -364,12 +368,14 @@ async def test_one_clip_of_two_lengths_is_an_invalid_prompt(model: Any) -> None:
 # Several dialogues.
 
 
-@pytest.mark.parametrize("max_batch", [1, 2, 8])
-async def test_concurrent_dialogues_get_the_tokens_they_would_get_alone(model: Any, max_batch: int) -> None:
+@pytest.mark.parametrize(("max_batch", "static"), [(1, False), (2, False), (8, False), (8, True)])
+async def test_concurrent_dialogues_get_the_tokens_they_would_get_alone(
+    model: Any, max_batch: int, static: bool
+) -> None:
     prompts = [some_ids(n, seed=n) for n in (3, 90, 33, 64, 65)]
     lengths = [60, 20, 100, 45, 80]
     probe = Probe(model)
-    async with running(probe, max_batch=max_batch) as engine:
+    async with running(probe, max_batch=max_batch, static=static) as engine:
         together = await asyncio.gather(
             *(
                 tokens_of(engine, ids, n, str(index), repetition_penalty=1.2)
@@ -384,7 +390,18 @@ async def test_concurrent_dialogues_get_the_tokens_they_would_get_alone(model: A
             )
             assert stats.cached_tokens == len(ids) + len(tokens) - 1
             assert torch.allclose(probe.logits, full_logits(model, [*ids, *tokens, 1]), atol=1e-4)
-    assert max(rows for rows, _ in probe.calls) == min(max_batch, 5)
+    rows = {rows for rows, _ in probe.calls}
+    assert rows <= {1, 2, 4, 8} if static else max(rows) == min(max_batch, 5)  # static steps have few shapes
+    assert len(rows) > 1 or max_batch == 1
+
+
+async def test_a_static_batch_grows_where_it_has_to(model: Any) -> None:
+    ids, n_new = some_ids(STATIC_TOKENS - 20), 40
+    found = []
+    for static in (True, False):
+        async with running(model, static=static, context_tokens=2 * STATIC_TOKENS) as engine:
+            found.append(await tokens_of(engine, ids, n_new, "a"))
+    assert found[0] == found[1]
 
 
 async def test_a_long_prompt_does_not_stop_a_running_answer(model: Any) -> None:
@@ -397,6 +414,19 @@ async def test_a_long_prompt_does_not_stop_a_running_answer(model: Any) -> None:
             calls = list(probe.calls)
     chunks = [index for index, (_, n_new) in enumerate(calls) if n_new == 32]
     assert len(chunks) == 10
+    assert all(after - before == 2 for before, after in itertools.pairwise(chunks))  # a token in between
+
+
+async def test_long_prompts_together_stall_an_answer_for_one_chunk_a_token(model: Any) -> None:
+    probe = Probe(model)
+    async with running(probe) as engine:
+        events = engine.generate(text_prompt(some_ids(5)), GenerationOptions(max_new_tokens=900), dialogue="a")
+        async with aclosing(events):
+            await anext(events)
+            await asyncio.gather(*(engine.prefill(text_prompt(some_ids(160)), dialogue=name) for name in "bcd"))
+            calls = list(probe.calls)
+    chunks = [index for index, (_, n_new) in enumerate(calls) if n_new == 32]
+    assert len(chunks) == 15
     assert all(after - before == 2 for before, after in itertools.pairwise(chunks))  # a token in between
 
 

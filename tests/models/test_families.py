@@ -22,7 +22,7 @@ from models.sampling import REPLACEMENT
 from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationOptions, GenerationStats, Message, TextDelta
 from tests.conftest import CLIPS
 from tests.models.tiny import TINY_FAMILIES, TinyFamily
-from tests.models.tiny.common import Answer, Reference
+from tests.models.tiny.common import TINY, Answer, Reference
 
 TOLERANCE = 1e-4  # of logits, float32
 N_NEW = 12
@@ -89,7 +89,7 @@ def same_text(ours: str, expected: str) -> bool:
 @pytest.fixture(scope="module", params=TINY_FAMILIES, ids=lambda tiny: tiny.name)
 def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[TinyFamily, Path]:
     folder = tmp_path_factory.mktemp(request.param.name)
-    request.param.save(folder)
+    request.param.save(folder, TINY)
     return request.param, folder
 
 

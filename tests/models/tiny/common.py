@@ -11,18 +11,92 @@ from transformers import PreTrainedTokenizerFast
 
 from models.types import Message
 
-VOCABULARY = 400
-HIDDEN = 64
-TEXT_SIZES = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": HIDDEN,
-    "intermediate_size": 128,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 32_768,
-    "initializer_range": 0.3,  # wide enough that greedy answers wander instead of repeating one token
-}
+VOCABULARY = 400  # of the tokenizer; a model's may be larger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """Of a checkpoint.
+
+    Attributes:
+        vocab_size: of the language model.
+        hidden_size: of the language model.
+        layers: of the language model.
+        heads: of the language model; half as many keys and values.
+        audio_hidden_size: of the encoder.
+        audio_layers: of the encoder.
+        audio_heads: of the encoder.
+        initializer_range: of all random weights.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    layers: int
+    heads: int
+    audio_hidden_size: int
+    audio_layers: int
+    audio_heads: int
+    initializer_range: float
+
+    @property
+    def text(self) -> dict[str, Any]:
+        """The settings of a Llama-like language model."""
+        return {
+            "vocab_size": self.vocab_size,
+            "hidden_size": self.hidden_size,
+            "intermediate_size": 8 * self.hidden_size // 3 // 2 * 2,
+            "num_hidden_layers": self.layers,
+            "num_attention_heads": self.heads,
+            "num_key_value_heads": self.heads // 2,
+            "head_dim": self.hidden_size // self.heads,
+            "max_position_embeddings": 32_768,
+            "initializer_range": self.initializer_range,
+        }
+
+    @property
+    def whisper(self) -> dict[str, Any]:
+        """The settings of a Whisper-like encoder, but for its mel bins."""
+        return {
+            "d_model": self.audio_hidden_size,
+            "encoder_layers": self.audio_layers,
+            "encoder_attention_heads": self.audio_heads,
+            "encoder_ffn_dim": 4 * self.audio_hidden_size,
+        }
+
+
+# Wide enough that greedy answers wander instead of repeating one token.
+TINY = Sizes(
+    vocab_size=VOCABULARY,
+    hidden_size=64,
+    layers=2,
+    heads=4,
+    audio_hidden_size=32,
+    audio_layers=2,
+    audio_heads=2,
+    initializer_range=0.3,
+)
+# For benchmarks: makes a CPU work; about 120M parameters. The encoder is Whisper tiny's.
+MEDIUM = Sizes(
+    vocab_size=32_000,
+    hidden_size=768,
+    layers=10,
+    heads=12,
+    audio_hidden_size=384,
+    audio_layers=4,
+    audio_heads=6,
+    initializer_range=0.02,
+)
+# For benchmarks on a GPU: the language model of Llama 3.1 8B and nearly that of Qwen2-Audio-7B, Whisper large's encoder.
+FULL = Sizes(
+    vocab_size=128_256,
+    hidden_size=4096,
+    layers=32,
+    heads=32,
+    audio_hidden_size=1280,
+    audio_layers=32,
+    audio_heads=20,
+    initializer_range=0.02,
+)
 CORPUS = "the quick brown fox jumps over the lazy dog, and stops there: user assistant system You are a helpful one.\n"
 
 
@@ -50,7 +124,7 @@ class TinyFamily:
 
     Attributes:
         name: its file in `models/`.
-        save: writes a checkpoint into an empty folder.
+        save: writes a checkpoint of a size into an empty folder.
         reference: loads that folder with the publisher's own classes and gives a function from messages and a number of
             new tokens to the reference answer.
         encoder: the class of the module that hears one window per call; its calls are counted.
@@ -61,7 +135,7 @@ class TinyFamily:
     """
 
     name: str
-    save: Callable[[Path], None]
+    save: Callable[[Path, Sizes], None]
     reference: Callable[[Path], Answer]
     encoder: type[Any]
     window_s: float | None = None

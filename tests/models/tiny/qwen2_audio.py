@@ -15,25 +15,17 @@ from transformers import (
 )
 
 from models.types import SAMPLE_RATE_HZ, Message
-from tests.models.tiny.common import TEXT_SIZES, Answer, Reference, TinyFamily, byte_tokenizer, greedy
+from tests.models.tiny.common import Answer, Reference, Sizes, TinyFamily, byte_tokenizer, greedy
 
 MARKS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>")
 
 
-def save(folder: Path) -> None:
+def save(folder: Path, sizes: Sizes) -> None:
     tokenizer = byte_tokenizer(MARKS, eos_token="<|endoftext|>", pad_token="<|endoftext|>")
-    audio = {
-        "num_mel_bins": 80,
-        "encoder_layers": 2,
-        "encoder_attention_heads": 2,
-        "encoder_ffn_dim": 64,
-        "d_model": 32,
-        "initializer_range": 0.1,
-    }
     torch.manual_seed(0)
     config = Qwen2AudioConfig(
-        audio_config={"model_type": "qwen2_audio_encoder", **audio},
-        text_config={"model_type": "qwen2", **TEXT_SIZES},
+        audio_config={"model_type": "qwen2_audio_encoder", "num_mel_bins": 80, **sizes.whisper},
+        text_config={"model_type": "qwen2", **sizes.text},
         audio_token_index=tokenizer.convert_tokens_to_ids("<|AUDIO|>"),
     )
     Qwen2AudioForConditionalGeneration(config).save_pretrained(folder)
