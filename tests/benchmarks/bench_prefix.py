@@ -1,7 +1,7 @@
 """Time to first token, turn by turn, of our engine with its prefix cache and of a full recompute, in the same run.
 
-The checkpoint has a family's real classes, about 120M parameters (`--size full`: 8B) and random weights. The recompute is the same engine
-with its cache forgotten before every turn: it encodes every clip and prefills every position again.
+The checkpoint has a family's real classes, about 120M parameters (`--size full`: 8B) and random weights. The recompute
+is the same engine with its cache forgotten before every turn: it encodes every clip and prefills every position again.
 Run: `python -m tests.benchmarks.bench_prefix --family qwen2_audio --turns 12 --json`; `--long-turn 120` measures the
 wait after a long turn whose whole windows were prefilled while the speaker was still talking.
 """

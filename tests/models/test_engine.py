@@ -399,7 +399,7 @@ async def test_a_static_batch_grows_where_it_has_to(model: Any) -> None:
     ids, n_new = some_ids(STATIC_TOKENS - 20), 40
     found = []
     for static in (True, False):
-        async with running(model, static=static, context_tokens=2 * STATIC_TOKENS) as engine:
+        async with running(model, static=static, context_tokens=2 * STATIC_TOKENS, prefill_chunk_tokens=512) as engine:
             found.append(await tokens_of(engine, ids, n_new, "a"))
     assert found[0] == found[1]
 

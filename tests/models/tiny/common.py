@@ -86,7 +86,7 @@ MEDIUM = Sizes(
     audio_heads=6,
     initializer_range=0.02,
 )
-# For benchmarks on a GPU: the language model of Llama 3.1 8B and nearly that of Qwen2-Audio-7B, Whisper large's encoder.
+# For benchmarks on a GPU: about the sizes of Llama 3.1 8B and of Whisper large's encoder.
 FULL = Sizes(
     vocab_size=128_256,
     hidden_size=4096,
