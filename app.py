@@ -324,25 +324,18 @@ def fetch(options: argparse.Namespace) -> None:
 
 
 def list_models(_: argparse.Namespace) -> None:
-    """Prints the models as a table."""
+    """Prints what there is to choose from."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.padding import Padding
 
-    table = Table(title="Models: python app.py --model NAME")
-    for column in ("name", "parameters", "memory", "languages", "licence", "gated", "what it is", "weights"):
-        table.add_column(column, overflow="fold")
+    console = Console(highlight=False)
     for info in MODELS.values():
-        table.add_row(
-            info.name,
-            info.parameters,
-            f"{info.memory_gb:g} GB",
-            info.languages,
-            info.licence,
-            "yes" if info.gated else "no",
-            info.description,
-            "\n".join(info.checkpoints),
-        )
-    Console().print(table)
+        facts = [info.parameters, f"{info.memory_gb:g} GB", info.languages, info.licence]
+        facts += ["gated: the hub asks for consent"] if info.gated else []
+        console.print(f"[bold]{info.name}[/bold]  " + " · ".join(facts))
+        console.print(Padding(info.description, (0, 0, 0, 4)))
+        console.print(Padding(", ".join(info.checkpoints), (0, 0, 0, 4)), style="dim")
+    console.print("\nTake one with --model NAME. A hub id or a folder of any checkpoint of these families works as well.")
 
 
 if __name__ == "__main__":
