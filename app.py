@@ -335,7 +335,7 @@ def list_models(_: argparse.Namespace) -> None:
         console.print(f"[bold]{info.name}[/bold]  " + " · ".join(facts))
         console.print(Padding(info.description, (0, 0, 0, 4)))
         console.print(Padding(", ".join(info.checkpoints), (0, 0, 0, 4)), style="dim")
-    console.print("\nTake one with --model NAME. A hub id or a folder of any checkpoint of these families works as well.")
+    console.print("\nTake one with --model NAME; a hub id or folder of another checkpoint of these families works too.")
 
 
 if __name__ == "__main__":
