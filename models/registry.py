@@ -65,6 +65,23 @@ FAMILIES = (
             ),
         ),
     ),
+    RegisteredFamily(
+        module="audio_flamingo3",
+        model_types=("audioflamingo3",),
+        models=(
+            ModelInfo(
+                name="audio-flamingo-3",
+                description="Audio Flamingo 3: reasons about speech, sounds and music of up to ten minutes.",
+                checkpoints=("nvidia/audio-flamingo-3-hf",),
+                parameters="8.3B",
+                licence="NVIDIA OneWay Noncommercial (research only)",
+                languages="English",
+                memory_gb=18,
+                context_tokens=32_768,
+                audio_window_s=30.0,
+            ),
+        ),
+    ),
 )
 
 MODELS = {info.name: info for info in (POCKET, *(info for family in FAMILIES for info in family.models))}

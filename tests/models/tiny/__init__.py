@@ -4,9 +4,10 @@ Each file has a `TinyFamily`: it saves a checkpoint as its publisher lays it out
 own processor and transformers' own `generate`, recomputing everything. That is what our answers are compared with.
 """
 
+from tests.models.tiny.audio_flamingo3 import AUDIO_FLAMINGO3
 from tests.models.tiny.common import TinyFamily
 from tests.models.tiny.qwen2_audio import QWEN2_AUDIO
 
-TINY_FAMILIES: tuple[TinyFamily, ...] = (QWEN2_AUDIO,)
+TINY_FAMILIES: tuple[TinyFamily, ...] = (QWEN2_AUDIO, AUDIO_FLAMINGO3)
 
 __all__ = ["TINY_FAMILIES", "TinyFamily"]

@@ -92,3 +92,12 @@ def greedy(model: Any, tokenizer: Any, inputs: dict[str, torch.Tensor], n_new: i
         output = model.generate(**inputs, max_new_tokens=n_new, do_sample=False, eos_token_id=stop_ids, pad_token_id=0)
     text = tokenizer.decode(output[0, n_prompt:], skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return Reference(logits, text, inputs["input_ids"][0].tolist())
+
+
+def as_chat(message: Message) -> dict[str, Any]:
+    """A message as transformers' chat templates take it."""
+    parts = [
+        {"type": "text", "text": part} if isinstance(part, str) else {"type": "audio", "audio": part.samples}
+        for part in message.parts
+    ]
+    return {"role": message.role, "content": parts}
