@@ -82,6 +82,34 @@ FAMILIES = (
             ),
         ),
     ),
+    RegisteredFamily(
+        module="qwen2_5_omni",
+        model_types=("qwen2_5_omni", "qwen2_5_omni_thinker"),
+        models=(
+            ModelInfo(
+                name="qwen2.5-omni",
+                description="Qwen2.5-Omni (its thinker): follows spoken instructions about as well as written ones.",
+                checkpoints=("Qwen/Qwen2.5-Omni-7B",),
+                parameters="8.9B (thinker)",
+                licence="Apache-2.0",
+                languages="English, Chinese and more",
+                memory_gb=18,
+                context_tokens=32_768,
+                audio_window_s=30.0,
+            ),
+            ModelInfo(
+                name="qwen2.5-omni-3b",
+                description="The smaller Qwen2.5-Omni (its thinker).",
+                checkpoints=("Qwen/Qwen2.5-Omni-3B",),
+                parameters="4.7B (thinker)",
+                licence="Qwen Research (non-commercial)",
+                languages="English, Chinese and more",
+                memory_gb=10,
+                context_tokens=32_768,
+                audio_window_s=30.0,
+            ),
+        ),
+    ),
 )
 
 MODELS = {info.name: info for info in (POCKET, *(info for family in FAMILIES for info in family.models))}
