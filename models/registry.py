@@ -110,6 +110,32 @@ FAMILIES = (
             ),
         ),
     ),
+    RegisteredFamily(
+        module="granite_speech",
+        model_types=("granite_speech",),
+        models=(
+            ModelInfo(
+                name="granite-speech",
+                description="Granite Speech 3.3: transcribes, translates and answers; its adapter needs peft.",
+                checkpoints=("ibm-granite/granite-speech-3.3-2b",),
+                parameters="3B",
+                licence="Apache-2.0",
+                languages="English, French, German, Spanish, Portuguese",
+                memory_gb=7,
+                context_tokens=131_072,
+            ),
+            ModelInfo(
+                name="granite-speech-8b",
+                description="The larger Granite Speech 3.3; its adapter needs peft.",
+                checkpoints=("ibm-granite/granite-speech-3.3-8b",),
+                parameters="9B",
+                licence="Apache-2.0",
+                languages="English, French, German, Spanish, Portuguese",
+                memory_gb=19,
+                context_tokens=131_072,
+            ),
+        ),
+    ),
 )
 
 MODELS = {info.name: info for info in (POCKET, *(info for family in FAMILIES for info in family.models))}
