@@ -97,17 +97,18 @@ class LoadOptions:
 
 
 def find_checkpoint(source: str) -> Path:
-    """Gives the folder of a checkpoint, downloading it if `source` is a hub id.
+    """Gives the folder of a checkpoint, downloading it if `source` is a hub id, or one and "@" and a revision.
 
     Raises:
         ModelUnavailable: it is neither a folder nor on the hub, is gated, or there is no network.
     """
     if Path(source).is_dir():
         return Path(source)
-    if source.startswith((".", "/", "~")) or source.count("/") != 1:
+    name, _, revision = source.partition("@")
+    if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise ModelUnavailable(f"{source}: no such folder, and no hub id (owner/name) either")
     try:
-        return Path(snapshot_download(source, allow_patterns=list(CHECKPOINT_FILES)))
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(CHECKPOINT_FILES)))
     except GatedRepoError as error:
         raise ModelUnavailable(
             f"{source} is gated: accept its licence on its page on the hub, then log in with: hf auth login"

@@ -136,6 +136,23 @@ FAMILIES = (
             ),
         ),
     ),
+    RegisteredFamily(
+        module="phi4_multimodal",
+        model_types=("phi4_multimodal",),
+        models=(
+            ModelInfo(
+                name="phi-4-multimodal",
+                description="Phi-4-multimodal: hears up to five minutes in a conversation; its adapter needs peft.",
+                checkpoints=("microsoft/Phi-4-multimodal-instruct@refs/pr/70",),
+                parameters="5.6B",
+                licence="MIT",
+                languages="English, Chinese, German, French, Italian, Japanese, Spanish, Portuguese",
+                memory_gb=13,
+                context_tokens=4096,
+                max_audio_s=300.0,
+            ),
+        ),
+    ),
 )
 
 MODELS = {info.name: info for info in (POCKET, *(info for family in FAMILIES for info in family.models))}
