@@ -29,6 +29,7 @@ from models.types import (
 
 MIN_CLIP_S = 0.02  # one hop or two of every encoder here; a shorter clip is a mistake, not a sound
 MAX_CLIP_S = 600.0  # ten minutes: what the most patient family was trained on
+WHISPER_HOP_SAMPLES = 160  # 10 ms, one mel frame of Whisper
 
 
 class Family(Protocol):
@@ -166,6 +167,39 @@ class PromptWriter:
             self._ids = []
 
 
+def write_chatml(
+    tokenizer: Any,
+    messages: Sequence[Message],
+    write_content: Callable[[PromptWriter, Message], None],
+    default_system_prompt: str | None = None,
+) -> Prompt:
+    """ChatML, as the Qwen language models read it: <|im_start|>role, a line, the content, <|im_end|>, a line.
+
+    Args:
+        tokenizer: has both marks.
+        messages: the conversation; an assistant's message at its end stays open, to be continued.
+        write_content: writes what one message says.
+        default_system_prompt: what the family's template adds where the conversation has none.
+
+    Raises:
+        ModelUnavailable: the tokenizer lacks a mark.
+    """
+    writer = PromptWriter(tokenizer)
+    if messages[0].role != "system" and default_system_prompt is not None:
+        messages = [Message("system", (default_system_prompt,)), *messages]
+    for message in messages:
+        writer.mark("<|im_start|>")
+        writer.text(f"{message.role}\n")
+        write_content(writer, message)
+        if message is not messages[-1] or message.role != "assistant":
+            writer.mark("<|im_end|>")
+            writer.text("\n")
+    if messages[-1].role != "assistant":
+        writer.mark("<|im_start|>")
+        writer.text("assistant\n")
+    return writer.spans()
+
+
 def token_id(tokenizer: Any, token: str) -> int:
     """The id of a special token.
 
@@ -227,3 +261,18 @@ def audio_span(window: Samples, n_tokens: int, encode: Callable[[Samples], torch
     """
     key = hashlib.blake2b(np.ascontiguousarray(window).tobytes(), digest_size=16).hexdigest()
     return AudioSpan(key, n_tokens, lambda: encode(window))
+
+
+def whisper_frames(n_samples: int) -> int:
+    """How many mel frames of Whisper's spectrogram are not padding."""
+    return -(-n_samples // WHISPER_HOP_SAMPLES)
+
+
+def whisper_states(n_samples: int) -> int:
+    """How many states of a Whisper encoder are not padding: its second convolution halves the mel frames."""
+    return (whisper_frames(n_samples) - 1) // 2 + 1
+
+
+def pooled_positions(n_samples: int) -> int:
+    """How many positions a window fills whose states in a Whisper encoder are averaged two by two."""
+    return whisper_states(n_samples) // 2

@@ -98,17 +98,18 @@ class LoadOptions:
 
 
 def find_checkpoint(source: str) -> Path:
-    """Gives the folder of a checkpoint, downloading it if `source` is a hub id.
+    """Gives the folder of a checkpoint, downloading it if `source` is a hub id, or one and "@" and a revision.
 
     Raises:
         ModelUnavailable: it is neither a folder nor on the hub, is gated, or there is no network.
     """
     if Path(source).is_dir():
         return Path(source)
-    if source.startswith((".", "/", "~")) or source.count("/") != 1:
+    name, _, revision = source.partition("@")
+    if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise ModelUnavailable(f"{source}: no such folder, and no hub id (owner/name) either")
     try:
-        return Path(snapshot_download(source, allow_patterns=list(CHECKPOINT_FILES)))
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(CHECKPOINT_FILES)))
     except GatedRepoError as error:
         raise ModelUnavailable(
             f"{source} is gated: accept its licence on its page on the hub, then log in with: hf auth login"
@@ -157,7 +158,43 @@ def loading(folder: Path) -> Iterator[None]:
         raise ModelUnavailable(f"{folder} cannot be loaded: {reason}") from error
 
 
-def load_engine(language_model: Any, tokenizer: Any, generation_config: Any, *stop_tokens: str) -> Engine:
+def load_weights(model_class: Any, folder: Path, options: LoadOptions) -> Any:
+    """Loads a checkpoint into a transformers class.
+
+    Raises:
+        ModelUnavailable: weights are missing, which transformers would fill with random numbers.
+    """
+    model, report = model_class.from_pretrained(folder, output_loading_info=True, **options.pretrained)
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise ModelUnavailable(f"{folder} lacks {len(missing)} weights of its model, {missing[0]} among them")
+    return model
+
+
+def require_peft(folder: Path) -> None:
+    """Checks that the low-rank adapter that comes with a checkpoint can be loaded.
+
+    Raises:
+        ModelUnavailable: peft is missing; without it transformers would leave the adapter out.
+    """
+    if find_spec("peft") is None:
+        raise ModelUnavailable(f"{folder} comes with an adapter for speech, which needs peft: pip install peft")
+
+
+def merge_adapter(model: Any, options: LoadOptions) -> None:
+    """Adds a loaded low-rank adapter to the weights it adapts, so that it costs nothing per token.
+
+    Quantised weights would lose precision once more; there it stays beside them.
+    """
+    if options.quantization == "none":
+        for module in model.modules():
+            if hasattr(module, "lora_A"):
+                module.merge()
+
+
+def load_engine(
+    language_model: Any, tokenizer: Any, generation_config: Any, *stop_tokens: str, context_tokens: int | None = None
+) -> Engine:
     """Puts a language model on an engine.
 
     Args:
@@ -165,6 +202,7 @@ def load_engine(language_model: Any, tokenizer: Any, generation_config: Any, *st
         tokenizer: its tokenizer.
         generation_config: of the checkpoint, for the tokens that end an answer.
         *stop_tokens: more of them.
+        context_tokens: longest prompt and answer together, where that is not what the configuration says.
     """
     ends = generation_config.eos_token_id
     ids = {*(ends if isinstance(ends, list) else [ends]), tokenizer.eos_token_id} - {None}
@@ -176,7 +214,7 @@ def load_engine(language_model: Any, tokenizer: Any, generation_config: Any, *st
     return Engine(
         language_model.eval(),
         tokenizer,
-        context_tokens=language_model.config.max_position_embeddings,
+        context_tokens=context_tokens or language_model.config.max_position_embeddings,
         stop_token_ids=frozenset(ids | {token_id(tokenizer, token) for token in stop_tokens}),
         cache_budget_bytes=budget,
         max_batch=max_batch,

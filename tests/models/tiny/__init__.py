@@ -4,9 +4,13 @@ Each file has a `TinyFamily`: it saves a checkpoint as its publisher lays it out
 own processor and transformers' own `generate`, recomputing everything. That is what our answers are compared with.
 """
 
+from tests.models.tiny.audio_flamingo3 import AUDIO_FLAMINGO3
 from tests.models.tiny.common import TinyFamily
+from tests.models.tiny.granite_speech import GRANITE_SPEECH
+from tests.models.tiny.phi4_multimodal import PHI4_MULTIMODAL
+from tests.models.tiny.qwen2_5_omni import QWEN2_5_OMNI
 from tests.models.tiny.qwen2_audio import QWEN2_AUDIO
 
-TINY_FAMILIES: tuple[TinyFamily, ...] = (QWEN2_AUDIO,)
+TINY_FAMILIES: tuple[TinyFamily, ...] = (QWEN2_AUDIO, AUDIO_FLAMINGO3, QWEN2_5_OMNI, GRANITE_SPEECH, PHI4_MULTIMODAL)
 
 __all__ = ["TINY_FAMILIES", "TinyFamily"]

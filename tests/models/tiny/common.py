@@ -48,7 +48,6 @@ class Sizes:
             "num_hidden_layers": self.layers,
             "num_attention_heads": self.heads,
             "num_key_value_heads": self.heads // 2,
-            "head_dim": self.hidden_size // self.heads,
             "max_position_embeddings": 32_768,
             "initializer_range": self.initializer_range,
         }
@@ -158,11 +157,40 @@ def byte_tokenizer(special_tokens: Sequence[str], **settings: Any) -> PreTrained
     return PreTrainedTokenizerFast(tokenizer_object=bpe, extra_special_tokens=list(special_tokens), **settings)
 
 
-def greedy(model: Any, tokenizer: Any, inputs: dict[str, torch.Tensor], n_new: int, stop_ids: list[int]) -> Reference:
-    """Recomputes everything with transformers' own `generate`."""
-    n_prompt = inputs["input_ids"].shape[1]
+def greedy(
+    model: Any,
+    tokenizer: Any,
+    inputs: dict[str, torch.Tensor],
+    n_new: int,
+    stop_ids: list[int],
+    *,
+    ids: torch.Tensor | None = None,
+    generate: Callable[..., torch.Tensor] | None = None,
+) -> Reference:
+    """Recomputes everything with transformers' own `generate`.
+
+    Args:
+        model: the publisher's class.
+        tokenizer: its tokenizer.
+        inputs: of the model, the whole prompt.
+        n_new: longest answer.
+        stop_ids: what ends it.
+        ids: (1, positions), the prompt where `inputs` hold its embeddings.
+        generate: instead of the model's.
+    """
+    n_prompt = inputs["input_ids"].shape[1] if ids is None else 0  # generate gives back the ids it was given
+    generate = generate or model.generate
     with torch.inference_mode():
         logits = model(**inputs).logits[0, -1]
-        output = model.generate(**inputs, max_new_tokens=n_new, do_sample=False, eos_token_id=stop_ids, pad_token_id=0)
+        output = generate(**inputs, max_new_tokens=n_new, do_sample=False, eos_token_id=stop_ids, pad_token_id=0)
     text = tokenizer.decode(output[0, n_prompt:], skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return Reference(logits, text, inputs["input_ids"][0].tolist())
+    return Reference(logits, text, (inputs["input_ids"] if ids is None else ids)[0].tolist())
+
+
+def as_chat(message: Message) -> dict[str, Any]:
+    """A message as transformers' chat templates take it."""
+    parts = [
+        {"type": "text", "text": part} if isinstance(part, str) else {"type": "audio", "audio": part.samples}
+        for part in message.parts
+    ]
+    return {"role": message.role, "content": parts}

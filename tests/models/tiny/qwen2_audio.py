@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import (
@@ -15,7 +14,7 @@ from transformers import (
 )
 
 from models.types import SAMPLE_RATE_HZ, Message
-from tests.models.tiny.common import Answer, Reference, Sizes, TinyFamily, byte_tokenizer, greedy
+from tests.models.tiny.common import Answer, Reference, Sizes, TinyFamily, as_chat, byte_tokenizer, greedy
 
 MARKS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>")
 
@@ -30,14 +29,6 @@ def save(folder: Path, sizes: Sizes) -> None:
     )
     Qwen2AudioForConditionalGeneration(config).save_pretrained(folder)
     Qwen2AudioProcessor(WhisperFeatureExtractor(feature_size=80), tokenizer).save_pretrained(folder)
-
-
-def as_chat(message: Message) -> dict[str, Any]:
-    parts = [
-        {"type": "text", "text": part} if isinstance(part, str) else {"type": "audio", "audio": part.samples}
-        for part in message.parts
-    ]
-    return {"role": message.role, "content": parts}
 
 
 def reference(folder: Path) -> Answer:
