@@ -28,6 +28,7 @@ GPU_CACHE_SHARE = (
 )
 NOT_QUANTIZED = ("audio_tower", "multi_modal_projector", "audio_projector", "projector", "encoder", "lm_head")
 CHECKPOINT_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt")  # no pickles, no code
+DUPLICATE_FILES = "consolidated*"  # Mistral's repositories hold the weights a second time, in another layout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,7 @@ def find_checkpoint(source: str) -> Path:
     if source.startswith((".", "/", "~")) or source.count("/") != 1:
         raise ModelUnavailable(f"{source}: no such folder, and no hub id (owner/name) either")
     try:
-        return Path(snapshot_download(source, allow_patterns=list(CHECKPOINT_FILES)))
+        return Path(snapshot_download(source, allow_patterns=list(CHECKPOINT_FILES), ignore_patterns=[DUPLICATE_FILES]))
     except GatedRepoError as error:
         raise ModelUnavailable(
             f"{source} is gated: accept its licence on its page on the hub, then log in with: hf auth login"
@@ -154,6 +155,25 @@ def loading(folder: Path) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise ModelUnavailable(f"{folder} cannot be loaded: {reason}") from error
+
+
+def load_pretrained(model_class: Any, folder: Path | None, options: LoadOptions, **settings: Any) -> Any:
+    """Loads a transformers model, all of it: transformers itself would fill what is missing with random numbers.
+
+    Args:
+        model_class: has `from_pretrained`.
+        folder: of the checkpoint; None if `settings` hold a config and a state_dict.
+        options: where and how the weights go.
+        **settings: more for `from_pretrained`.
+
+    Raises:
+        ModelUnavailable: weights are missing.
+    """
+    model, report = model_class.from_pretrained(folder, output_loading_info=True, **options.pretrained, **settings)
+    if report["missing_keys"]:
+        missing = sorted(report["missing_keys"])
+        raise ModelUnavailable(f"{folder or 'the checkpoint'} lacks {len(missing)} weights, {missing[0]} among them")
+    return model
 
 
 def load_engine(language_model: Any, tokenizer: Any, generation_config: Any, *stop_tokens: str) -> Engine:

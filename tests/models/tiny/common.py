@@ -58,6 +58,8 @@ class TinyFamily:
             their own; None where the publisher's processor takes them whole.
         min_window_s: shorter windows are padded to this with silence, because the publisher's processor drops them.
         max_clip_s: longest clip the family takes.
+        warmed_share: of the next prompt, when all but its new question was prefilled; less where the template writes
+            the last answer otherwise than those before, so that it is read again.
     """
 
     name: str
@@ -67,6 +69,7 @@ class TinyFamily:
     window_s: float | None = None
     min_window_s: float = 0.02
     max_clip_s: float = 600.0
+    warmed_share: float = 0.7
 
 
 def byte_tokenizer(special_tokens: Sequence[str], **settings: Any) -> PreTrainedTokenizerFast:
