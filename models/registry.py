@@ -48,6 +48,7 @@ class RegisteredFamily:
 
 
 ULTRAVOX_LANGUAGES = "English and 41 more"
+VOXTRAL_LANGUAGES = "English, Spanish, French, Portuguese, Hindi, German, Dutch, Italian"
 
 FAMILIES = (
     RegisteredFamily(
@@ -63,6 +64,34 @@ FAMILIES = (
                 languages="English, Chinese and 6 more",
                 memory_gb=18,
                 context_tokens=8192,
+                audio_window_s=30.0,
+            ),
+        ),
+    ),
+    RegisteredFamily(
+        module="voxtral",
+        model_types=("voxtral",),
+        models=(
+            ModelInfo(
+                name="voxtral-mini",
+                description="Voxtral Mini: answers voices in eight languages, and can write down what they say.",
+                checkpoints=("mistralai/Voxtral-Mini-3B-2507",),
+                parameters="4.7B",
+                licence="Apache-2.0",
+                languages=VOXTRAL_LANGUAGES,
+                memory_gb=11,
+                context_tokens=131_072,
+                audio_window_s=30.0,
+            ),
+            ModelInfo(
+                name="voxtral-small",
+                description="Voxtral Small: the same on a language model seven times as large.",
+                checkpoints=("mistralai/Voxtral-Small-24B-2507",),
+                parameters="24.3B",
+                licence="Apache-2.0",
+                languages=VOXTRAL_LANGUAGES,
+                memory_gb=52,
+                context_tokens=131_072,
                 audio_window_s=30.0,
             ),
         ),
