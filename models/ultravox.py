@@ -19,6 +19,7 @@ from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
+    GenerationConfig,
     AutoTokenizer,
     PreTrainedTokenizerFast,
     WhisperConfig,
@@ -238,6 +239,8 @@ def _load_text_model(folder: Path, config: dict[str, Any], options: LoadOptions)
             text_config = AutoConfig.for_model(**{"model_type": "llama", **config["text_config"]})
             model_class = MODEL_FOR_CAUSAL_LM_MAPPING[type(text_config)]
             model = load_pretrained(model_class, None, options, config=text_config, state_dict=weights)
+            if (folder / "generation_config.json").exists():
+                model.generation_config = GenerationConfig.from_pretrained(folder)
             _add_adapter(model, adapter, config.get("text_model_lora_config"))
             return model, folder
     source = options.text_model or config.get("text_model_id")

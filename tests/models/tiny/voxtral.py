@@ -116,7 +116,7 @@ def as_wav(clip: AudioClip) -> str:
 
 
 def as_chat(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """A conversation as the processor takes it; a system prompt, which it refuses beside audio, opens the first turn."""
+    """A conversation as the processor takes it; a system prompt, refused beside audio, opens the first turn."""
     system: tuple[Part, ...] = ()
     if any(message.clips for message in messages) and messages[0].role == "system":
         system, messages = messages[0].parts, messages[1:]
