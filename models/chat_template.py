@@ -19,7 +19,7 @@ from jinja2 import TemplateError
 
 from models.audio_llm import PromptWriter
 from models.errors import InvalidPrompt, ModelUnavailable
-from models.types import AudioClip, Message
+from models.types import AudioClip, Message, Part
 
 CLIP, GUARD, END = "\ufdd0", "\ufdd1", "\ufdd2"
 RESERVED = dict.fromkeys(map(ord, (CLIP, GUARD, END)))  # for str.translate: not part of any text
@@ -30,22 +30,25 @@ class ChatTemplate:
 
     Args:
         tokenizer: a transformers tokenizer.
+        audio_token: what the template writes for a clip, where it knows clips; it is then given a turn's parts. None
+            where it knows only text; parts are then joined by newlines.
 
     Raises:
         ModelUnavailable: it has none.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, audio_token: str | None = None) -> None:
         if not tokenizer.chat_template:
             raise ModelUnavailable("the language model has no chat template; use one that was trained to chat")
         special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
         self._mark = re.compile("|".join(re.escape(token) for token in sorted(special, key=len, reverse=True)) or "$^")
         self._tokenizer = tokenizer
+        self._audio_token = audio_token
 
     def write(self, writer: PromptWriter, messages: Sequence[Message], write_clip: Callable[[AudioClip], None]) -> None:
         """Writes a conversation, ready for the answer, or for its continuation if the assistant's is the last.
 
-        Neighbours of one role become one turn, since many templates refuse them; its parts are joined by newlines.
+        Neighbours of one role become one turn, since many templates refuse them.
 
         Args:
             writer: takes texts and special tokens.
@@ -55,16 +58,16 @@ class ChatTemplate:
         Raises:
             InvalidPrompt: the template refuses the conversation, or does not write all of it.
         """
-        rendered = self._render(messages)
+        rendered, mark = self._render(messages), self._audio_token or CLIP
         clips = [clip for message in messages for clip in message.clips]
-        if rendered.count(CLIP) != len(clips):
+        if rendered.count(mark) != len(clips):
             raise InvalidPrompt(
-                f"the model's chat template left out audio: {rendered.count(CLIP)} of {len(clips)} clips are in its "
+                f"the model's chat template left out audio: {rendered.count(mark)} of {len(clips)} clips are in its "
                 "prompt; put them into a user's message"
             )
         remaining = iter(clips)
         for piece in re.split(f"({self._mark.pattern}|{CLIP})", rendered):
-            if piece == CLIP:
+            if piece == mark:
                 write_clip(next(remaining))
             elif self._mark.fullmatch(piece):
                 writer.mark(piece)
@@ -74,7 +77,7 @@ class ChatTemplate:
     def _render(self, messages: Sequence[Message]) -> str:
         spoken = [message for message in messages if message.parts and (message.clips or message.text)]
         turns = [
-            {"role": role, "content": "\n".join(self._harmless(part) for message in group for part in message.parts)}
+            {"role": role, "content": self._content([part for message in group for part in message.parts])}
             for role, group in groupby(spoken, key=lambda message: message.role)
         ]
         if not turns:
@@ -91,7 +94,12 @@ class ChatTemplate:
             raise InvalidPrompt(f"the model's chat template refuses this conversation: {error}") from error
         return rendered.partition(END)[0]
 
-    def _harmless(self, part: str | AudioClip) -> str:
-        if isinstance(part, AudioClip):
-            return CLIP
-        return self._mark.sub(lambda found: f"{found[0][0]}{GUARD}{found[0][1:]}", part.translate(RESERVED))
+    def _content(self, parts: Sequence[Part]) -> Any:
+        """What the template is given of a turn: a string, or typed parts if it knows clips and there are some."""
+        texts = [CLIP if isinstance(part, AudioClip) else self._harmless(part) for part in parts]
+        if self._audio_token is None or CLIP not in texts:
+            return "\n".join(texts)
+        return [{"type": "audio"} if text == CLIP else {"type": "text", "text": text} for text in texts]
+
+    def _harmless(self, text: str) -> str:
+        return self._mark.sub(lambda found: f"{found[0][0]}{GUARD}{found[0][1:]}", text.translate(RESERVED))

@@ -69,6 +69,34 @@ FAMILIES = (
         ),
     ),
     RegisteredFamily(
+        module="gemma4",
+        model_types=("gemma4",),
+        models=(
+            ModelInfo(
+                name="gemma4-e2b",
+                description="Gemma 4 E2B: the smallest that hears voices itself; speech only, no music or sounds.",
+                checkpoints=("google/gemma-4-E2B-it",),
+                parameters="5.1B",
+                licence="Apache-2.0",
+                languages="English and more than 35 others",
+                memory_gb=12,
+                context_tokens=131_072,
+                audio_window_s=30.0,
+            ),
+            ModelInfo(
+                name="gemma4-e4b",
+                description="Gemma 4 E4B: the same with twice the knowledge.",
+                checkpoints=("google/gemma-4-E4B-it",),
+                parameters="8.0B",
+                licence="Apache-2.0",
+                languages="English and more than 35 others",
+                memory_gb=18,
+                context_tokens=131_072,
+                audio_window_s=30.0,
+            ),
+        ),
+    ),
+    RegisteredFamily(
         module="voxtral",
         model_types=("voxtral",),
         models=(
