@@ -17,6 +17,7 @@ from models.types import SAMPLE_RATE_HZ, Message
 from tests.models.tiny.common import TEXT_SIZES, VOCABULARY, Answer, Reference, TinyFamily, byte_tokenizer, greedy
 
 MARKS = ("<pad>", "<eos>", "<bos>", "<|turn>", "<turn|>", "<|audio|>", "<|audio>", "<audio|>", "<|image|>")
+N_MELS = 32
 TEMPLATE = (
     "{{ bos_token }}{% for turn in messages %}<|turn>{{ 'model' if turn.role == 'assistant' else turn.role }}\n"
     "{% if turn.content is string %}{{ turn.content | trim }}{% else %}{% for part in turn.content %}"
@@ -56,7 +57,7 @@ def save(folder: Path) -> None:
         "hidden_size": 32,
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
-        "subsampling_conv_channels": [128, 4],  # the first must equal the mel bins
+        "subsampling_conv_channels": [N_MELS, 4],  # the model takes the first for the number of mel bins
         "output_proj_dims": 48,
         "initializer_range": 0.1,
     }
@@ -70,7 +71,7 @@ def save(folder: Path) -> None:
     )
     Gemma4ForConditionalGeneration(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    Gemma4AudioFeatureExtractor().save_pretrained(folder)
+    Gemma4AudioFeatureExtractor(feature_size=N_MELS).save_pretrained(folder)
 
 
 def as_chat(message: Message) -> dict[str, Any]:
