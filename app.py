@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="")
     one = commands.add_parser("ask", parents=[shared], help="put a question to a recording")
     one.add_argument("clip", help="any audio or video file")
-    one.add_argument("prompt", help="the question")
+    one.add_argument("prompt", nargs="?", default="", help="the question, if it is not in the recording")
+    one.add_argument(
+        "--transcribe", metavar="LANGUAGE", help="write it down instead: en, fr, ... or auto; where the model can"
+    )
     one.add_argument("--json", action="store_true", help="one JSON object instead of streamed text")
     one.set_defaults(command=ask)
     many = commands.add_parser(
@@ -215,11 +219,12 @@ def _check_port(host: str, port: int) -> None:
 def ask(options: argparse.Namespace) -> None:
     """Streams the answer about one recording to stdout."""
     clip = AudioClip(read_audio_file(options.clip))
+    generation = replace(_generation_options(options), transcribe=options.transcribe)
     model = _load(options)
-    messages = [Message("user", (clip, options.prompt))]
+    messages = [Message("user", (clip, options.prompt) if options.prompt else (clip,))]
     if options.system_prompt:
         messages.insert(0, Message("system", (options.system_prompt,)))
-    text, stats = asyncio.run(_answer(model, messages, _generation_options(options), stream=not options.json))
+    text, stats = asyncio.run(_answer(model, messages, generation, stream=not options.json))
     if not options.json:
         print()
         return

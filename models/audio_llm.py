@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -46,6 +46,19 @@ class Family(Protocol):
         ...
 
 
+@runtime_checkable
+class Transcriber(Protocol):
+    """A family with a request of its own for writing down what is said."""
+
+    def transcription_prompt(self, messages: Sequence[Message], language: str) -> Prompt:
+        """Writes the request down; `language` is of two letters, or "auto".
+
+        Raises:
+            InvalidPrompt: the messages are not what can be written down.
+        """
+        ...
+
+
 class AudioLLM:
     """Hears audio and text, answers in text.
 
@@ -69,7 +82,7 @@ class AudioLLM:
         self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str
     ) -> AsyncGenerator[GenerationEvent, None]:
         """Answers the conversation."""
-        stream = self._engine.generate(self._prompt(messages), options, dialogue=dialogue)
+        stream = self._engine.generate(self._prompt(messages, options.transcribe), options, dialogue=dialogue)
         try:
             async for event in stream:
                 yield event
@@ -88,9 +101,13 @@ class AudioLLM:
         """Ends running answers and frees the model."""
         await self._engine.close()
 
-    def _prompt(self, messages: Sequence[Message]) -> Prompt:
+    def _prompt(self, messages: Sequence[Message], transcribe: str | None = None) -> Prompt:
         check_messages(messages)
-        return self._family.prompt(messages)
+        if transcribe is None:
+            return self._family.prompt(messages)
+        if not isinstance(self._family, Transcriber):
+            raise InvalidPrompt(f"{self._info.name} has no request for transcription; ask it in words to write it down")
+        return self._family.transcription_prompt(messages, transcribe)
 
 
 class LanguageModel(torch.nn.Module):

@@ -29,6 +29,7 @@ GPU_CACHE_SHARE = (
 GPU_MAX_BATCH = 32  # decoding 32 rows reads the weights once, as decoding one does
 NOT_QUANTIZED = ("audio_tower", "multi_modal_projector", "audio_projector", "projector", "encoder", "lm_head")
 CHECKPOINT_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt")  # no pickles, no code
+DUPLICATE_FILES = "consolidated*"  # Mistral's repositories hold the weights a second time, in another layout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +110,14 @@ def find_checkpoint(source: str) -> Path:
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise ModelUnavailable(f"{source}: no such folder, and no hub id (owner/name) either")
     try:
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=list(CHECKPOINT_FILES)))
+        return Path(
+            snapshot_download(
+                name,
+                revision=revision or None,
+                allow_patterns=list(CHECKPOINT_FILES),
+                ignore_patterns=[DUPLICATE_FILES],
+            )
+        )
     except GatedRepoError as error:
         raise ModelUnavailable(
             f"{source} is gated: accept its licence on its page on the hub, then log in with: hf auth login"
@@ -158,16 +166,22 @@ def loading(folder: Path) -> Iterator[None]:
         raise ModelUnavailable(f"{folder} cannot be loaded: {reason}") from error
 
 
-def load_weights(model_class: Any, folder: Path, options: LoadOptions) -> Any:
-    """Loads a checkpoint into a transformers class.
+def load_pretrained(model_class: Any, folder: Path | None, options: LoadOptions, **settings: Any) -> Any:
+    """Loads a transformers model, all of it: transformers itself would fill what is missing with random numbers.
+
+    Args:
+        model_class: has `from_pretrained`.
+        folder: of the checkpoint; None if `settings` hold a config and a state_dict.
+        options: where and how the weights go.
+        **settings: more for `from_pretrained`.
 
     Raises:
-        ModelUnavailable: weights are missing, which transformers would fill with random numbers.
+        ModelUnavailable: weights are missing.
     """
-    model, report = model_class.from_pretrained(folder, output_loading_info=True, **options.pretrained)
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise ModelUnavailable(f"{folder} lacks {len(missing)} weights of its model, {missing[0]} among them")
+    model, report = model_class.from_pretrained(folder, output_loading_info=True, **options.pretrained, **settings)
+    if report["missing_keys"]:
+        missing = sorted(report["missing_keys"])
+        raise ModelUnavailable(f"{folder or 'the checkpoint'} lacks {len(missing)} weights, {missing[0]} among them")
     return model
 
 

@@ -133,6 +133,8 @@ class Pocket:
         self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str
     ) -> AsyncGenerator[GenerationEvent, None]:
         """Answers the conversation, after saying what it heard; a message in which nothing is said has no answer."""
+        if options.transcribe is not None:
+            raise InvalidPrompt("pocket has no request for transcription; it says what it heard before each answer")
         called_s = time.perf_counter()
         transcripts = await self._listen(messages, dialogue)
         prompt = self._prompt(messages, transcripts)

@@ -25,7 +25,7 @@ from models.audio_llm import (
     write_chatml,
 )
 from models.engine import Prompt
-from models.loading import LoadOptions, load_engine, load_weights, loading
+from models.loading import LoadOptions, load_engine, load_pretrained, loading
 from models.types import SAMPLE_RATE_HZ, Message, ModelInfo, Samples
 
 # The encoder attends within 2 s, but its spectrogram is floored relative to the loudest sound it is computed over, so
@@ -82,7 +82,7 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> AudioLLM:
         ModelUnavailable: something is missing or broken; the message names the folder.
     """
     with loading(folder):
-        model = load_weights(Qwen2_5OmniThinkerForConditionalGeneration, folder, options)
+        model = load_pretrained(Qwen2_5OmniThinkerForConditionalGeneration, folder, options)
         model.model.visual = None  # frees 1.3 GB of the 7B model
         tokenizer = AutoTokenizer.from_pretrained(folder)
         features = WhisperFeatureExtractor.from_pretrained(folder)

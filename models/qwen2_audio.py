@@ -24,7 +24,7 @@ from models.audio_llm import (
     write_chatml,
 )
 from models.engine import Prompt
-from models.loading import LoadOptions, load_engine, load_weights, loading
+from models.loading import LoadOptions, load_engine, load_pretrained, loading
 from models.types import SAMPLE_RATE_HZ, Message, ModelInfo, Samples
 
 WINDOW_S = 30.0  # of the encoder
@@ -83,7 +83,7 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> AudioLLM:
         ModelUnavailable: something is missing or broken; the message names the folder.
     """
     with loading(folder):
-        model = load_weights(Qwen2AudioForConditionalGeneration, folder, options)
+        model = load_pretrained(Qwen2AudioForConditionalGeneration, folder, options)
         tokenizer = AutoTokenizer.from_pretrained(folder)
         features = WhisperFeatureExtractor.from_pretrained(folder)
         language_model = LanguageModel(model.model.language_model, model.lm_head)

@@ -21,6 +21,7 @@ class Sizes:
     Attributes:
         vocab_size: of the language model.
         hidden_size: of the language model.
+        intermediate_size: of the language model.
         layers: of the language model.
         heads: of the language model; half as many keys and values.
         audio_hidden_size: of the encoder.
@@ -31,6 +32,7 @@ class Sizes:
 
     vocab_size: int
     hidden_size: int
+    intermediate_size: int
     layers: int
     heads: int
     audio_hidden_size: int
@@ -44,7 +46,7 @@ class Sizes:
         return {
             "vocab_size": self.vocab_size,
             "hidden_size": self.hidden_size,
-            "intermediate_size": 8 * self.hidden_size // 3 // 2 * 2,
+            "intermediate_size": self.intermediate_size,
             "num_hidden_layers": self.layers,
             "num_attention_heads": self.heads,
             "num_key_value_heads": self.heads // 2,
@@ -67,6 +69,7 @@ class Sizes:
 TINY = Sizes(
     vocab_size=VOCABULARY,
     hidden_size=64,
+    intermediate_size=128,
     layers=2,
     heads=4,
     audio_hidden_size=32,
@@ -78,6 +81,7 @@ TINY = Sizes(
 MEDIUM = Sizes(
     vocab_size=32_000,
     hidden_size=768,
+    intermediate_size=2048,
     layers=10,
     heads=12,
     audio_hidden_size=384,
@@ -89,6 +93,7 @@ MEDIUM = Sizes(
 FULL = Sizes(
     vocab_size=128_256,
     hidden_size=4096,
+    intermediate_size=14_336,
     layers=32,
     heads=32,
     audio_hidden_size=1280,
@@ -131,6 +136,8 @@ class TinyFamily:
             their own; None where the publisher's processor takes them whole.
         min_window_s: shorter windows are padded to this with silence, because the publisher's processor drops them.
         max_clip_s: longest clip the family takes.
+        warmed_share: of the next prompt, when all but its new question was prefilled; less where the template writes
+            the last answer otherwise than those before, so that it is read again.
     """
 
     name: str
@@ -140,6 +147,7 @@ class TinyFamily:
     window_s: float | None = None
     min_window_s: float = 0.02
     max_clip_s: float = 600.0
+    warmed_share: float = 0.7
 
 
 def byte_tokenizer(special_tokens: Sequence[str], **settings: Any) -> PreTrainedTokenizerFast:
