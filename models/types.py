@@ -170,6 +170,8 @@ class ModelInfo:
         memory_gb: to run it, in its default dtype.
         context_tokens: longest prompt and answer together.
         max_audio_s: longest audio in one prompt; None when only the context limits it.
+        audio_window_s: the encoder works in independent windows of this length, so that the finished ones of a long
+            turn can be computed while it goes on; None when it does not.
     """
 
     name: str
@@ -182,3 +184,4 @@ class ModelInfo:
     memory_gb: float
     context_tokens: int
     max_audio_s: float | None = None
+    audio_window_s: float | None = None
