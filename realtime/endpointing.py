@@ -74,7 +74,7 @@ class Endpointing:
     def __init__(self, options: EndpointingOptions) -> None:
         self._options = options
 
-    def wait_samples(self, score: float | None) -> int:  # noqa: ARG002
+    def wait_samples(self, score: float | None) -> int:
         """Gives the silence since the last voiced sample after which the turn is committed; None: not scored."""
         return self._options.silence_samples
 
