@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from models.errors import ModelError
-from models.types import GenerationEvent, Samples
+from models.types import GenerationEvent, ModelInfo, Samples
 from realtime.audio import AudioChunk
 from realtime.events import ErrorReported, SessionEvent
 from realtime.turns import TurnEvent
@@ -67,6 +67,14 @@ InboxItem = (
 
 class Recorder(Protocol):
     """Is told all that a session's decisions depend on, and what came of them, in order."""
+
+    def note_start(self, session_id: str, model: ModelInfo) -> None:
+        """Notes who talks to what, before anything else."""
+        ...
+
+    def as_recorded(self, chunk: AudioChunk) -> AudioChunk:
+        """Gives the chunk as the recording will hold it; the session hears that."""
+        ...
 
     def note_item(self, item: InboxItem, now_s: float) -> None:
         """Notes what is about to be handled, and the wall time that counts for it."""

@@ -225,7 +225,7 @@ class Session:
     def push_audio(self, chunk: AudioChunk) -> None:
         """Takes the next audio; drops and counts it if the session is 20 s behind."""
         if self._inbox.qsize() < MAX_INBOX:
-            self._put(chunk)
+            self._put(chunk if self._recorder is None else self._recorder.as_recorded(chunk))
         else:
             self.metrics.dropped_samples += len(chunk.samples)
 
@@ -312,6 +312,8 @@ class Session:
     def begin(self) -> None:
         """Says what answers; the first part of `run`, which a replay calls itself."""
         info = self._model.info
+        if self._recorder is not None:
+            self._recorder.note_start(self.id, info)
         self._send(SessionCreated(session_id=self.id, model=info.name, description=info.description))
         self._work.prefill(self._conversation.messages)
 
