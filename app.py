@@ -351,9 +351,11 @@ async def _talk(
 
 
 async def _print_events(session: "Session") -> None:
-    from realtime.events import ResponseDelta, to_wire
+    from realtime.events import ConversationWindow, ResponseDelta, SessionMetricsReported, to_wire
 
     async for event in session.events():
+        if isinstance(event, ConversationWindow | SessionMetricsReported):
+            continue  # for the page; too long for a terminal after each answer
         if isinstance(event, ResponseDelta):
             print(event.delta, end="", flush=True)
             continue

@@ -6,6 +6,7 @@ It keeps the interface's promises (cancellation, errors, stats) and records what
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
 from models.types import (
     GenerationEvent,
@@ -25,6 +26,7 @@ class ScriptedModel:
         answers: one per request; the last one repeats. An exception instead of a word is raised at that place.
         transcripts: what the n-th user message is said to have been, if given.
         gate: if given, awaited before every word, so that a test decides when words come.
+        audio_window_s: what it says of itself in its `info`.
     """
 
     info = ModelInfo(
@@ -44,7 +46,9 @@ class ScriptedModel:
         *,
         transcripts: Sequence[str] = (),
         gate: asyncio.Semaphore | None = None,
+        audio_window_s: float | None = None,
     ) -> None:
+        self.info = replace(self.info, audio_window_s=audio_window_s)
         self._answers = answers
         self._transcripts = transcripts
         self._gate = gate

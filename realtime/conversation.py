@@ -164,7 +164,7 @@ class Conversation:
         """Forgets what a single summary cannot take in."""
         if not self._options.summarise:
             self._leaving.clear()
-        while self._exceeds(self._leaving, 1 - self._options.keep):
+        while self._exceeds(self._leaving, 1.0):
             _take_oldest_exchange(self._leaving)
 
     def _demoted(self, message: Message) -> Message:
