@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
-from itertools import pairwise
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from models.scripted import ScriptedModel
+from models.types import Samples
 from realtime.events import (
     MessageAdded,
     ResponseCommitted,
@@ -17,10 +18,12 @@ from realtime.events import (
     ResponseDone,
     ResponseRetracted,
     SessionEvent,
+    UserSpeechStarted,
+    UserSpeechStopped,
 )
 from realtime.session import Session
 from realtime.vad import SILERO_FRAME_SAMPLES
-from tests.session.conversing import Conversation, conversing, quiet
+from tests.session.conversing import Conversation, conversing
 
 COMMANDS: dict[str, Callable[[Session], None]] = {
     "type": lambda session: session.submit_text("typed"),
@@ -36,39 +39,42 @@ COMMANDS: dict[str, Callable[[Session], None]] = {
 }
 WORDS = 8
 
-steps = st.lists(
-    st.one_of(
-        st.tuples(st.just("loud"), st.sampled_from([1, 3, 5, 10, 20, 40])),  # frames
-        st.tuples(st.just("quiet"), st.sampled_from([1, 4, 8, 12, 20, 40])),
-        st.tuples(st.just("words"), st.integers(1, WORDS)),
-        st.tuples(st.sampled_from(sorted(COMMANDS)), st.just(0)),
-    ),
-    max_size=25,
-)
+Step = tuple[str, int, int]
+
+speaking = st.tuples(st.just("speak"), st.sampled_from([2, 4, 10, 40]), st.sampled_from([1, 7, 10, 25]))  # frames
+wording = st.tuples(st.just("words"), st.integers(1, WORDS), st.just(0))
+commanding = st.tuples(st.sampled_from(sorted(COMMANDS)), st.just(0), st.just(0))
+scripts = st.lists(st.one_of(speaking, speaking, wording, commanding), min_size=4, max_size=25)
+
+
+LOUD, QUIET, STEP = 0.2, 0.01, 1e-5  # a frame's level says whether it is speech, and its remainder which frame it is
 
 
 class Speaker:
-    """Speaks with a different sample value in every frame, so that each frame can be found again."""
+    """Gives every frame a level of its own, so that it can be found again."""
 
     def __init__(self) -> None:
         self._frame = 0
 
-    def say(self, n_frames: int) -> np.ndarray:
-        values = 0.2 + (self._frame + np.arange(n_frames)) * 1e-4
+    def say(self, n_frames: int, level: float) -> Samples:
+        values = level + (self._frame + np.arange(n_frames)) * STEP
         self._frame += n_frames
         return np.repeat(values, SILERO_FRAME_SAMPLES).astype(np.float32)
 
 
-async def act(
-    conversation: Conversation, script: list[tuple[str, int]], gate: asyncio.Semaphore, chunk_samples: int
-) -> None:
+def frame_numbers(samples: Samples) -> NDArray[np.int64]:
+    """Which frame each sample of a clip came from; muted ones left out."""
+    heard = samples[samples > QUIET / 2]
+    return np.round((heard - np.where(heard > 0.1, LOUD, QUIET)) / STEP).astype(np.int64)
+
+
+async def act(conversation: Conversation, script: list[Step], gate: asyncio.Semaphore, chunk_samples: int) -> None:
     speaker = Speaker()
-    for what, amount in script:
+    for what, amount, pause in script:
         match what:
-            case "loud":
-                await conversation.hear(speaker.say(amount), chunk_samples=chunk_samples, wait=False)
-            case "quiet":
-                await conversation.hear(quiet(amount * 0.032), chunk_samples=chunk_samples, wait=False)
+            case "speak":
+                audio = np.concatenate((speaker.say(amount, LOUD), speaker.say(pause, QUIET)))
+                await conversation.hear(audio, chunk_samples=chunk_samples, wait=False)
             case "words":
                 for _ in range(amount):
                     gate.release()
@@ -106,28 +112,40 @@ def check_answers(events: list[SessionEvent]) -> None:
     assert answering is None
 
 
-def check_audio(model: ScriptedModel, events: list[SessionEvent]) -> None:
-    """No sample of speech is in two committed turns, and within a turn none is missing."""
+def check_audio(model: ScriptedModel, events: list[SessionEvent], *, muted: bool) -> None:
+    """No sample is in two turns, and none is missing within a turn."""
     committed = [event.item_id for event in events if isinstance(event, MessageAdded) and event.role == "user"]
     assert len(committed) == len(set(committed))
     asked = {message.id: message for request in model.requests for message in request}
-    clips = [clip.samples for item in committed if item in asked for clip in asked[item].clips]
-    heard = [np.round(samples[samples > 0.1], 5) for samples in clips]
-    for one in heard:
-        changes = np.flatnonzero(np.diff(one))
-        assert all(after - before == SILERO_FRAME_SAMPLES for before, after in pairwise(changes)), "a part is missing"
-    for before, after in pairwise([one for one in heard if len(one)]):
-        assert before[-1] <= after[0]
-        shared = (before == after[0]).sum() + (after == after[0]).sum() if before[-1] == after[0] else 0
-        assert shared <= SILERO_FRAME_SAMPLES, "heard twice"
+    frames = [frame_numbers(clip.samples) for item in committed if item in asked for clip in asked[item].clips]
+    for one in frames:
+        starts = np.flatnonzero(np.diff(one, prepend=-1))
+        assert (np.diff(one[starts]) >= 1).all(), "a turn goes back in time"
+        assert (np.diff(starts)[1:] == SILERO_FRAME_SAMPLES).all() or muted, "a part of a frame is missing"
+        assert (np.diff(one[starts]) == 1).all() or muted, "a frame is missing"
+    together = np.concatenate([np.zeros(0, np.int64), *frames])
+    assert (np.diff(together) >= 0).all(), "a turn begins before the one before ended"
+    assert not len(together) or np.bincount(together).max() <= SILERO_FRAME_SAMPLES, "a sample is in two turns"
 
 
-@given(script=steps, chunk_samples=st.sampled_from([100, 512, 1000, 4096]))
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-async def test_answers_and_audio_stay_in_order(script: list[tuple[str, int]], chunk_samples: int) -> None:
+def check_lengths(events: list[SessionEvent]) -> None:
+    """A turn reaches from where its speech began to where it was last heard to stop."""
+    started = {event.item_id: event.audio_start_ms for event in events if isinstance(event, UserSpeechStarted)}
+    stopped: dict[str, int] = {}
+    for event in events:
+        if isinstance(event, UserSpeechStopped):
+            stopped[event.item_id] = event.audio_end_ms
+        elif isinstance(event, MessageAdded) and event.item_id in stopped:
+            assert event.audio_s * 1000 >= stopped[event.item_id] - started[event.item_id] - 1
+
+
+@given(script=scripts, chunk_samples=st.sampled_from([100, 512, 1000, 4096]))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+async def test_answers_and_audio_stay_in_order(script: list[Step], chunk_samples: int) -> None:
     gate = asyncio.Semaphore(0)
     model = ScriptedModel([[f"{number} " for number in range(WORDS)]], gate=gate)
     async with conversing(model) as conversation:
         await act(conversation, script, gate, chunk_samples)
     check_answers(conversation.events)
-    check_audio(model, conversation.events)
+    check_audio(model, conversation.events, muted=("mute", 0, 0) in script)
+    check_lengths(conversation.events)
