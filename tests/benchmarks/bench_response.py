@@ -188,7 +188,7 @@ def main() -> None:
     parser.add_argument(
         "--barge-in",
         action="store_true",
-        help="also speak every clip over a long answer, and measure how soon it stops",
+        help="also speak every clip over a long answer and time how soon it stops",
     )
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
