@@ -24,7 +24,6 @@ from models.types import (
     GenerationOptions,
     GenerationStats,
     Message,
-    Samples,
     TextDelta,
     Transcription,
 )
@@ -66,6 +65,7 @@ from realtime.interruption import Verdict, is_backchannel, judge_by_length
 from realtime.load import AnswerLoad
 from realtime.metrics import SessionMetrics
 from realtime.model_work import ModelWork
+from realtime.scoring import PauseScoring
 from realtime.turns import (
     Action,
     CancelRequested,
@@ -95,7 +95,6 @@ logger = logging.getLogger(__name__)
 MAX_INBOX = 1024  # 20 s of 20 ms chunks; beyond it new audio is dropped and counted, and nothing else is
 MAX_UNREAD_EVENTS = 4096  # a client that reads nothing for that long has gone; its session is closed
 MAX_TEXT_CHARACTERS = 20_000  # of one typed message; every model's context is shorter
-SCORE_TIMEOUT_S = 2.0  # twenty times what a score takes; beyond it silence alone decides
 CUT_IN_SAMPLES = 1 * SAMPLE_RATE_HZ  # who goes on within this time of the commit had not finished
 
 _SOUND_OVER_ANSWER = (TurnState.INTERRUPTED, TurnState.OVERLAPPING)
@@ -147,15 +146,6 @@ class _Response:
         return self.stats is not None or self.error is not None
 
 
-@dataclass(frozen=True, slots=True)
-class _Scoring:
-    """An end-of-turn score on its way; it counts from `due_sample` on, however soon it is there."""
-
-    due_sample: int
-    samples: Samples
-    task: asyncio.Task[float]
-
-
 class Session:
     """One dialogue between one client and one model.
 
@@ -188,7 +178,6 @@ class Session:
         self._options = options or SessionOptions()
         self._now = now
         self._detector = detector or SpeechDetector(self._options.vad)
-        self._scorer = scorer
         self._load = load
         self._recorder = recorder
         self._machine = TurnMachine()
@@ -196,6 +185,12 @@ class Session:
         self._numbers = itertools.count(1)
         self._conversation = Conversation(self._options.conversation, new_id=lambda: self._new_id("item"))
         self._intake = Intake(self.metrics)
+        self._scoring = PauseScoring(
+            scorer,
+            delay_samples=self._options.endpointing.score_at_samples,
+            metrics=self.metrics,
+            recorder=recorder,
+        )
         self._inbox: asyncio.Queue[InboxItem] = asyncio.Queue()
         self._outbox: asyncio.Queue[SessionEvent | None] = asyncio.Queue(MAX_UNREAD_EVENTS)
         self._work = ModelWork(model, self.id, self._options.generation, load or AnswerLoad(), self._put)
@@ -207,8 +202,6 @@ class Session:
         self._turn_end_sample = 0  # end of the audio that has been given to a turn
         self._turn_voiced_s = 0.0  # wall time of the last voiced sample of the turn that paused last
         self._committed_sample: int | None = None  # where silence was last taken for the end of a turn
-        self._scoring: _Scoring | None = None
-        self._score: float | None = None
         self._response: _Response | None = None
         self._model_transcribes = False
         self._turn_detection = True
@@ -345,7 +338,7 @@ class Session:
     async def end(self) -> None:
         """Frees everything and lets `events` end, even if nobody has read it for long; the last part of `run`."""
         self._idle.set()
-        self._drop_score()
+        self._scoring.drop()
         if self._outbox.full():
             self._outbox.get_nowait()
         self._outbox.put_nowait(None)
@@ -372,8 +365,8 @@ class Session:
             self._sample = frame.end_sample
             if not frame.silence_samples:
                 self._last_voiced_sample = frame.end_sample
-            if self._scoring is not None and frame.end_sample >= self._scoring.due_sample:
-                await self._take_score(self._scoring)
+            if self._scoring.is_due(frame.end_sample):
+                self._feed(EndOfTurnScored(frame.end_sample, await self._scoring.take()))
             self._take_frame(frame)
         if self._turn is None or self._turn.start_sample is None:
             self._intake.drop_before(self._sample - self._pre_roll_samples - SAMPLE_RATE_HZ)
@@ -421,37 +414,9 @@ class Session:
 
     # The end of a turn.
 
-    def _start_score(self, message: Message) -> None:
-        self._score = None
-        if self._scorer is None or not message.clips:
-            return
-        samples = message.clips[-1].samples
-        task = asyncio.get_running_loop().create_task(asyncio.to_thread(self._scorer.score, samples))
-        task.add_done_callback(lambda task: task.cancelled() or task.exception())  # it may fail when nobody asks
-        self._scoring = _Scoring(self._sample + self._options.endpointing.score_at_samples, samples, task)
-
-    async def _take_score(self, scoring: _Scoring) -> None:
-        """Lets the score take effect; it has had the time between its start and here to arrive."""
-        self._scoring = None
-        try:
-            self._score = await asyncio.wait_for(scoring.task, SCORE_TIMEOUT_S)
-            if not 0 <= self._score <= 1:
-                raise ValueError(f"the score {self._score} is no probability")
-        except Exception as error:
-            self._score = None
-            self.metrics.scorer_failures += 1
-            logger.warning("session %s: end of turn not scored: %s %s", self.id, type(error).__name__, error)
-        if self._recorder is not None:
-            self._recorder.note_score(scoring.samples, self._score)
-        self._feed(EndOfTurnScored(self._sample, self._score))
-
-    def _drop_score(self) -> None:
-        if self._scoring is not None:
-            self._scoring.task.cancel()
-            self._scoring = None
-
     def _judge_silence(self, frame: DetectedFrame) -> None:
-        if self._scoring is not None or frame.silence_samples < self._endpointing.wait_samples(self._score):
+        wait_samples = self._endpointing.wait_samples(self._scoring.score)
+        if self._scoring.is_pending or frame.silence_samples < wait_samples:
             return
         if self._response is not None and self._response.heard_nothing:
             self._feed(NothingHeard())
@@ -572,7 +537,7 @@ class Session:
 
     def _end_what_belongs_elsewhere(self, state: TurnState) -> None:
         if state is not TurnState.PAUSED:
-            self._drop_score()
+            self._scoring.drop()
         if state not in _SOUND_OVER_ANSWER:
             self._work.stop_asking()
         if state is not TurnState.LISTENING:
@@ -645,7 +610,8 @@ class Session:
             clips: tuple[AudioClip, ...] = ()
             if turn.start_sample is not None:
                 self._turn_end_sample = self._intake.end_sample if self._pushed else self._sample
-                clips = (AudioClip(self._intake.cut(turn.start_sample, self._turn_end_sample)),)
+                samples = self._intake.cut(turn.start_sample, self._turn_end_sample)
+                clips = (AudioClip(samples),) if samples.size else ()
             turn.message = Message("user", (*clips, *turn.texts), id=turn.item_id)
         return turn.message
 
@@ -683,7 +649,7 @@ class Session:
         self._send(UserSpeechStopped(item_id=self._turn.item_id, audio_end_ms=sample_to_ms(event.offset_sample)))
         self._turn_voiced_s = self._now_s - (self._sample - event.offset_sample) / SAMPLE_RATE_HZ
         message = self._turn_message()
-        self._start_score(message)
+        self._scoring.start(message.clips[0].samples if message.clips else None, self._sample)
         if self._may_speculate():
             self.metrics.provisional += 1
             prompt = (*self._conversation.messages, message)

@@ -222,6 +222,16 @@ async def test_a_key_pressed_by_mistake_is_no_turn(sound: Samples) -> None:
         assert len(turns(conversation)) == 1, "the detector listens again"
 
 
+async def test_typing_while_the_key_is_down_needs_no_voice() -> None:
+    model = ScriptedModel([["Yes."]])
+    async with conversing(model) as conversation:
+        conversation.session.press_to_talk()
+        conversation.session.submit_text("typed")
+        conversation.session.release_to_talk()
+        await conversation.session.settled()
+        assert model.requests[0][-1].parts == ("typed",)
+
+
 @pytest.mark.parametrize("protect", [False, True])
 async def test_pressing_the_key_stops_an_answer(protect: bool) -> None:
     gate = asyncio.Semaphore(1)
