@@ -1,7 +1,8 @@
 """Front door: the command line and the launch.
 
 `python app.py` serves the page, `ask` puts a question to a recording, `talk` plays clips through a whole session,
-`fetch` gets a model's weights, `models` lists the models. This is the only module that reads the environment.
+`replay` plays a recorded session again, `fetch` gets a model's weights, `models` lists the models. This is the only
+module that reads the environment.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +25,14 @@ from models.errors import ModelError
 from models.registry import MODELS, fetch_model, load_model
 from models.types import AudioClip, GenerationOptions, GenerationStats, Message, Samples, TextDelta
 from realtime.audio import AudioFileError, read_audio_file
+from realtime.load import MAX_ANSWERS_WITH_SPECULATION
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from models.loading import LoadOptions
+    from realtime.endpointing import EndOfTurnScorer
+    from realtime.load import AnswerLoad
     from realtime.session import Session, SessionOptions
 
 EXIT_OK, EXIT_USER_ERROR, EXIT_INTERRUPTED = 0, 2, 130
@@ -73,10 +78,21 @@ def _parser() -> argparse.ArgumentParser:
     talking.add_argument(
         "--silence", type=float, default=0.6, metavar="S", help="ends a turn, in seconds (%(default)s)"
     )
+    talking.add_argument(
+        "--record", type=Path, metavar="DIR", help="keep every session, audio and text, in a folder here"
+    )
+    talking.add_argument("--no-summary", action="store_true", help="forget what leaves the window, without a summary")
     serving = argparse.ArgumentParser(add_help=False)
     serving.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for other machines too (%(default)s)")
     serving.add_argument("--port", type=int, default=7860, help="(%(default)s)")
     serving.add_argument("--max-sessions", type=int, default=16, help="people at one time (%(default)s)")
+    serving.add_argument(
+        "--speculate-below",
+        type=int,
+        default=MAX_ANSWERS_WITH_SPECULATION,
+        metavar="N",
+        help="answer before a turn has ended only while fewer answers than this are generated; 0 never (%(default)s)",
+    )
     serving.add_argument("--ice-servers", type=json.loads, default=[], metavar="JSON", help="STUN and TURN servers")
 
     parser = argparse.ArgumentParser(
@@ -100,6 +116,10 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument("clips", nargs="+", metavar="clip", help="any audio or video file")
     many.add_argument("--realtime", action="store_true", help="as fast as they were spoken, so that they can interrupt")
     many.set_defaults(command=talk)
+    again = commands.add_parser("replay", help="play a recorded session again, and check that it decides the same")
+    again.add_argument("recording", type=Path, help="folder of one session, in the folder given to --record")
+    again.add_argument("-v", "--verbose", action="store_true", help="one line per turn on stderr")
+    again.set_defaults(command=replay)
     fetch_help = "get a model's weights, once; does nothing where they are"
     commands.add_parser("fetch", parents=[shared], help=fetch_help).set_defaults(command=fetch)
     commands.add_parser("models", parents=[shared], help="list the models").set_defaults(command=list_models)
@@ -138,11 +158,19 @@ def serve(options: argparse.Namespace) -> None:
     """Serves the page, WebRTC and WebSocket until Ctrl-C."""
     import uvicorn
 
+    from realtime.load import AnswerLoad
+
     _check_port(options.host, options.port)
+    _check_folder(options.record)
     print(f"Loading {options.model} …", flush=True)
     model = _load(options)
     app = create_app(
-        model, _session_options(options, model), max_sessions=options.max_sessions, ice_servers=options.ice_servers
+        model,
+        _session_options(options, model),
+        load=AnswerLoad(options.speculate_below),
+        record=options.record,
+        max_sessions=options.max_sessions,
+        ice_servers=options.ice_servers,
     )
     shown = "127.0.0.1" if options.host == "0.0.0.0" else options.host
     print(f"Earpiece is at http://{shown}:{options.port} (Ctrl-C ends it)", flush=True)
@@ -153,6 +181,9 @@ def create_app(
     model: AudioLanguageModel,
     session_options: "SessionOptions",
     *,
+    scorer: "EndOfTurnScorer | None" = None,
+    load: "AnswerLoad | None" = None,
+    record: Path | None = None,
     max_sessions: int = 16,
     ice_servers: Sequence[dict[str, Any]] = (),
 ) -> "FastAPI":
@@ -161,14 +192,19 @@ def create_app(
     Args:
         model: answers all sessions; closed when the application ends.
         session_options: of every session.
+        scorer: judges at pauses whether a turn is complete; shared by all sessions.
+        load: decides when provisional answers are given up; shared by all sessions.
+        record: folder in which every session is kept; nothing is, if not given.
         max_sessions: connections at one time.
         ice_servers: STUN and TURN servers of both sides, as the WebRTC API takes them.
     """
     from fastapi import FastAPI
 
+    from realtime.load import AnswerLoad
     from realtime.page import mount_page
-    from realtime.session import Session
     from realtime.webrtc import EarpieceStream
+
+    load = load or AnswerLoad()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -176,7 +212,11 @@ def create_app(
         await model.close()
 
     app = FastAPI(title="Earpiece", lifespan=lifespan)
-    stream = EarpieceStream(lambda: Session(model, session_options), max_sessions=max_sessions, ice_servers=ice_servers)
+    stream = EarpieceStream(
+        lambda: _make_session(model, session_options, scorer=scorer, load=load, record=record),
+        max_sessions=max_sessions,
+        ice_servers=ice_servers,
+    )
     stream.mount_on(app)
 
     @app.get("/health")
@@ -185,6 +225,24 @@ def create_app(
 
     mount_page(app, model.info, ice_servers=ice_servers)
     return app
+
+
+def _make_session(
+    model: AudioLanguageModel,
+    options: "SessionOptions",
+    *,
+    scorer: "EndOfTurnScorer | None" = None,
+    load: "AnswerLoad | None" = None,
+    record: Path | None = None,
+) -> "Session":
+    from realtime.recording import SessionRecorder
+    from realtime.session import Session
+
+    recorder = None
+    if record is not None:
+        folder = record / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
+        recorder = SessionRecorder(folder, options, has_scorer=scorer is not None)
+    return Session(model, options, scorer=scorer, load=load, recorder=recorder)
 
 
 def _session_options(options: argparse.Namespace, model: AudioLanguageModel) -> "SessionOptions":
@@ -199,9 +257,18 @@ def _session_options(options: argparse.Namespace, model: AudioLanguageModel) -> 
         conversation=ConversationOptions(
             system_prompt=SYSTEM_PROMPT if options.system_prompt is None else options.system_prompt,
             max_tokens=model.info.context_tokens - options.max_new_tokens,
+            summarise=not options.no_summary,
         ),
         generation=_generation_options(options),
     )
+
+
+def _check_folder(record: Path | None) -> None:
+    try:
+        if record is not None:
+            record.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--record {record}: {error.strerror}; choose a folder that can be written") from error
 
 
 def _check_port(host: str, port: int) -> None:
@@ -267,8 +334,10 @@ TALK_SILENCE_S = 1.5  # after each clip: longer than any endpoint
 def talk(options: argparse.Namespace) -> None:
     """Plays clips through a whole session on the sample clock and prints its events."""
     clips = [read_audio_file(path) for path in options.clips]
+    _check_folder(options.record)
     model = _load(options)
-    asyncio.run(_talk(model, _session_options(options, model), options.clips, clips, realtime=options.realtime))
+    session_options = _session_options(options, model)
+    asyncio.run(_talk(model, session_options, options.clips, clips, realtime=options.realtime, record=options.record))
 
 
 async def _talk(
@@ -278,14 +347,14 @@ async def _talk(
     clips: Sequence[Samples],
     *,
     realtime: bool,
+    record: Path | None,
 ) -> None:
     import numpy as np
 
     from models.types import SAMPLE_RATE_HZ
     from realtime.audio import AudioChunk
-    from realtime.session import Session
 
-    session = Session(model, session_options)
+    session = _make_session(model, session_options, record=record)
     tasks = [asyncio.create_task(session.run()), asyncio.create_task(_print_events(session))]
     chunk_samples, sample = round(TALK_CHUNK_S * SAMPLE_RATE_HZ), 0
     silence = np.zeros(round(TALK_SILENCE_S * SAMPLE_RATE_HZ), np.float32)
@@ -309,14 +378,36 @@ async def _talk(
 
 
 async def _print_events(session: "Session") -> None:
-    from realtime.events import ResponseDelta, to_wire
+    from realtime.events import ConversationWindow, ResponseDelta, SessionMetricsReported, to_wire
 
     async for event in session.events():
+        if isinstance(event, ConversationWindow | SessionMetricsReported):
+            continue  # for the page; too long for a terminal after each answer
         if isinstance(event, ResponseDelta):
             print(event.delta, end="", flush=True)
             continue
         fields = {key: value for key, value in to_wire(event).items() if key != "type" and value is not None}
         print(f"\n  {event.type}  " + "  ".join(f"{key}={value}" for key, value in fields.items()), flush=True)
+
+
+# ---- replay ----
+
+
+def replay(options: argparse.Namespace) -> None:
+    """Plays a recorded session through the same code and says whether it decided the same."""
+    from realtime import recording
+
+    try:
+        recorded = recording.read_recording(options.recording)
+    except recording.RecordingError as error:
+        raise UsageError(str(error)) from error
+    played = asyncio.run(recording.replay(recorded))
+    for event in played.sent:
+        print(event)
+    print(f"{recorded.audio_s:.1f} s of audio in {played.wall_s:.1f} s", file=sys.stderr)
+    if played.difference is not None:
+        raise UsageError(played.difference)
+    print(f"All {len(recorded.sent)} events are the recorded ones, byte for byte", file=sys.stderr)
 
 
 # ---- fetch, models ----

@@ -6,6 +6,7 @@ It keeps the interface's promises (cancellation, errors, stats) and records what
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
 from models.types import (
     GenerationEvent,
@@ -25,6 +26,8 @@ class ScriptedModel:
         answers: one per request; the last one repeats. An exception instead of a word is raised at that place.
         transcripts: what the n-th user message is said to have been, if given.
         gate: if given, awaited before every word, so that a test decides when words come.
+        word_s: pause before every word, in seconds of wall time, for demonstrations.
+        audio_window_s: what it says of itself in its `info`.
     """
 
     info = ModelInfo(
@@ -44,10 +47,14 @@ class ScriptedModel:
         *,
         transcripts: Sequence[str] = (),
         gate: asyncio.Semaphore | None = None,
+        word_s: float = 0.0,
+        audio_window_s: float | None = None,
     ) -> None:
+        self.info = replace(self.info, audio_window_s=audio_window_s)
         self._answers = answers
         self._transcripts = transcripts
         self._gate = gate
+        self._word_s = word_s
         self.requests: list[tuple[Message, ...]] = []
         self.prefilled: list[tuple[Message, ...]] = []
         self.cancelled = 0
@@ -65,7 +72,7 @@ class ScriptedModel:
             yield Transcription(users[-1].id, self._transcripts[len(users) - 1])
         try:
             for word in answer[: options.max_new_tokens]:
-                await (self._gate.acquire() if self._gate else asyncio.sleep(0))
+                await (self._gate.acquire() if self._gate else asyncio.sleep(self._word_s))
                 if isinstance(word, Exception):
                     raise word
                 first_s = first_s or time.perf_counter()

@@ -19,6 +19,9 @@ RawSamples = NDArray[np.int16] | NDArray[np.float32] | NDArray[np.float64]
 
 MIN_RATE_HZ = 8_000  # telephone
 MAX_RATE_HZ = 96_000  # studio; beyond this the number is a mistake
+FULL_SCALE = 32767 / 32768  # the largest 16-bit sample; a microphone that reaches it has been cut off there
+CHECKED_SAMPLES = 1600  # 100 ms at 16 kHz: whole periods of 50 and 60 Hz hum, so that its mean is 0
+MAX_OFFSET = 0.02  # of a sound's mean over 100 ms; a healthy sound card stays below 0.005
 MAX_FILE_S = 2 * 60 * 60.0  # two hours are 460 MB as float32
 
 
@@ -50,12 +53,16 @@ class CaptureCounters:
 
     Attributes:
         non_finite_samples: NaN or infinite, replaced by silence.
-        clipped_samples: beyond [-1, 1], limited.
+        clipped_samples: at full scale, or beyond it and limited: the recording is distorted.
+        offset_samples: in tenths of a second whose mean is far from 0: a direct current in the microphone's wire.
+        flat_samples: in tenths of a second in which nothing moves: a stuck, unplugged or muted microphone.
         rate_changes: times the transport changed its sample rate, or gave one that cannot be.
     """
 
     non_finite_samples: int = 0
     clipped_samples: int = 0
+    offset_samples: int = 0
+    flat_samples: int = 0
     rate_changes: int = 0
 
 
@@ -75,6 +82,7 @@ class Capture:
         self._rate_hz = SAMPLE_RATE_HZ
         self._resampler: soxr.ResampleStream | None = None
         self._next_sample = 0
+        self._unchecked = np.zeros(0, np.float32)
 
     def push(self, rate_hz: int, samples: RawSamples) -> AudioChunk:
         """Converts the next samples.
@@ -93,6 +101,7 @@ class Capture:
         mono = self._repair(to_float32(samples))
         if self._resampler is not None and mono.size:
             mono = np.asarray(self._resampler.resample_chunk(mono), np.float32)
+        self._check(mono)
         chunk = AudioChunk(mono, self._next_sample)
         self._next_sample = chunk.end_sample
         return chunk
@@ -110,11 +119,20 @@ class Capture:
         if not finite.all():
             self.counters.non_finite_samples += int(samples.size - finite.sum())
             samples = np.where(finite, samples, np.float32(0))
-        beyond = int((np.abs(samples) > 1).sum())
-        if beyond:
-            self.counters.clipped_samples += beyond
+        clipped = int((np.abs(samples) >= FULL_SCALE).sum())
+        if clipped:
+            self.counters.clipped_samples += clipped
             samples = np.clip(samples, -1, 1)
         return samples
+
+    def _check(self, samples: Samples) -> None:
+        """Counts what cannot be repaired, in stretches that do not depend on the chunking."""
+        waiting = np.concatenate((self._unchecked, samples))
+        n_whole = len(waiting) // CHECKED_SAMPLES * CHECKED_SAMPLES
+        stretches, self._unchecked = waiting[:n_whole].reshape(-1, CHECKED_SAMPLES), waiting[n_whole:]
+        if n_whole:
+            self.counters.offset_samples += CHECKED_SAMPLES * int((np.abs(stretches.mean(axis=1)) > MAX_OFFSET).sum())
+            self.counters.flat_samples += CHECKED_SAMPLES * int((np.ptp(stretches, axis=1) == 0).sum())
 
 
 class AudioWindow:

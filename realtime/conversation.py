@@ -1,16 +1,22 @@
 """What was said: a rolling buffer of whole messages under a token and an audio budget.
 
 It is cut in one large step, right after an answer and never while somebody waits, so that the prefix cache survives
-almost every turn. Audio that a model has transcribed is demoted to its text first; then the oldest exchanges are
-dropped. The system prompt stays. Read `session.py` for who calls it.
+almost every turn. Audio that a model has transcribed is demoted to its text first; then the oldest exchanges leave the
+window. What has left waits for an idle moment, in which the model makes it a summary, kept beside the system prompt;
+both stay. It refuses to cut a message in two. Read `session.py` for who calls it.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from models.types import AudioClip, Message
+from models.types import AudioClip, Message, new_message_id
+from realtime.events import ConversationWindow, Tier, WindowMessage
 
+SUMMARY_TITLE = "Summary of the conversation before:"
+SUMMARY_REQUEST = (
+    "Summarise the conversation above in at most three short sentences. Keep names, numbers, wishes and open questions."
+)
 SYSTEM_PROMPT = "You are a helpful voice assistant. Answer in one short sentence."
 
 
@@ -23,12 +29,14 @@ class ConversationOptions:
         max_tokens: the window is cut when it would exceed this. The model's context less room for an answer.
         max_audio_s: the window is cut when it holds more audio than this.
         keep: the share of each budget that a cut leaves, so that the next cut is far away.
+        summarise: what leaves the window is summarised by the model when nobody waits; otherwise it is forgotten.
     """
 
     system_prompt: str = SYSTEM_PROMPT
     max_tokens: int = 1500
     max_audio_s: float = 300.0
     keep: float = 0.5
+    summarise: bool = True
 
     def __post_init__(self) -> None:
         if not 0 < self.keep < 1:
@@ -38,12 +46,21 @@ class ConversationOptions:
 
 
 class Conversation:
-    """The messages of one dialogue, oldest first."""
+    """The messages of one dialogue, oldest first.
 
-    def __init__(self, options: ConversationOptions) -> None:
+    Args:
+        options: how much is remembered.
+        new_id: names the messages that are made here.
+    """
+
+    def __init__(self, options: ConversationOptions, *, new_id: Callable[[], str] = new_message_id) -> None:
         self._options = options
-        self._system = (Message("system", (options.system_prompt,)),) if options.system_prompt else ()
+        self._new_id = new_id
+        self._summary = ""
+        self._summary_id = new_id()
+        self._system = self._system_messages()
         self._messages: list[Message] = []
+        self._leaving: list[Message] = []  # out of the window, not yet in the summary
         self._transcripts: dict[str, str] = {}  # by message id
         self._tokens_per_unit = 1.0  # what the model's own count says of `_estimate`
 
@@ -51,6 +68,23 @@ class Conversation:
     def messages(self) -> tuple[Message, ...]:
         """The window: what a model is given."""
         return (*self._system, *self._messages)
+
+    def window(self) -> ConversationWindow:
+        """Gives what is in the window, and its budgets, for a person to see."""
+        shown = [self._shown(message) for message in self.messages]
+        if self._summary:
+            tokens = round((len(self._summary) + len(SUMMARY_TITLE)) * TOKENS_PER_CHARACTER * self._tokens_per_unit)
+            shown[0] = replace(shown[0], tokens=shown[0].tokens - tokens)
+            shown.insert(
+                1, WindowMessage(item_id=self._summary_id, role="system", tier="summary", tokens=tokens, audio_s=0.0)
+            )
+        return ConversationWindow(
+            messages=tuple(shown),
+            tokens=sum(message.tokens for message in shown),
+            max_tokens=self._options.max_tokens,
+            audio_s=round(sum(message.audio_s for message in shown), 3),
+            max_audio_s=self._options.max_audio_s,
+        )
 
     def add(self, message: Message) -> None:
         """Appends a message."""
@@ -67,7 +101,10 @@ class Conversation:
     def clear(self) -> None:
         """Forgets everything but the system prompt."""
         self._messages.clear()
+        self._leaving.clear()
         self._transcripts.clear()
+        self._summary = ""
+        self._system = self._system_messages()
 
     def cut(self) -> bool:
         """Brings the window under its budgets if it is over one; call when nobody waits.
@@ -82,15 +119,53 @@ class Conversation:
             if self._is_over(keep):
                 self._messages[index] = self._demoted(self._messages[index])
         while self._is_over(keep) and len(self._messages) > 1:
-            self._drop_oldest_exchange()
+            self._leaving += _take_oldest_exchange(self._messages)
+        self._trim_leaving()
         known = {message.id for message in self._messages}
         self._transcripts = {key: text for key, text in self._transcripts.items() if key in known}
         return True
 
+    def to_summarise(self) -> tuple[Message, ...]:
+        """Gives the prompt that makes a summary of what has left the window; empty if nothing has."""
+        if not self._leaving:
+            return ()
+        before = (f"{SUMMARY_TITLE} {self._summary}",) if self._summary else ()
+        system = (Message("system", before),) if before else ()
+        return (*system, *self._leaving, Message("user", (SUMMARY_REQUEST,)))
+
+    def summarised(self, text: str) -> None:
+        """Puts a summary in the place of what has left the window; if it is empty, that is forgotten."""
+        self._leaving.clear()
+        if text:
+            self._summary = text
+            self._system = self._system_messages()
+
+    def _system_messages(self) -> tuple[Message, ...]:
+        summary = (f"{SUMMARY_TITLE} {self._summary}",) if self._summary else ()
+        prompt = (self._options.system_prompt,) if self._options.system_prompt else ()
+        return (Message("system", (*prompt, *summary), id=self._new_id()),) if prompt or summary else ()
+
+    def _shown(self, message: Message) -> WindowMessage:
+        tier: Tier = "audio" if message.clips else "text"
+        tokens = round(_estimate(message) * self._tokens_per_unit)
+        return WindowMessage(
+            item_id=message.id, role=message.role, tier=tier, tokens=tokens, audio_s=round(message.audio_s, 3)
+        )
+
     def _is_over(self, share: float) -> bool:
-        tokens = sum(map(_estimate, self.messages)) * self._tokens_per_unit
-        audio_s = sum(message.audio_s for message in self._messages)
+        return self._exceeds(self.messages, share)
+
+    def _exceeds(self, messages: Sequence[Message], share: float) -> bool:
+        tokens = sum(map(_estimate, messages)) * self._tokens_per_unit
+        audio_s = sum(message.audio_s for message in messages)
         return tokens > share * self._options.max_tokens or audio_s > share * self._options.max_audio_s
+
+    def _trim_leaving(self) -> None:
+        """Forgets what a single summary cannot take in."""
+        if not self._options.summarise:
+            self._leaving.clear()
+        while self._exceeds(self._leaving, 1.0):
+            _take_oldest_exchange(self._leaving)
 
     def _demoted(self, message: Message) -> Message:
         transcript = self._transcripts.get(message.id)
@@ -99,10 +174,14 @@ class Conversation:
         text = tuple(part for part in message.parts if isinstance(part, str))
         return replace(message, parts=(transcript, *text))
 
-    def _drop_oldest_exchange(self) -> None:
-        del self._messages[0]
-        while len(self._messages) > 1 and self._messages[0].role == "assistant":
-            del self._messages[0]
+
+def _take_oldest_exchange(messages: list[Message]) -> list[Message]:
+    """Removes and gives the first message and the answers to it; the last message stays if it is not the first."""
+    end = 1
+    while end < len(messages) - 1 and messages[end].role == "assistant":
+        end += 1
+    taken, messages[:] = messages[:end], messages[end:]
+    return taken
 
 
 TOKENS_PER_CHARACTER = 0.3  # English, byte-pair vocabularies of 32k to 152k

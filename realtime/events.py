@@ -2,16 +2,18 @@
 
 On the wire an event is a JSON object whose `type` is the OpenAI Realtime API's name wherever that API has one for the
 thing. Ours alone are `response.committed` and `response.retracted` (the fate of a provisional answer),
-`response.resumed`, and `conversation.cleared`. Positions are milliseconds of the session's audio.
+`response.resumed`, `conversation.cleared`, `conversation.window` and `session.metrics`. Positions are milliseconds of
+the session's audio.
 Read `session.py` for who sends them.
 """
 
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
-from models.types import SAMPLE_RATE_HZ
+from models.types import SAMPLE_RATE_HZ, Role
 
 ResponseStatus = Literal["completed", "incomplete", "cancelled", "failed"]
+Tier = Literal["audio", "text", "summary"]
 ErrorType = Literal["invalid_request_error", "server_error"]
 
 
@@ -28,6 +30,22 @@ class SessionCreated:
     session_id: str
     model: str
     description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionUpdated:
+    """How the user is listened to has changed.
+
+    Attributes:
+        muted: audio is ignored, and its clock goes on.
+        protect_answer: speech does not stop the answer under way, or the next one; ends with that answer.
+        turn_detection: turns begin and end by what is heard; otherwise by push-to-talk alone.
+    """
+
+    type: ClassVar = "session.updated"
+    muted: bool
+    protect_answer: bool
+    turn_detection: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +173,68 @@ class ConversationWasCleared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WindowMessage:
+    """One message the model is given.
+
+    Attributes:
+        item_id: which message.
+        role: who speaks.
+        tier: "audio" as it was heard, "text" as it was understood or typed, "summary" of what is older.
+        tokens: of the prompt, estimated.
+        audio_s: seconds of audio in it.
+    """
+
+    item_id: str
+    role: Role
+    tier: Tier
+    tokens: int
+    audio_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationWindow:
+    """What the model remembers, oldest first, and how much it may remember."""
+
+    type: ClassVar = "conversation.window"
+    messages: tuple[WindowMessage, ...]
+    tokens: int
+    max_tokens: int
+    audio_s: float
+    max_audio_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionMetricsReported:
+    """What has happened in the session so far; `SessionMetrics` says what each number means."""
+
+    type: ClassVar = "session.metrics"
+    turns: int
+    long_turns: int
+    cut_ins: int
+    cut_in_rate: float
+    provisional: int
+    retracted: int
+    regret_rate: float
+    speculations_skipped: int
+    interrupted: int
+    false_interruptions: int
+    failed: int
+    scorer_failures: int
+    summaries: int
+    mean_wait_s: float
+    recent_waits_s: tuple[float, ...]
+    dropped_samples: int
+    gap_samples: int
+    repeated_samples: int
+    clock_drift_s: float
+    non_finite_samples: int
+    clipped_samples: int
+    offset_samples: int
+    flat_samples: int
+    rate_changes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorReported:
     """Something went wrong; the session goes on."""
 
@@ -165,6 +245,7 @@ class ErrorReported:
 
 SessionEvent = (
     SessionCreated
+    | SessionUpdated
     | UserSpeechStarted
     | UserSpeechStopped
     | UserSpeechDiscarded
@@ -177,6 +258,8 @@ SessionEvent = (
     | ResponseResumed
     | ResponseDone
     | ConversationWasCleared
+    | ConversationWindow
+    | SessionMetricsReported
     | ErrorReported
 )
 

@@ -6,7 +6,9 @@
 
 (() => {
   const WEBRTC_TIMEOUT_MS = 6000;
-  const WEBSOCKET_RATE_HZ = 16000;
+  const SAMPLE_RATE_HZ = 16000; // of the session, and of the WebSocket
+  const WORTH_SHOWING_SAMPLES = 160; // 10 ms: a single peak at full scale is no trouble
+  const RETRACTED_SHOWN_MS = 900;
   const NO_MICROPHONE = {
     NotAllowedError: "The browser refused the microphone. Allow it in the address bar, then start again. You can also type.",
     NotFoundError: "No microphone was found. Plug one in, then start again. You can also type.",
@@ -73,7 +75,7 @@
   }
 
   async function connectWebSocket(onEvent, onClose) {
-    const address = new URL("websocket/offer?rate=" + WEBSOCKET_RATE_HZ, location.href);
+    const address = new URL("websocket/offer?rate=" + SAMPLE_RATE_HZ, location.href);
     address.protocol = address.protocol.replace("http", "ws");
     const socket = new WebSocket(address);
     const send = (message) => socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify(message));
@@ -103,7 +105,7 @@
 
   // The browser resamples to the context's rate; a worklet hands over 32 ms at a time.
   async function recordMuLaw(track, onPayload) {
-    const context = new AudioContext({ sampleRate: WEBSOCKET_RATE_HZ });
+    const context = new AudioContext({ sampleRate: SAMPLE_RATE_HZ });
     const source = `registerProcessor("recorder", class extends AudioWorkletProcessor {
       constructor() { super(); this.buffer = new Float32Array(512); this.filled = 0; }
       process([[samples]]) {
@@ -134,6 +136,8 @@
   const items = new Map(); // item id or response id -> element
   let connection = null;
   let microphone = null;
+  let held = false; // the push-to-talk button or key is down
+  const settings = { muted: false, protect_answer: false, turn_detection: true }; // as the server has them, or will
 
   function item(id, role) {
     if (!items.has(id)) {
@@ -162,8 +166,74 @@
     byId("status-text").textContent = words;
   }
 
-  const showListening = () =>
-    microphone ? showState("listening", "Listening. Just speak.") : showState("idle", "Microphone off.");
+  function showListening() {
+    if (!microphone) showState("idle", "Microphone off.");
+    else if (settings.muted) showState("idle", "Muted. Nothing you say is sent.");
+    else if (!settings.turn_detection) showState("listening", "Hold the button or the space bar while you speak.");
+    else showState("listening", "Listening. Just speak.");
+  }
+
+  function showAnswering() {
+    if (settings.protect_answer) showState("answering", "Answering to the end. What you say comes next.");
+    else if (!settings.turn_detection) showState("answering", "Answering. Hold the button to interrupt.");
+    else showState("answering", "Answering. Speak to interrupt.");
+  }
+
+  function showSettings() {
+    const shown = { mute: settings.muted, protect: settings.protect_answer, push: !settings.turn_detection };
+    for (const [name, on] of Object.entries(shown)) byId(name).setAttribute("aria-pressed", on);
+    byId("mute").textContent = settings.muted ? "Muted" : "Mute";
+    byId("hold").hidden = settings.turn_detection;
+  }
+
+  function showWindow(event) {
+    const share = (message) => Math.max(message.tokens / event.max_tokens, message.audio_s / event.max_audio_s);
+    const bars = event.messages.map((message) => {
+      const bar = document.createElement("i");
+      bar.className = message.tier;
+      bar.style.width = `${100 * share(message)}%`;
+      const audio = message.audio_s ? `, ${message.audio_s.toFixed(1)} s` : "";
+      bar.title = `${message.role}, kept as ${message.tier}: ${message.tokens} tokens${audio}`;
+      return bar;
+    });
+    byId("window-bar").replaceChildren(...bars);
+    const full = Math.max(event.tokens / event.max_tokens, event.audio_s / event.max_audio_s);
+    byId("window-text").textContent = `Memory ${Math.round(100 * full)} %`;
+  }
+
+  function showMetrics(event) {
+    const ms = (seconds) => `${Math.round(seconds * 1000)} ms`;
+    const audio = (samples) => samples >= WORTH_SHOWING_SAMPLES && ms(samples / SAMPLE_RATE_HZ);
+    const waits = event.recent_waits_s;
+    const rows = {
+      "Turns": event.turns,
+      "Wait for the end of a turn": waits.length ? `${ms(event.mean_wait_s)} mean, ${ms(waits.at(-1))} last` : "",
+      "Cut-ins": `${event.cut_ins} of ${event.turns} turns`,
+      "Early answers withdrawn": `${event.retracted} of ${event.provisional}`,
+      "Answers interrupted": event.interrupted,
+      "Stopped for a noise, then resumed": event.false_interruptions,
+      "Early answers skipped under load": event.speculations_skipped,
+      "Pauses that could not be scored": event.scorer_failures,
+      "Answers that failed": event.failed,
+      "Summaries of what is older": event.summaries,
+      "Audio lost": audio(event.gap_samples + event.dropped_samples),
+      "Audio sent twice": audio(event.repeated_samples),
+      "Audio distorted": audio(event.clipped_samples),
+      "Audio broken": audio(event.non_finite_samples),
+      "Audio off balance": audio(event.offset_samples),
+      "Microphone still": audio(event.flat_samples),
+      "Audio behind the clock": Math.abs(event.clock_drift_s) >= 0.1 && `${event.clock_drift_s.toFixed(1)} s`,
+    };
+    const always = ["Turns", "Cut-ins", "Early answers withdrawn", "Answers interrupted"];
+    const cells = Object.entries(rows).filter(([name, value]) => value || always.includes(name));
+    byId("metrics").replaceChildren(
+      ...cells.flatMap(([name, value]) => {
+        const pair = [document.createElement("dt"), document.createElement("dd")];
+        [pair[0].textContent, pair[1].textContent] = [name, value];
+        return pair;
+      }),
+    );
+  }
 
   function showError(message) {
     byId("error").textContent = message;
@@ -197,13 +267,26 @@
     "response.created": (event) => {
       const element = item(event.response_id, "assistant");
       element.classList.toggle("provisional", event.provisional);
-      showState("answering", "Answering. Speak to interrupt.");
+      showAnswering();
     },
     "response.output_text.delta": (event) => {
       text(item(event.response_id, "assistant")).textContent += event.delta;
     },
     "response.committed": (event) => item(event.response_id, "assistant").classList.remove("provisional"),
-    "response.retracted": (event) => remove(event.response_id),
+    "response.retracted": (event) => {
+      const element = items.get(event.response_id);
+      element?.classList.add("retracted");
+      items.delete(event.response_id);
+      setTimeout(() => element?.remove(), RETRACTED_SHOWN_MS);
+      showState("speaking", "You are speaking.");
+    },
+    "response.resumed": showAnswering,
+    "session.updated": ({ muted, protect_answer, turn_detection }) => {
+      Object.assign(settings, { muted, protect_answer, turn_detection });
+      showSettings();
+    },
+    "conversation.window": showWindow,
+    "session.metrics": showMetrics,
     "response.done": (event) => {
       const element = item(event.response_id, "assistant");
       element.classList.add(event.status);
@@ -245,6 +328,22 @@
       connection = await connectWebSocket(onEvent, onClose);
     }
     document.querySelector(".earpiece").dataset.transport = connection.name;
+    sendSettings();
+  }
+
+  function sendSettings() {
+    const { muted, protect_answer, turn_detection } = settings;
+    const session = { muted, protect_answer, turn_detection: turn_detection ? {} : null };
+    connection?.send({ type: "session.update", session });
+  }
+
+  function change(changes) {
+    Object.assign(settings, changes);
+    microphone?.getAudioTracks().forEach((track) => (track.enabled = !settings.muted));
+    showSettings();
+    if (byId("status").dataset.state === "answering") showAnswering();
+    else showListening();
+    sendSettings();
   }
 
   // ---- What the person does ----
@@ -261,6 +360,7 @@
     }
     const track = microphone.getAudioTracks()[0];
     track.onended = () => (stopMicrophone(), showError("The microphone was unplugged. Start again when it is back."));
+    track.enabled = !settings.muted;
     await connect();
     await connection.setTrack(track);
     showLevel(microphone);
@@ -295,6 +395,23 @@
     drawLevel();
   }
 
+  // Push-to-talk: named as OpenAI's manual mode has it, where the client clears the buffer and commits it.
+  async function press() {
+    if (held) return;
+    held = true;
+    byId("hold").classList.add("on");
+    if (!microphone) await perform("ep-talk");
+    if (held) connection?.send({ type: "input_audio_buffer.clear" });
+  }
+
+  function release() {
+    if (!held) return;
+    held = false;
+    byId("hold").classList.remove("on");
+    connection?.send({ type: "input_audio_buffer.commit" });
+    if (byId("status").dataset.state === "speaking") showListening();
+  }
+
   const actions = {
     "ep-talk": () => (microphone ? stopMicrophone() : startMicrophone()),
     "ep-send": async () => {
@@ -308,6 +425,9 @@
       connection.send({ type: "response.create" });
     },
     "ep-stop": () => connection?.send({ type: "response.cancel" }),
+    "ep-mute": () => change({ muted: !settings.muted }),
+    "ep-protect": () => change({ protect_answer: !settings.protect_answer }),
+    "ep-push": () => (release(), change({ turn_detection: !settings.turn_detection })),
     "ep-new": () => connection?.send({ type: "conversation.clear" }),
   };
 
@@ -331,5 +451,19 @@
   document.addEventListener("click", ({ target }) => target.id in actions && perform(target.id));
   document.addEventListener("keydown", (event) => {
     if (event.target.id === "ep-text" && event.key === "Enter") perform("ep-send");
+    if (isTalkKey(event)) {
+      event.preventDefault(); // a button would be clicked, the page would scroll
+      press();
+    }
   });
+  document.addEventListener("keyup", (event) => {
+    if (!isTalkKey(event)) return;
+    event.preventDefault();
+    release();
+  });
+  document.addEventListener("pointerdown", ({ target }) => target.closest("#ep-hold") && press());
+  for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, release);
+  window.addEventListener("blur", release);
+
+  const isTalkKey = (event) => event.code === "Space" && !settings.turn_detection && event.target.id !== "ep-text";
 })();

@@ -31,6 +31,15 @@ MARKUP = """
   <div class="ep-row"><button id="ep-talk" class="primary">Start talking</button>
     <input id="ep-text" placeholder="Or type here" aria-label="Type a message" autocomplete="off">
     <button id="ep-send">Send</button><button id="ep-stop">Stop answer</button></div>
+  <button id="ep-hold" class="ep-hold" hidden>Hold to talk <kbd>space</kbd></button>
+  <div class="ep-row ep-switches">
+    <button id="ep-mute" aria-pressed="false" title="Nothing you say is sent">Mute</button>
+    <button id="ep-protect" aria-pressed="false" title="Speech does not stop this answer; it becomes the next turn"
+      >Protect answer</button>
+    <button id="ep-push" aria-pressed="false" title="You are heard only while you hold a button">Push to talk</button>
+    <span class="ep-window" id="ep-window" title="What the model remembers"><span id="ep-window-text">Memory 0 %</span>
+      <span class="ep-window-bar" id="ep-window-bar"></span></span></div>
+  <details class="ep-details"><summary>Details</summary><dl id="ep-metrics"><dt>Nothing yet</dt></dl></details>
 </div>
 """
 

@@ -2,35 +2,34 @@
 
 Everything that happens (audio, typed text, words from the model) comes through one inbox and is handled in order by
 `run`. Audio goes through the detector frame by frame; detector and sample clock give the machine its events; the
-machine gives actions; `_carry_out` does them. The model runs in one task at a time. No transport is known here: it
-calls `push_audio`, `submit_text`, `cancel`, `clear` and `close`, none of which blocks or raises, and reads `events`.
+machine gives actions; `_carry_out` does them. The model works in tasks of its own (`model_work.py`). No transport is
+known here: it calls `push_audio`, `submit_text` and the like, none of which blocks or raises, and reads `events`.
+
+What is decided depends on the order of the inbox alone: a score takes effect at a fixed place on the sample clock, and
+wall time is read once an item, for metrics. So a recording of the inbox (`recording.py`) replays to the byte.
 """
 
 import asyncio
 import itertools
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from models.base import AudioLanguageModel
 from models.errors import GenerationFailed, InvalidPrompt, ModelError
 from models.types import (
     SAMPLE_RATE_HZ,
     AudioClip,
-    GenerationEvent,
     GenerationOptions,
     GenerationStats,
     Message,
     TextDelta,
     Transcription,
-    new_message_id,
 )
-from realtime.audio import AudioChunk, AudioWindow
+from realtime.audio import AudioChunk
 from realtime.conversation import Conversation, ConversationOptions
-from realtime.endpointing import EndpointingOptions
+from realtime.endpointing import EndOfTurnScorer, Endpointing, EndpointingOptions
 from realtime.events import (
     ConversationWasCleared,
     ErrorReported,
@@ -46,21 +45,41 @@ from realtime.events import (
     ResponseStatus,
     SessionCreated,
     SessionEvent,
+    SessionUpdated,
     UserSpeechDiscarded,
     UserSpeechStarted,
     UserSpeechStopped,
     sample_to_ms,
 )
+from realtime.inbox import (
+    Generated,
+    InboxItem,
+    InterruptionHeard,
+    MetricsRequested,
+    Recorder,
+    SettingsChanged,
+    Summarised,
+)
+from realtime.intake import Intake
+from realtime.interruption import Verdict, is_backchannel, judge_by_length
+from realtime.load import AnswerLoad
+from realtime.metrics import SessionMetrics
+from realtime.model_work import ModelWork
+from realtime.scoring import PauseScoring
 from realtime.turns import (
     Action,
     CancelRequested,
     Closed,
     ConversationCleared,
+    EndOfTurnScored,
     InterruptionConfirmed,
     InterruptionDismissed,
     NothingHeard,
+    PushToTalkPressed,
+    PushToTalkReleased,
     ResponseFinished,
     SilenceElapsed,
+    SpeechOverProtected,
     SpeechStarted,
     SpeechStopped,
     TextSubmitted,
@@ -75,11 +94,12 @@ logger = logging.getLogger(__name__)
 
 MAX_INBOX = 1024  # 20 s of 20 ms chunks; beyond it new audio is dropped and counted, and nothing else is
 MAX_UNREAD_EVENTS = 4096  # a client that reads nothing for that long has gone; its session is closed
-MAX_GAP_SAMPLES = 10 * SAMPLE_RATE_HZ  # a longer gap in the audio is shortened to this much silence
 MAX_TEXT_CHARACTERS = 20_000  # of one typed message; every model's context is shorter
+CUT_IN_SAMPLES = 1 * SAMPLE_RATE_HZ  # who goes on within this time of the commit had not finished
+
+_SOUND_OVER_ANSWER = (TurnState.INTERRUPTED, TurnState.OVERLAPPING)
 
 _session_numbers = itertools.count(1)
-_response_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,36 +113,16 @@ class SessionOptions:
 
 
 @dataclass(slots=True)
-class SessionMetrics:
-    """What happened in a session, in numbers.
-
-    Attributes:
-        turns: committed user turns, spoken or typed.
-        retracted: provisional answers withdrawn because the speaker went on.
-        interrupted: answers cut off by a turn.
-        resumed: answers that went on after a sound that was no turn.
-        failed: answers the model could not finish.
-        dropped_samples: audio that came while the inbox was full.
-        gap_samples: audio missing between chunks, replaced by silence.
-        repeated_samples: audio delivered twice, ignored the second time.
-    """
-
-    turns: int = 0
-    retracted: int = 0
-    interrupted: int = 0
-    resumed: int = 0
-    failed: int = 0
-    dropped_samples: int = 0
-    gap_samples: int = 0
-    repeated_samples: int = 0
-
-
-@dataclass(slots=True)
 class _Turn:
     """The user's turn under way."""
 
     item_id: str
     start_sample: int | None  # None: typed, nothing was heard
+    onset_sample: int = 0
+    may_be_cut_in: bool = False  # it began within a second of an answer's commit
+    takes_turn: bool = False  # speech over a protected answer that has been judged
+    continues: bool = False  # the turn before was too long, and is this one's beginning
+    windows_prefilled: int = 0
     texts: list[str] = field(default_factory=list)
     message: Message | None = None  # what a provisional answer was given
 
@@ -131,10 +131,10 @@ class _Turn:
 class _Response:
     """The answer under way."""
 
+    id: str
     prompt: tuple[Message, ...]
     provisional: bool
     last_voiced_s: float | None  # wall time
-    id: str = field(default_factory=lambda: f"resp_{next(_response_numbers)}")
     text: str = ""
     first_delta_s: float | None = None  # wall time
     heard_nothing: bool = False
@@ -146,22 +146,18 @@ class _Response:
         return self.stats is not None or self.error is not None
 
 
-@dataclass(frozen=True, slots=True)
-class _Generated:
-    """What the model said in the n-th generation of this session."""
-
-    generation: int
-    event: GenerationEvent | ModelError
-
-
 class Session:
     """One dialogue between one client and one model.
 
     Args:
         model: answers; shared between sessions.
         options: of this session.
+        id: names it; made up if not given.
         now: wall time in seconds, for metrics only.
         detector: finds speech; made from the options if not given.
+        scorer: judges at pauses whether a turn is complete; without it silence alone decides.
+        load: of the process, shared between sessions; without it provisional answers are always allowed.
+        recorder: is told all that a replay needs; closed with the session.
     """
 
     def __init__(
@@ -169,38 +165,60 @@ class Session:
         model: AudioLanguageModel,
         options: SessionOptions | None = None,
         *,
+        id: str | None = None,  # noqa: A002  # the wire's own word
         now: Callable[[], float] = time.perf_counter,
         detector: SpeechDetector | None = None,
+        scorer: EndOfTurnScorer | None = None,
+        load: AnswerLoad | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
-        self.id = f"sess_{next(_session_numbers)}"
+        self.id = id or f"sess_{next(_session_numbers)}"
         self.metrics = SessionMetrics()
         self._model = model
         self._options = options or SessionOptions()
         self._now = now
         self._detector = detector or SpeechDetector(self._options.vad)
+        self._load = load
+        self._recorder = recorder
         self._machine = TurnMachine()
-        self._conversation = Conversation(self._options.conversation)
-        self._inbox: asyncio.Queue[AudioChunk | TurnEvent | _Generated] = asyncio.Queue()
+        self._endpointing = Endpointing(self._options.endpointing)
+        self._numbers = itertools.count(1)
+        self._conversation = Conversation(self._options.conversation, new_id=lambda: self._new_id("item"))
+        self._intake = Intake(self.metrics)
+        self._scoring = PauseScoring(
+            scorer,
+            delay_samples=self._options.endpointing.score_at_samples,
+            metrics=self.metrics,
+            recorder=recorder,
+        )
+        self._inbox: asyncio.Queue[InboxItem] = asyncio.Queue()
         self._outbox: asyncio.Queue[SessionEvent | None] = asyncio.Queue(MAX_UNREAD_EVENTS)
-        self._audio = AudioWindow()
-        self._expected_sample: int | None = None  # where the next chunk of the transport begins
+        self._work = ModelWork(model, self.id, self._options.generation, load or AnswerLoad(), self._put)
+        self._now_s = 0.0  # wall time that counts for the item being handled
         self._sample = 0  # end of the last frame detected
+        self._last_voiced_sample = 0
+        self._speech: SpeechStarted | SpeechStopped | None = None  # what the detector decided last
         self._turn: _Turn | None = None
-        self._turn_onset_sample = 0
         self._turn_end_sample = 0  # end of the audio that has been given to a turn
+        self._turn_voiced_s = 0.0  # wall time of the last voiced sample of the turn that paused last
+        self._committed_sample: int | None = None  # where silence was last taken for the end of a turn
         self._response: _Response | None = None
-        self._generating: asyncio.Task[None] | None = None
-        self._generation = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._model_transcribes = False
+        self._turn_detection = True
+        self._protect_answer = False
+        self._pushed = False
         self._idle = asyncio.Event()
         self._idle.set()
+
+    def _new_id(self, kind: str) -> str:
+        return f"{kind}_{self.id.removeprefix('sess_')}_{next(self._numbers)}"
 
     # What a transport calls: none of these blocks or raises.
 
     def push_audio(self, chunk: AudioChunk) -> None:
         """Takes the next audio; drops and counts it if the session is 20 s behind."""
         if self._inbox.qsize() < MAX_INBOX:
-            self._put(chunk)
+            self._put(chunk if self._recorder is None else self._recorder.as_recorded(chunk))
         else:
             self.metrics.dropped_samples += len(chunk.samples)
 
@@ -214,6 +232,30 @@ class Session:
         else:
             self._put(TextSubmitted(text))
 
+    def press_to_talk(self) -> None:
+        """Begins a turn that lasts until `release_to_talk`, whatever is heard; stops even a protected answer."""
+        self._put(PushToTalkPressed())
+
+    def release_to_talk(self) -> None:
+        """Ends that turn, and has it answered at once; a turn in which nobody spoke or typed is dropped."""
+        self._put(PushToTalkReleased())
+
+    def change_settings(
+        self, *, muted: bool | None = None, protect_answer: bool | None = None, turn_detection: bool | None = None
+    ) -> None:
+        """Changes how the user is listened to; None leaves a setting as it is.
+
+        Args:
+            muted: audio is ignored, and its clock goes on.
+            protect_answer: speech does not stop the answer under way, or the next one, but becomes the turn after it.
+            turn_detection: False leaves turns to push-to-talk and typing.
+        """
+        self._put(SettingsChanged(muted=muted, protect_answer=protect_answer, turn_detection=turn_detection))
+
+    def request_metrics(self) -> None:
+        """Has the metrics sent now; they come after each answer anyway."""
+        self._put(MetricsRequested())
+
     def cancel(self) -> None:
         """Stops the answer under way."""
         self._put(CancelRequested())
@@ -221,6 +263,10 @@ class Session:
     def clear(self) -> None:
         """Begins a new conversation."""
         self._put(ConversationCleared())
+
+    def report(self, error: ModelError) -> None:
+        """Tells the client that something is wrong."""
+        self._put(_report_of(error))
 
     def close(self) -> None:
         """Ends the session; `run` returns and `events` ends."""
@@ -235,7 +281,7 @@ class Session:
         """Waits until everything received has been handled and no answer is being generated."""
         await self._idle.wait()
 
-    def _put(self, item: AudioChunk | TurnEvent) -> None:
+    def _put(self, item: InboxItem) -> None:
         self._inbox.put_nowait(item)
         self._idle.clear()
 
@@ -243,101 +289,236 @@ class Session:
 
     async def run(self) -> None:
         """Handles everything that arrives until `close`; cancel it to end at once."""
-        info = self._model.info
-        self._send(SessionCreated(session_id=self.id, model=info.name, description=info.description))
-        self._prefill()
+        self.begin()
         try:
             while self._machine.state is not TurnState.CLOSED:
-                item = await self._inbox.get()
-                if isinstance(item, AudioChunk):
-                    self._hear(item)
-                elif isinstance(item, _Generated):
-                    self._take(item)
-                else:
-                    self._feed(item)
-                if self._inbox.empty() and (self._response is None or self._response.finished):
+                await self.handle(await self._inbox.get())
+                if self._inbox.empty() and not self._is_busy():
                     self._idle.set()
         except Exception:
             logger.exception("session %s ends on a bug", self.id)
-            self.report(GenerationFailed("the session failed; reconnect to begin a new one"))
+            self._send(_report_of(GenerationFailed("the session failed; reconnect to begin a new one")))
             raise
         finally:
-            self._end()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            await self._model.forget(dialogue=self.id)
+            await self.end()
 
-    def _end(self) -> None:
-        """Lets `events` end even if nobody has read it for long."""
+    def begin(self) -> None:
+        """Says what answers; the first part of `run`, which a replay calls itself."""
+        info = self._model.info
+        if self._recorder is not None:
+            self._recorder.note_start(self.id, info)
+        self._send(SessionCreated(session_id=self.id, model=info.name, description=info.description))
+        self._work.prefill(self._conversation.messages)
+
+    async def handle(self, item: InboxItem) -> None:
+        """Does all that one item of the inbox calls for; the middle of `run`."""
+        self._now_s = self._now()
+        if self._recorder is not None:
+            self._recorder.note_item(item, self._now_s)
+        match item:
+            case AudioChunk():
+                await self._hear(item)
+            case Generated():
+                self._take(item)
+            case InterruptionHeard():
+                self._judge_words(item)
+            case Summarised():
+                self._take_summary(item)
+            case SettingsChanged():
+                self._change_settings(item)
+            case MetricsRequested():
+                self._send(self.metrics.report())
+            case ErrorReported():
+                self._send(item)
+            case PushToTalkPressed() | PushToTalkReleased():
+                self._push_to_talk(item)
+            case _:
+                self._feed(item)
+
+    async def end(self) -> None:
+        """Frees everything and lets `events` end, even if nobody has read it for long; the last part of `run`."""
         self._idle.set()
+        self._scoring.drop()
         if self._outbox.full():
             self._outbox.get_nowait()
         self._outbox.put_nowait(None)
+        if self._recorder is not None:
+            self._recorder.close()
+        await self._work.close()
+
+    def _is_busy(self) -> bool:
+        return self._work.is_asking or (self._response is not None and not self._response.finished)
 
     def _send(self, event: SessionEvent) -> None:
+        if self._recorder is not None:
+            self._recorder.note_sent(event)
         try:
             self._outbox.put_nowait(event)
         except asyncio.QueueFull:
             logger.warning("session %s: the client reads nothing; closing it", self.id)
             self._feed(Closed())
 
-    def report(self, error: ModelError) -> None:
-        """Tells the client that something is wrong."""
-        kind: ErrorType = "invalid_request_error" if isinstance(error, InvalidPrompt) else "server_error"
-        self._send(ErrorReported(error_type=kind, message=str(error)))
-
     # Audio in.
 
-    def _hear(self, chunk: AudioChunk) -> None:
-        samples = chunk.samples
-        if self._expected_sample is not None:
-            gap = chunk.start_sample - self._expected_sample
-            if gap > 0:
-                self.metrics.gap_samples += gap
-                samples = np.concatenate((np.zeros(min(gap, MAX_GAP_SAMPLES), np.float32), samples))
-            elif gap < 0:
-                self.metrics.repeated_samples += min(-gap, len(samples))
-                samples = samples[-gap:]
-        self._expected_sample = max(self._expected_sample or 0, chunk.end_sample)
-        self._audio.append(samples)
-        for frame in self._detector.push(samples):
+    async def _hear(self, chunk: AudioChunk) -> None:
+        for frame in self._detector.push(self._intake.take(chunk, self._now_s)):
             self._sample = frame.end_sample
-            self._take_turn(frame)
+            if not frame.silence_samples:
+                self._last_voiced_sample = frame.end_sample
+            if self._scoring.is_due(frame.end_sample):
+                self._feed(EndOfTurnScored(frame.end_sample, await self._scoring.take()))
+            self._take_frame(frame)
         if self._turn is None or self._turn.start_sample is None:
-            self._audio.drop_before(
-                self._sample - round(self._options.vad.pre_roll_s * SAMPLE_RATE_HZ) - SAMPLE_RATE_HZ
-            )
+            self._intake.drop_before(self._sample - self._pre_roll_samples - SAMPLE_RATE_HZ)
+        self._prefill_finished_windows()
 
-    def _take_turn(self, frame: DetectedFrame) -> None:
+    @property
+    def _pre_roll_samples(self) -> int:
+        return round(self._options.vad.pre_roll_s * SAMPLE_RATE_HZ)
+
+    def _take_frame(self, frame: DetectedFrame) -> None:
         """Gives the machine what one frame means in its present state."""
-        state, limits = self._machine.state, self._options.endpointing
-        if state is TurnState.INTERRUPTED:
-            self._judge_interruption(frame)
-        elif frame.event is not None:
-            self._feed(frame.event)
-        elif state is TurnState.PAUSED and frame.silence_samples >= limits.silence_samples:
-            noise = self._response is not None and self._response.heard_nothing
-            self._feed(NothingHeard() if noise else SilenceElapsed(frame.end_sample))
-        elif state is TurnState.USER_SPEAKING and self._turn_samples() >= limits.max_turn_samples:
+        state, event, before = self._machine.state, frame.event, self._speech
+        self._speech = event or before
+        if self._turn_detection and not self._pushed:
+            if state in _SOUND_OVER_ANSWER:
+                self._judge_sound(frame)
+            elif isinstance(event, SpeechStarted) and state is TurnState.RESPONDING and self._protect_answer:
+                self._feed(SpeechOverProtected(event.onset_sample, event.sample))
+            elif event is not None:
+                if state is TurnState.PAUSED and isinstance(event, SpeechStarted) and isinstance(before, SpeechStopped):
+                    self._endpointing.observe_hold(event.onset_sample - before.offset_sample)
+                self._feed(event)
+            elif state is TurnState.PAUSED:
+                self._judge_silence(frame)
+        too_long = self._turn_samples() >= self._options.endpointing.max_turn_samples
+        if too_long and self._machine.state is TurnState.USER_SPEAKING:
             self._feed(TurnTooLong(frame.end_sample))
-
-    def _judge_interruption(self, frame: DetectedFrame) -> None:
-        minimum = self._options.endpointing.min_interruption_samples
-        if isinstance(frame.event, SpeechStopped):
-            onset = self._turn_onset_sample
-            if frame.event.offset_sample - onset < minimum:
-                self._feed(InterruptionDismissed(frame.end_sample))
-            else:
-                self._feed(InterruptionConfirmed(frame.end_sample))
-                self._feed(frame.event)
-        elif frame.speech_samples >= minimum:
-            self._feed(InterruptionConfirmed(frame.end_sample))
 
     def _turn_samples(self) -> int:
         if self._turn is None or self._turn.start_sample is None:
             return 0
         return self._sample - self._turn.start_sample
+
+    def _prefill_finished_windows(self) -> None:
+        """Lets the model compute what a long turn will not change any more, while it goes on."""
+        turn, window_s = self._turn, self._model.info.audio_window_s
+        if window_s is None or turn is None or turn.start_sample is None or self._work.is_prefilling:
+            return
+        window_samples = round(window_s * SAMPLE_RATE_HZ)
+        n_windows = self._turn_samples() // window_samples
+        if n_windows > turn.windows_prefilled and self._machine.state is TurnState.USER_SPEAKING:
+            turn.windows_prefilled = n_windows
+            clip = AudioClip(self._intake.cut(turn.start_sample, turn.start_sample + n_windows * window_samples))
+            self._work.prefill((*self._conversation.messages, Message("user", (clip,), id=turn.item_id)))
+
+    # The end of a turn.
+
+    def _judge_silence(self, frame: DetectedFrame) -> None:
+        wait_samples = self._endpointing.wait_samples(self._scoring.score)
+        if self._scoring.is_pending or frame.silence_samples < wait_samples:
+            return
+        if self._response is not None and self._response.heard_nothing:
+            self._feed(NothingHeard())
+            return
+        self.metrics.note_wait(frame.silence_samples / SAMPLE_RATE_HZ)
+        self._committed_sample = frame.end_sample
+        self._feed(SilenceElapsed(frame.end_sample))
+
+    # Sounds over an answer.
+
+    def _judge_sound(self, frame: DetectedFrame) -> None:
+        turn = self._turn
+        assert turn is not None
+        if isinstance(frame.event, SpeechStarted):
+            turn.message = None  # it goes on after a pause: there is more of it, and it is no "mm-hm"
+            verdict: Verdict | None = Verdict.TURN
+        elif turn.takes_turn or self._work.is_asking:
+            return
+        else:
+            stopped = isinstance(self._speech, SpeechStopped)
+            end_sample = self._last_voiced_sample if frame.speech_samples or stopped else turn.onset_sample
+            verdict = judge_by_length(
+                end_sample - turn.onset_sample,
+                self._options.endpointing,
+                ended=stopped,
+                can_ask=self._model_transcribes,
+            )
+        match verdict:
+            case Verdict.TURN:
+                self._take_the_turn()
+            case Verdict.NO_TURN:
+                self._feed(InterruptionDismissed(self._sample))
+            case Verdict.ASK:
+                self._ask_what_was_said()
+
+    def _ask_what_was_said(self) -> None:
+        response = self._response
+        assert response is not None
+        answer = (Message("assistant", (response.text,), interrupted=True),) if response.text else ()
+        self._work.ask_what_was_said((*response.prompt, *answer, self._turn_message()))
+
+    def _judge_words(self, heard: InterruptionHeard) -> None:
+        turn = self._turn
+        if self._machine.state not in _SOUND_OVER_ANSWER or turn is None or turn.item_id != heard.item_id:
+            return
+        if not turn.takes_turn and heard.transcript is not None and is_backchannel(heard.transcript):
+            self._feed(InterruptionDismissed(self._sample))
+        else:
+            self._take_the_turn()
+
+    def _take_the_turn(self) -> None:
+        assert self._turn is not None
+        self._turn.takes_turn = True
+        self._feed(InterruptionConfirmed(self._sample))
+
+    # What the user sets and holds.
+
+    def _push_to_talk(self, event: PushToTalkPressed | PushToTalkReleased) -> None:
+        pressed = isinstance(event, PushToTalkPressed)
+        if pressed == self._pushed:
+            return  # keys repeat
+        if pressed:
+            self._pushed = True
+            self._feed(event)
+            return
+        turn = self._turn
+        if self._machine.state is TurnState.USER_SPEAKING and turn is not None:
+            self._send(
+                UserSpeechStopped(item_id=turn.item_id, audio_end_ms=sample_to_ms(self._intake.end_sample)),
+            )
+            spoken = turn.start_sample is not None and self._last_voiced_sample > turn.start_sample
+            self._feed(event if spoken or turn.texts or turn.continues else NothingHeard())
+        else:
+            self._feed(event)
+        self._pushed = False
+
+    def _change_settings(self, change: SettingsChanged) -> None:
+        if change.muted is not None:
+            self._intake.muted = change.muted
+        if change.protect_answer is not None:
+            self._protect_answer = change.protect_answer
+        if change.turn_detection is not None:
+            self._turn_detection = change.turn_detection
+            if not change.turn_detection and not self._pushed:
+                self._end_detected_turn()
+        self._announce_settings()
+
+    def _end_detected_turn(self) -> None:
+        """Detection has been switched off: what it had begun ends here."""
+        if self._machine.state in _SOUND_OVER_ANSWER:
+            self._feed(InterruptionDismissed(self._sample))
+        else:
+            self._feed(PushToTalkReleased())
+
+    def _announce_settings(self) -> None:
+        self._send(
+            SessionUpdated(
+                muted=self._intake.muted,
+                protect_answer=self._protect_answer,
+                turn_detection=self._turn_detection,
+            )
+        )
 
     # Turn-taking.
 
@@ -346,9 +527,23 @@ class Session:
             return
         for action in self._machine.handle(event):
             self._carry_out(action, event)
-        response = self._response
-        if self._machine.state is TurnState.RESPONDING and response is not None and response.finished:
+        state, response = self._machine.state, self._response
+        if state is TurnState.RESPONDING and response is not None and response.finished:
             self._feed(ResponseFinished())  # it had finished while it was still provisional
+        elif state is TurnState.USER_SPEAKING and isinstance(self._speech, SpeechStopped) and not self._pushed:
+            self._feed(self._speech)  # the speech had paused before it was known to be a turn
+        else:
+            self._end_what_belongs_elsewhere(state)
+
+    def _end_what_belongs_elsewhere(self, state: TurnState) -> None:
+        if state is not TurnState.PAUSED:
+            self._scoring.drop()
+        if state not in _SOUND_OVER_ANSWER:
+            self._work.stop_asking()
+        if state is not TurnState.LISTENING:
+            self._work.stop_summary()
+        elif not self._work.is_summarising and (prompt := self._conversation.to_summarise()):
+            self._work.start_summary(prompt)
 
     def _carry_out(self, action: Action, event: TurnEvent) -> None:  # noqa: PLR0912  # one case an action
         match action:
@@ -359,7 +554,7 @@ class Session:
             case Action.ADD_TEXT:
                 self._add_text(event)
             case Action.COMMIT_TURN:
-                self._commit_turn()
+                self._commit_turn(event)
             case Action.START_PROVISIONAL:
                 self._start_provisional(event)
             case Action.RETRACT_RESPONSE:
@@ -367,27 +562,33 @@ class Session:
             case Action.COMMIT_RESPONSE:
                 self._commit_response()
             case Action.START_RESPONSE:
-                self._start_response(self._conversation.messages, provisional=False, last_voiced_s=None)
+                spoken = isinstance(event, PushToTalkReleased)
+                self._start_response(self._conversation.messages, last_voiced_s=self._now_s if spoken else None)
             case Action.PAUSE_RESPONSE:
-                self._stop_generating()
+                self._work.stop_answer()
             case Action.RESUME_RESPONSE:
                 self._resume_response()
             case Action.END_INTERRUPTED:
-                self._end_interrupted()
+                self._end_interrupted(event)
             case Action.STORE_RESPONSE:
                 self._store_response()
             case Action.CLEAR_CONVERSATION:
                 self._clear_conversation()
 
     def _open_turn(self, event: TurnEvent) -> None:
-        if isinstance(event, SpeechStarted):
-            self._turn_onset_sample = event.onset_sample
-            pre_roll = round(self._options.vad.pre_roll_s * SAMPLE_RATE_HZ)
-            start = max(0, event.onset_sample - pre_roll, self._turn_end_sample)
-        else:
-            start = self._turn_end_sample  # the turn before was too long: go on where it was cut
-        self._turn = _Turn(new_message_id(), start)
-        self._send(UserSpeechStarted(item_id=self._turn.item_id, audio_start_ms=sample_to_ms(start)))
+        turn = self._turn = _Turn(self._new_id("item"), None)
+        match event:
+            case SpeechStarted(onset_sample) | SpeechOverProtected(onset_sample):
+                turn.start_sample = max(0, onset_sample - self._pre_roll_samples, self._turn_end_sample)
+                turn.onset_sample = onset_sample
+                committed = self._committed_sample
+                turn.may_be_cut_in = committed is not None and onset_sample - committed <= CUT_IN_SAMPLES
+            case PushToTalkPressed():
+                turn.start_sample = self._intake.end_sample
+            case _:
+                turn.start_sample = self._turn_end_sample  # the turn before was too long: go on where it was cut
+                turn.continues = True
+        self._send(UserSpeechStarted(item_id=turn.item_id, audio_start_ms=sample_to_ms(turn.start_sample)))
 
     def _discard_turn(self) -> None:
         if self._turn is not None:
@@ -397,7 +598,7 @@ class Session:
     def _add_text(self, event: TurnEvent) -> None:
         assert isinstance(event, TextSubmitted)
         if self._turn is None:
-            self._turn = _Turn(new_message_id(), None)
+            self._turn = _Turn(self._new_id("item"), None)
         self._turn.texts.append(event.text)
         self._turn.message = None
 
@@ -408,17 +609,25 @@ class Session:
         if turn.message is None:
             clips: tuple[AudioClip, ...] = ()
             if turn.start_sample is not None:
-                self._turn_end_sample = self._sample
-                clips = (AudioClip(self._audio.cut(turn.start_sample, self._sample)),)
+                self._turn_end_sample = self._intake.end_sample if self._pushed else self._sample
+                samples = self._intake.cut(turn.start_sample, self._turn_end_sample)
+                clips = (AudioClip(samples),) if samples.size else ()
             turn.message = Message("user", (*clips, *turn.texts), id=turn.item_id)
         return turn.message
 
-    def _commit_turn(self) -> None:
-        message = self._turn_message()
+    def _commit_turn(self, event: TurnEvent) -> None:
+        message, turn = self._turn_message(), self._turn
+        assert turn is not None
         self._turn = None
         self.metrics.turns += 1
+        if turn.may_be_cut_in:
+            self.metrics.cut_ins += 1
+            self._endpointing.observe_cut_in()
         self._conversation.add(message)
         self._announce(message)
+        if isinstance(event, TurnTooLong):
+            self.metrics.long_turns += 1
+            self._cut_window()
 
     def _announce(self, message: Message) -> None:
         assert message.role != "system"
@@ -438,56 +647,45 @@ class Session:
         assert isinstance(event, SpeechStopped)
         assert self._turn is not None
         self._send(UserSpeechStopped(item_id=self._turn.item_id, audio_end_ms=sample_to_ms(event.offset_sample)))
-        silence_s = (event.sample - event.offset_sample) / SAMPLE_RATE_HZ
-        prompt = (*self._conversation.messages, self._turn_message())
-        self._start_response(prompt, provisional=True, last_voiced_s=self._now() - silence_s)
+        self._turn_voiced_s = self._now_s - (self._sample - event.offset_sample) / SAMPLE_RATE_HZ
+        message = self._turn_message()
+        self._scoring.start(message.clips[0].samples if message.clips else None, self._sample)
+        if self._may_speculate():
+            self.metrics.provisional += 1
+            prompt = (*self._conversation.messages, message)
+            self._start_response(prompt, last_voiced_s=self._turn_voiced_s, provisional=True)
+        else:
+            self.metrics.speculations_skipped += 1
 
-    def _start_response(self, prompt: tuple[Message, ...], *, provisional: bool, last_voiced_s: float | None) -> None:
-        self._response = _Response(prompt, provisional, last_voiced_s)
-        self._send(ResponseCreated(response_id=self._response.id, item_id=prompt[-1].id, provisional=provisional))
-        self._start_generating(prompt)
+    def _may_speculate(self) -> bool:
+        allowed = self._load is None or self._load.allows_speculation()
+        if self._recorder is not None:
+            self._recorder.note_speculation(allowed)
+        return allowed
 
-    def _start_generating(self, prompt: tuple[Message, ...]) -> None:
-        self._generation += 1
+    def _start_response(
+        self, prompt: tuple[Message, ...], *, last_voiced_s: float | None, provisional: bool = False
+    ) -> None:
+        response = self._response = _Response(self._new_id("resp"), prompt, provisional, last_voiced_s)
+        self._send(ResponseCreated(response_id=response.id, item_id=prompt[-1].id, provisional=provisional))
+        self._start_answer(prompt)
+
+    def _start_answer(self, prompt: tuple[Message, ...]) -> None:
         self._idle.clear()
-        self._generating = self._spawn(self._generate(self._generation, prompt))
+        self._work.start_answer(prompt)
 
-    def _stop_generating(self) -> None:
-        """Cancels; what is still on its way here belongs to an old generation and is dropped."""
-        self._generation += 1
-        if self._generating is not None:
-            self._generating.cancel()
-            self._generating = None
-
-    async def _generate(self, generation: int, prompt: tuple[Message, ...]) -> None:
-        stream = self._model.generate(prompt, self._options.generation, dialogue=self.id)
-        try:
-            async for event in stream:
-                self._inbox.put_nowait(_Generated(generation, event))
-        except ModelError as error:
-            self._inbox.put_nowait(_Generated(generation, error))
-        except Exception as error:
-            logger.exception("session %s: the model raised what it should have translated", self.id)
-            self._inbox.put_nowait(_Generated(generation, GenerationFailed(f"the model failed: {error}")))
-        finally:
-            await stream.aclose()
-
-    def _take(self, generated: _Generated) -> None:
+    def _take(self, generated: Generated) -> None:
         response, event = self._response, generated.event
-        if generated.generation != self._generation or response is None:
+        if response is None or not self._work.is_current(generated):
             return
         match event:
             case TextDelta(text):
-                response.first_delta_s = response.first_delta_s or self._now()
+                if response.first_delta_s is None:
+                    response.first_delta_s = self._now_s
                 response.text += text
                 self._send(ResponseDelta(response_id=response.id, delta=text, provisional=response.provisional))
-            case Transcription(message_id, text):
-                self._conversation.note_transcript(message_id, text)
-                self._send(MessageTranscribed(item_id=message_id, transcript=text))
-                newest = response.prompt[-1]
-                response.heard_nothing = message_id == newest.id and not text and not newest.text
-                if response.heard_nothing and self._machine.state is TurnState.RESPONDING:
-                    self._feed(NothingHeard())
+            case Transcription():
+                self._take_transcription(event, response)
             case GenerationStats():
                 response.stats = event
                 self._feed(ResponseFinished())
@@ -495,32 +693,44 @@ class Session:
                 response.error = event
                 self._feed(ResponseFinished())
 
+    def _take_transcription(self, event: Transcription, response: _Response) -> None:
+        self._model_transcribes = True
+        self._conversation.note_transcript(event.message_id, event.text)
+        self._send(MessageTranscribed(item_id=event.message_id, transcript=event.text))
+        newest = response.prompt[-1]
+        response.heard_nothing = event.message_id == newest.id and not event.text and not newest.text
+        if response.heard_nothing and not response.provisional:
+            self._feed(NothingHeard())
+
     def _retract_response(self) -> None:
-        assert self._response is not None
-        self._stop_generating()
-        self.metrics.retracted += 1
-        self._send(ResponseRetracted(response_id=self._response.id))
-        self._response = None
+        if self._response is not None:
+            self._work.stop_answer()
+            self.metrics.retracted += 1
+            self._send(ResponseRetracted(response_id=self._response.id))
+            self._response = None
         if self._turn is not None:
             self._turn.message = None  # the turn goes on: its next message holds more audio
 
     def _commit_response(self) -> None:
-        assert self._response is not None
+        if self._response is None:  # the load did not allow it before
+            self._start_response(self._conversation.messages, last_voiced_s=self._turn_voiced_s)
+            return
         self._response.provisional = False
         self._send(ResponseCommitted(response_id=self._response.id))
 
     def _resume_response(self) -> None:
         response = self._response
         assert response is not None
-        self.metrics.resumed += 1
+        self.metrics.false_interruptions += 1
         self._send(ResponseResumed(response_id=response.id))
-        self._start_generating(
+        self._start_answer(
             (*response.prompt, Message("assistant", (response.text,))) if response.text else response.prompt
         )
 
-    def _end_interrupted(self) -> None:
-        self._stop_generating()
-        self.metrics.interrupted += 1
+    def _end_interrupted(self, event: TurnEvent) -> None:
+        self._work.stop_answer()
+        if not isinstance(event, NothingHeard | Closed):
+            self.metrics.interrupted += 1
         self._finish_response("cancelled")
 
     def _store_response(self) -> None:
@@ -529,20 +739,18 @@ class Session:
         if response.error is not None:
             self.metrics.failed += 1
             logger.warning("session %s, %s: %s", self.id, response.id, response.error)
-            self.report(response.error)
+            self._send(_report_of(response.error))
             self._finish_response("failed")
             return
         assert response.stats is not None
         self._conversation.note_tokens(response.prompt, response.stats.prompt_tokens)
         self._finish_response("incomplete" if response.stats.finish_reason == "length" else "completed")
-        if self._conversation.cut():
-            self._prefill()
 
     def _finish_response(self, status: ResponseStatus) -> None:
         response, self._response = self._response, None
         assert response is not None
         if response.text:
-            message = Message("assistant", (response.text,), interrupted=status == "cancelled")
+            message = Message("assistant", (response.text,), id=self._new_id("item"), interrupted=status == "cancelled")
             self._conversation.add(message)
             self._announce(message)
         latency_s = None
@@ -562,27 +770,41 @@ class Session:
             )
         )
         logger.info("session %s, %s: %s, response_latency_s %s, %s", self.id, response.id, status, latency_s, stats)
+        self._after_answer(status)
+
+    def _after_answer(self, status: ResponseStatus) -> None:
+        if self._protect_answer:
+            self._protect_answer = False
+            self._announce_settings()
+        if status == "cancelled":  # somebody is waiting: no time for a cut
+            self._send(self._conversation.window())
+        else:
+            self._cut_window()
+        self._send(self.metrics.report())
+
+    # Memory.
+
+    def _cut_window(self) -> None:
+        if self._conversation.cut():
+            self._work.prefill(self._conversation.messages)
+        self._send(self._conversation.window())
+
+    def _take_summary(self, summarised: Summarised) -> None:
+        if not self._work.finish_summary(summarised):
+            return
+        self._conversation.summarised(summarised.text or "")
+        self.metrics.summaries += bool(summarised.text)
+        self._work.prefill(self._conversation.messages)
+        self._send(self._conversation.window())
 
     def _clear_conversation(self) -> None:
         self._conversation.clear()
+        self._committed_sample = None
         self._send(ConversationWasCleared())
-        self._prefill()
+        self._send(self._conversation.window())
+        self._work.prefill(self._conversation.messages)
 
-    # Tasks beside the loop.
 
-    def _prefill(self) -> None:
-        """Computes the prompt so far while nobody waits."""
-        if self._conversation.messages:
-            self._spawn(self._prefill_quietly(self._conversation.messages))
-
-    async def _prefill_quietly(self, messages: tuple[Message, ...]) -> None:
-        try:
-            await self._model.prefill(messages, dialogue=self.id)
-        except ModelError as error:  # the answer that needs it will say so
-            logger.warning("session %s: prefill: %s", self.id, error)
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+def _report_of(error: ModelError) -> ErrorReported:
+    kind: ErrorType = "invalid_request_error" if isinstance(error, InvalidPrompt) else "server_error"
+    return ErrorReported(error_type=kind, message=str(error))

@@ -9,8 +9,11 @@ session carries out its actions. The theory, in the order of a conversation:
   started at once, retracted if speech resumes, and committed when the endpoint is confirmed.
 - RESPONDING. The turn is the conversation's, and so is every word of the answer that has been delivered.
 - INTERRUPTED. Somebody speaks over the answer, which falls silent within one decode step. If it proves to be a turn,
-  the answer ends where it was; if it was a cough, the answer goes on from there.
+  the answer ends where it was; if it was a cough or an "mm-hm", the answer goes on from there.
+- OVERLAPPING. Somebody speaks over an answer that is protected: it goes on, and what is said becomes the next turn.
 - CLOSED. The end.
+
+Whoever holds a push-to-talk key has the floor until it is released, whatever the detector hears.
 
 `TRANSITIONS` is the whole of it. A pair it does not list raises `IllegalTransition`, which is our bug.
 Read `session.py` for what carries the actions out.
@@ -28,6 +31,7 @@ class TurnState(enum.Enum):
     PAUSED = "paused"
     RESPONDING = "responding"
     INTERRUPTED = "interrupted"
+    OVERLAPPING = "overlapping"
     CLOSED = "closed"
 
 
@@ -45,6 +49,22 @@ class SpeechStopped:
 
     offset_sample: int
     sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechOverProtected:
+    """Speech was confirmed at `sample` over an answer that may not be interrupted; it began at `onset_sample`."""
+
+    onset_sample: int
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfTurnScored:
+    """From `sample` on it counts how probable it is that the turn is complete; None: the scorer failed."""
+
+    sample: int
+    probability: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +90,19 @@ class InterruptionConfirmed:
 
 @dataclass(frozen=True, slots=True)
 class InterruptionDismissed:
-    """The sound over the answer ended, at `sample`, too early to be a turn."""
+    """The sound over the answer, which had ended by `sample`, was no turn: a cough, or an "mm-hm"."""
 
     sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class PushToTalkPressed:
+    """The user holds the key down: what is heard from now on is a turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class PushToTalkReleased:
+    """The user has let the key go: the turn has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +119,7 @@ class ResponseFinished:
 
 @dataclass(frozen=True, slots=True)
 class NothingHeard:
-    """The model found no words in the turn, which has ended: it was a noise."""
+    """There were no words in the turn, which has ended: it was a noise, or a key pressed by mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +140,14 @@ class Closed:
 TurnEvent = (
     SpeechStarted
     | SpeechStopped
+    | SpeechOverProtected
+    | EndOfTurnScored
     | SilenceElapsed
     | TurnTooLong
     | InterruptionConfirmed
     | InterruptionDismissed
+    | PushToTalkPressed
+    | PushToTalkReleased
     | TextSubmitted
     | ResponseFinished
     | NothingHeard
@@ -130,9 +164,9 @@ class Action(enum.Enum):
     DISCARD_TURN = "drop the audio kept"
     ADD_TEXT = "add typed text to the turn"
     COMMIT_TURN = "make the turn a message of the conversation"
-    START_PROVISIONAL = "start an answer to the turn so far"
+    START_PROVISIONAL = "start an answer to the turn so far, if the load allows"
     RETRACT_RESPONSE = "stop the provisional answer and withdraw its text"
-    COMMIT_RESPONSE = "make the provisional answer the answer"
+    COMMIT_RESPONSE = "make the provisional answer the answer; start it if the load did not allow it before"
     START_RESPONSE = "start an answer to the conversation"
     PAUSE_RESPONSE = "stop generating, keep what was delivered"
     RESUME_RESPONSE = "go on where the answer stopped"
@@ -150,17 +184,25 @@ _S, _A = TurnState, Action
 TRANSITIONS: dict[tuple[TurnState, type[TurnEvent]], tuple[TurnState, tuple[Action, ...]]] = {
     (_S.LISTENING, SpeechStarted): (_S.USER_SPEAKING, (_A.OPEN_TURN,)),
     (_S.LISTENING, SpeechStopped): (_S.LISTENING, ()),  # the speech was before "new conversation"
+    (_S.LISTENING, PushToTalkPressed): (_S.USER_SPEAKING, (_A.OPEN_TURN,)),
+    (_S.LISTENING, PushToTalkReleased): (_S.LISTENING, ()),  # the turn was too long, or cleared
     (_S.LISTENING, TextSubmitted): (_S.RESPONDING, (_A.ADD_TEXT, _A.COMMIT_TURN, _A.START_RESPONSE)),
     (_S.LISTENING, CancelRequested): (_S.LISTENING, ()),  # the answer finished on its way here
     (_S.LISTENING, ConversationCleared): (_S.LISTENING, (_A.CLEAR_CONVERSATION,)),
     (_S.LISTENING, Closed): (_S.CLOSED, ()),
     (_S.USER_SPEAKING, SpeechStopped): (_S.PAUSED, (_A.START_PROVISIONAL,)),
     (_S.USER_SPEAKING, TurnTooLong): (_S.USER_SPEAKING, (_A.COMMIT_TURN, _A.OPEN_TURN)),
+    (_S.USER_SPEAKING, PushToTalkPressed): (_S.USER_SPEAKING, ()),
+    (_S.USER_SPEAKING, PushToTalkReleased): (_S.RESPONDING, (_A.COMMIT_TURN, _A.START_RESPONSE)),
+    (_S.USER_SPEAKING, NothingHeard): (_S.LISTENING, (_A.DISCARD_TURN,)),
     (_S.USER_SPEAKING, TextSubmitted): (_S.USER_SPEAKING, (_A.ADD_TEXT,)),
     (_S.USER_SPEAKING, CancelRequested): (_S.USER_SPEAKING, ()),
     (_S.USER_SPEAKING, ConversationCleared): (_S.LISTENING, (_A.DISCARD_TURN, _A.CLEAR_CONVERSATION)),
     (_S.USER_SPEAKING, Closed): (_S.CLOSED, (_A.DISCARD_TURN,)),
     (_S.PAUSED, SpeechStarted): (_S.USER_SPEAKING, (_A.RETRACT_RESPONSE,)),
+    (_S.PAUSED, EndOfTurnScored): (_S.PAUSED, ()),  # it moves the endpoint, and is not one
+    (_S.PAUSED, PushToTalkPressed): (_S.USER_SPEAKING, (_A.RETRACT_RESPONSE,)),
+    (_S.PAUSED, PushToTalkReleased): (_S.RESPONDING, (_A.COMMIT_TURN, _A.COMMIT_RESPONSE)),
     (_S.PAUSED, SilenceElapsed): (_S.RESPONDING, (_A.COMMIT_TURN, _A.COMMIT_RESPONSE)),
     (_S.PAUSED, TextSubmitted): (
         _S.RESPONDING,
@@ -176,6 +218,9 @@ TRANSITIONS: dict[tuple[TurnState, type[TurnEvent]], tuple[TurnState, tuple[Acti
     (_S.PAUSED, Closed): (_S.CLOSED, (_A.RETRACT_RESPONSE, _A.DISCARD_TURN)),
     (_S.RESPONDING, SpeechStarted): (_S.INTERRUPTED, (_A.PAUSE_RESPONSE, _A.OPEN_TURN)),
     (_S.RESPONDING, SpeechStopped): (_S.RESPONDING, ()),  # the speech was before "new conversation"
+    (_S.RESPONDING, SpeechOverProtected): (_S.OVERLAPPING, (_A.OPEN_TURN,)),
+    (_S.RESPONDING, PushToTalkPressed): (_S.USER_SPEAKING, (_A.END_INTERRUPTED, _A.OPEN_TURN)),
+    (_S.RESPONDING, PushToTalkReleased): (_S.RESPONDING, ()),
     (_S.RESPONDING, ResponseFinished): (_S.LISTENING, (_A.STORE_RESPONSE,)),
     (_S.RESPONDING, NothingHeard): (_S.LISTENING, (_A.END_INTERRUPTED,)),
     (_S.RESPONDING, TextSubmitted): (
@@ -187,6 +232,8 @@ TRANSITIONS: dict[tuple[TurnState, type[TurnEvent]], tuple[TurnState, tuple[Acti
     (_S.RESPONDING, Closed): (_S.CLOSED, (_A.END_INTERRUPTED,)),
     (_S.INTERRUPTED, InterruptionConfirmed): (_S.USER_SPEAKING, (_A.END_INTERRUPTED,)),
     (_S.INTERRUPTED, InterruptionDismissed): (_S.RESPONDING, (_A.DISCARD_TURN, _A.RESUME_RESPONSE)),
+    (_S.INTERRUPTED, PushToTalkPressed): (_S.USER_SPEAKING, (_A.END_INTERRUPTED,)),
+    (_S.INTERRUPTED, PushToTalkReleased): (_S.INTERRUPTED, ()),
     (_S.INTERRUPTED, TextSubmitted): (_S.USER_SPEAKING, (_A.END_INTERRUPTED, _A.ADD_TEXT)),
     (_S.INTERRUPTED, CancelRequested): (_S.USER_SPEAKING, (_A.END_INTERRUPTED,)),
     (_S.INTERRUPTED, ConversationCleared): (
@@ -194,6 +241,19 @@ TRANSITIONS: dict[tuple[TurnState, type[TurnEvent]], tuple[TurnState, tuple[Acti
         (_A.END_INTERRUPTED, _A.DISCARD_TURN, _A.CLEAR_CONVERSATION),
     ),
     (_S.INTERRUPTED, Closed): (_S.CLOSED, (_A.END_INTERRUPTED, _A.DISCARD_TURN)),
+    (_S.OVERLAPPING, InterruptionConfirmed): (_S.OVERLAPPING, ()),
+    (_S.OVERLAPPING, InterruptionDismissed): (_S.RESPONDING, (_A.DISCARD_TURN,)),
+    (_S.OVERLAPPING, ResponseFinished): (_S.USER_SPEAKING, (_A.STORE_RESPONSE,)),
+    (_S.OVERLAPPING, NothingHeard): (_S.USER_SPEAKING, (_A.END_INTERRUPTED,)),
+    (_S.OVERLAPPING, PushToTalkPressed): (_S.USER_SPEAKING, (_A.END_INTERRUPTED,)),
+    (_S.OVERLAPPING, PushToTalkReleased): (_S.OVERLAPPING, ()),
+    (_S.OVERLAPPING, TextSubmitted): (_S.USER_SPEAKING, (_A.END_INTERRUPTED, _A.ADD_TEXT)),
+    (_S.OVERLAPPING, CancelRequested): (_S.USER_SPEAKING, (_A.END_INTERRUPTED,)),
+    (_S.OVERLAPPING, ConversationCleared): (
+        _S.LISTENING,
+        (_A.END_INTERRUPTED, _A.DISCARD_TURN, _A.CLEAR_CONVERSATION),
+    ),
+    (_S.OVERLAPPING, Closed): (_S.CLOSED, (_A.END_INTERRUPTED, _A.DISCARD_TURN)),
     (_S.CLOSED, Closed): (_S.CLOSED, ()),
 }
 

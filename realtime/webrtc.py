@@ -6,7 +6,9 @@ JSON commands the same way. FastRTC's wire formats are kept; what it leaves open
 connection, failed offers keep their place. Nothing in here blocks the event loop.
 
 Commands, named as in the OpenAI Realtime API: `conversation.item.create` with `input_text`, `response.create`,
-`response.cancel`; and ours, `conversation.clear`.
+`response.cancel`, `session.update` with `turn_detection` (null for push-to-talk alone), `input_audio_buffer.clear`
+when the key is pressed and `input_audio_buffer.commit` when it is released; and ours, `conversation.clear`,
+`session.metrics`, and in `session.update` the switches `muted` and `protect_answer`.
 """
 
 import asyncio
@@ -70,6 +72,7 @@ class SessionHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is no
     async def start_up(self) -> None:
         """Begins the session, once the connection can carry its events."""
         session = self._session = self._make_session()
+        session.metrics.capture = self._capture.counters
         context = current_context.get()
         websocket = context.websocket if context is not None else None
         self._tasks = [asyncio.create_task(session.run()), asyncio.create_task(self._send_events(session, websocket))]
@@ -120,6 +123,14 @@ class SessionHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is no
                 session.cancel()
             case {"type": "conversation.clear"}:
                 session.clear()
+            case {"type": "input_audio_buffer.clear"}:
+                session.press_to_talk()
+            case {"type": "input_audio_buffer.commit"}:
+                session.release_to_talk()
+            case {"type": "session.metrics"}:
+                session.request_metrics()
+            case {"type": "session.update", "session": dict(changes)}:
+                session.change_settings(**_settings_of(changes))
             case {"type": str(name)}:
                 raise InvalidPrompt(
                     f"unknown command or wrong fields in {name!r}; see the README for what is understood"
@@ -141,6 +152,21 @@ class SessionHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is no
         except Exception as error:  # aiortc's InvalidStateError: the data channel was closed
             logger.info("session %s: the data channel is closed (%s)", session.id, type(error).__name__)
             session.close()
+
+
+def _settings_of(changes: dict[str, Any]) -> dict[str, bool]:
+    settings = {}
+    for name, value in changes.items():
+        if name in ("muted", "protect_answer") and isinstance(value, bool):
+            settings[name] = value
+        elif name == "turn_detection" and (value is None or isinstance(value, dict)):
+            settings[name] = value is not None
+        else:
+            raise InvalidPrompt(
+                f"cannot set {name!r} to {value!r}; there are muted and protect_answer (true or false) and "
+                "turn_detection (null or an object)"
+            )
+    return settings
 
 
 def _parse(message: str | bytes) -> dict[str, Any]:

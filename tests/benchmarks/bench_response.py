@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -27,12 +28,12 @@ from tqdm import tqdm
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.audio import read_audio_file
 from tests.session.clients import Client, webrtc_client, websocket_client
+from tests.voiced import first_voiced_sample, last_voiced_sample
 
 START_TIMEOUT_S = 60
 SILENCE_AFTER_S = 2.5  # longer than either endpoint
 ANSWER_TIMEOUT_S = 40
-VOICED_BELOW_PEAK_DB = 30  # a frame this far below the loudest one is not voiced
-FRAME_SAMPLES = 160  # 10 ms
+FIRST_DELTAS = 10  # of a long answer, before it is interrupted
 AUDIO_SUFFIXES = {".ogg", ".flac", ".wav", ".mp3", ".opus", ".m4a"}
 
 
@@ -44,14 +45,6 @@ class Latency:
     first_committed_s: float | None
     done_s: float | None
     answers: int
-
-
-def last_voiced_sample(samples: Samples) -> int:
-    """End of the last 10 ms of float32 (n_samples,) within 30 dB of the loudest."""
-    frames = samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
-    power_db = 10 * np.log10(np.square(frames).mean(axis=1) + 1e-12)
-    voiced = np.flatnonzero(power_db > power_db.max() - VOICED_BELOW_PEAK_DB)
-    return int(voiced[-1] + 1) * FRAME_SAMPLES
 
 
 def times_of(client: Client, voice_ended_s: float) -> Latency:
@@ -139,9 +132,37 @@ async def measure(clips: list[Path], transport: str, ports: dict[str, int]) -> d
     return found
 
 
+async def measure_barge_in(clips: list[Path], transport: str, port: int) -> list[float]:
+    """Speaks every clip over a long answer: seconds from its first voiced sample to the answer's last delta."""
+    found = []
+    for path in tqdm(clips, unit="interruption"):
+        samples = read_audio_file(path)
+        async with connect(transport, port, ours=True) as client:
+            await client.type_text("count")
+            await client.until("response.output_text.delta", FIRST_DELTAS)
+            began_s = asyncio.get_running_loop().time()
+            await client.say(samples)
+            if not client.of("response.done"):
+                print(f"{path.name} did not interrupt", file=sys.stderr)
+                continue
+            found.append(last_delta_s(client) - began_s - first_voiced_sample(samples) / SAMPLE_RATE_HZ)
+    return found
+
+
+def last_delta_s(client: Client) -> float:
+    """When the last delta before the first `response.done` came, on the loop's clock."""
+    types = [event["type"] for event in client.events]
+    end = types.index("response.done")
+    return max(client.times_s[index] for index in range(end) if types[index] == "response.output_text.delta")
+
+
 def summary(latencies: list[Latency], field: str) -> dict[str, float]:
     """p50 and p95 over the clips that were answered."""
-    values = [value for latency in latencies if (value := getattr(latency, field)) is not None]
+    return percentiles([value for latency in latencies if (value := getattr(latency, field)) is not None])
+
+
+def percentiles(values: list[float]) -> dict[str, float]:
+    """p50 and p95; empty for no values."""
     if not values:
         return {}
     return {"p50": round(float(np.percentile(values, 50)), 4), "p95": round(float(np.percentile(values, 95)), 4)}
@@ -164,16 +185,21 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=20, help="how many of them (%(default)s)")
     parser.add_argument("--max-s", type=float, default=12, help="longest recording taken (%(default)s)")
     parser.add_argument("--transport", choices=("websocket", "webrtc"), default="websocket")
+    parser.add_argument(
+        "--barge-in",
+        action="store_true",
+        help="also speak every clip over a long answer and time how soon it stops",
+    )
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
     clips = find_clips(options.clips, options.count, options.max_s)
     with server("app.py") as ours, server("-m", "tests.benchmarks.reply_on_pause") as baseline:
         found = asyncio.run(measure(clips, options.transport, {"ours": ours, "reply_on_pause": baseline}))
-    fields = {
+    fields: dict[str, tuple[str, ...]] = {
         "ours": ("first_provisional_s", "first_committed_s", "done_s"),
         "reply_on_pause": ("first_committed_s", "done_s"),
     }
-    result = {name: {field: summary(found[name], field) for field in fields[name]} for name in found}
+    result: dict[str, Any] = {name: {field: summary(found[name], field) for field in fields[name]} for name in found}
     table = Table(title=f"Seconds after the last voiced sample, {len(clips)} clips over {options.transport}")
     for column in ("server", "first shown p50", "p95", "first committed p50", "p95", "done p50", "p95", "answers"):
         table.add_column(column)
@@ -182,6 +208,11 @@ def main() -> None:
         answers = sum(latency.answers for latency in found[name])
         table.add_row(name, *(f"{cell.get(p, '-')}" for cell in cells for p in ("p50", "p95")), str(answers))
     Console().print(table)
+    if options.barge_in:
+        with server("-m", "tests.benchmarks.endless") as port:
+            stops_s = asyncio.run(measure_barge_in(clips, options.transport, port))
+        result["barge_in_s"] = percentiles(stops_s)
+        print(f"Voice over an answer to its last delta, {len(stops_s)} interruptions: {result['barge_in_s']}")
     if options.json:
         print(json.dumps(result))
 

@@ -23,6 +23,14 @@ COUNT_GROWTH = """
 """
 
 
+LOUD_THEN_QUIET = """() => {
+  const level = parseFloat(document.getElementById("ep-level").style.width);
+  window.loudest = Math.max(window.loudest || 0, level);
+  window.quiet = loudest > 40 && level < 10 ? (window.quiet || 0) + 1 : 0;
+  return quiet > 20;
+}"""
+
+
 def answer(page: Page, number: int) -> object:
     return page.locator(".ep-item.assistant > span").nth(number)
 
@@ -84,6 +92,38 @@ def test_stop_and_new_conversation(open_page: OpenPage) -> None:
     expect(page.locator(".ep-item.assistant.cancelled")).to_have_count(1, timeout=WAIT_MS)
     page.click("#ep-new")
     expect(page.locator(".ep-item")).to_have_count(0, timeout=WAIT_MS)
+
+
+def test_push_to_talk_by_key_and_by_button(open_page: OpenPage, speech: Speech) -> None:
+    page = open_page(silence(2), speech("question_capital"), silence(3), speech("question_sky"), silence(60))
+    page.click("#ep-push")
+    expect(page.locator("#ep-hold")).to_be_visible()
+    page.keyboard.down("Space")
+    expect(page.locator(".ep-item.user.hearing")).to_have_count(1, timeout=WAIT_MS)
+    expect(page.locator("#ep-level")).not_to_have_attribute("style", "width: 0%;", timeout=WAIT_MS)
+    page.wait_for_function(LOUD_THEN_QUIET, timeout=WAIT_MS)
+    page.keyboard.up("Space")
+    finished(page, 1)
+    expect(answer(page, 0)).to_contain_text("Paris")
+    page.locator("#ep-hold").hover()
+    page.mouse.down()
+    expect(page.locator(".ep-item.user")).to_have_count(2, timeout=WAIT_MS)
+    page.mouse.up()
+
+
+def test_mute_protect_and_details(open_page: OpenPage, speech: Speech) -> None:
+    page = open_page(silence(4), speech("question_capital"), silence(30))
+    page.click("#ep-mute")
+    page.click("#ep-talk")
+    expect(page.locator("#ep-status-text")).to_contain_text("Muted", timeout=WAIT_MS)
+    page.click("#ep-mute")
+    page.click("#ep-protect")
+    finished(page, 1)
+    expect(page.locator("#ep-protect")).to_have_attribute("aria-pressed", "false")
+    expect(page.locator("#ep-window-text")).to_contain_text("Memory")
+    assert page.locator("#ep-window-bar > i.audio").count() == 1
+    page.click(".ep-details > summary")
+    expect(page.locator("#ep-metrics")).to_contain_text("Wait for the end of a turn")
 
 
 def test_the_page_says_what_answers(open_page: OpenPage) -> None:

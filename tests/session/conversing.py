@@ -1,7 +1,7 @@
 """Plays audio into a session on the sample clock and collects what it says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import numpy as np
@@ -9,8 +9,10 @@ import numpy as np
 from models.base import AudioLanguageModel
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.audio import AudioChunk
-from realtime.endpointing import EndpointingOptions
-from realtime.events import ResponseDelta, SessionEvent
+from realtime.endpointing import EndOfTurnScorer, EndpointingOptions
+from realtime.events import ConversationWindow, ResponseDelta, SessionEvent
+from realtime.inbox import Recorder
+from realtime.load import AnswerLoad
 from realtime.session import Session, SessionOptions
 from realtime.vad import SILERO_FRAME_SAMPLES, SpeechDetector, VadOptions
 
@@ -40,6 +42,11 @@ def quiet(seconds: float) -> Samples:
     return np.zeros(round(seconds / FRAME_S) * SILERO_FRAME_SAMPLES, np.float32)
 
 
+def loudness_detector(options: VadOptions) -> SpeechDetector:
+    """Takes loudness for speech."""
+    return SpeechDetector(options, ScriptedScorer())
+
+
 class Conversation:
     """A session under test, what it has said so far, and the sample clock."""
 
@@ -66,6 +73,18 @@ class Conversation:
     async def skip(self, n_samples: int) -> None:
         """Loses (or, if negative, repeats) audio on the way."""
         self._sample += n_samples
+
+    async def session_caught_up(self) -> None:
+        """Lets the session and the model's tasks do all that they can without more audio or words."""
+        for _ in range(100):
+            await asyncio.sleep(0)
+
+    async def until_window(self, is_so: Callable[[ConversationWindow], bool]) -> None:
+        """Waits until the session has shown such a window."""
+        async with asyncio.timeout(20), self._changed:
+            await self._changed.wait_for(
+                lambda: any(isinstance(event, ConversationWindow) and is_so(event) for event in self.events)
+            )
 
     async def until(self, wire_type: str, count: int = 1) -> SessionEvent:
         """Waits until the session has sent so many events of a type and gives the last."""
@@ -96,11 +115,17 @@ class Conversation:
 
 @asynccontextmanager
 async def conversing(
-    model: AudioLanguageModel, options: SessionOptions = OPTIONS, *, real_vad: bool = False
+    model: AudioLanguageModel,
+    options: SessionOptions = OPTIONS,
+    *,
+    real_vad: bool = False,
+    scorer: EndOfTurnScorer | None = None,
+    load: AnswerLoad | None = None,
+    recorder: Recorder | None = None,
 ) -> AsyncIterator[Conversation]:
     """Runs a session; the detector takes loudness for speech unless `real_vad`."""
-    detector = None if real_vad else SpeechDetector(options.vad, ScriptedScorer())
-    conversation = Conversation(Session(model, options, detector=detector))
+    detector = None if real_vad else loudness_detector(options.vad)
+    conversation = Conversation(Session(model, options, detector=detector, scorer=scorer, load=load, recorder=recorder))
     tasks: Iterable[asyncio.Task[None]] = [
         asyncio.create_task(conversation.session.run()),
         asyncio.create_task(conversation.collect()),

@@ -40,6 +40,32 @@ def test_talk_plays_clips_through_a_session(capsys: pytest.CaptureFixture[str]) 
     assert "transcript=What is the capital of France?" in out
 
 
+def test_a_recorded_talk_replays_with_the_same_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["talk", CAPITAL, "--record", str(tmp_path)]) == 0
+    (folder,) = tmp_path.iterdir()
+    capsys.readouterr()
+    assert main(["replay", str(folder)]) == 0
+    captured = capsys.readouterr()
+    events = [json.loads(line) for line in captured.out.splitlines()]
+    assert [event["text"] for event in events if event["type"] == "response.done"] == [
+        "The capital of France is Paris."
+    ]
+    assert "byte for byte" in captured.err
+    recorded = folder / "events.jsonl"
+    recorded.write_text(recorded.read_text().replace("Paris.", "Lyon.", 1))
+    assert main(["replay", str(folder)]) == 2
+    assert "Lyon" in capsys.readouterr().err
+
+
+def test_nothing_is_recorded_unless_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["talk", CAPITAL]) == 0
+    assert list(tmp_path.iterdir()) == []
+    assert "Paris" in capsys.readouterr().out
+
+
 def test_models_lists_what_there_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     assert main(["models"]) == 0
@@ -57,7 +83,9 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert ended.value.code == 0
     out = capsys.readouterr().out
-    assert all(command in out for command in ("ask", "talk", "fetch", "models", "--vad", "--port"))
+    assert all(
+        command in out for command in ("ask", "talk", "replay", "fetch", "models", "--record", "--vad", "--port")
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,6 +97,8 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         (["--model", "gpt-9"], "unknown model"),
         (["ask", CAPITAL, "?", "--temperature", "-1"], "must be 0 (greedy) or more"),
         (["talk", CAPITAL, "--silence", "-1"], "silence_s"),
+        (["talk", CAPITAL, "--record", __file__], "--record"),
+        (["replay", "missing"], "missing/events.jsonl: cannot be read"),
     ],
 )
 def test_mistakes_end_in_one_line_and_exit_code_2(

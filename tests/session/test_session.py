@@ -25,6 +25,8 @@ ONE_TURN = [
     "response.committed",
     "conversation.item.created",
     "response.done",
+    "conversation.window",
+    "session.metrics",
 ]
 
 
@@ -104,7 +106,7 @@ async def test_a_cough_over_the_answer_lets_it_go_on_where_it_stopped() -> None:
         await conversation.until("response.done")
         assert done(conversation)[0].text == "The sky is blue."
         assert texts(model.requests[1])[-1] == "The sky ", "the answer continues from what was delivered"
-        assert conversation.session.metrics.resumed == 1
+        assert conversation.session.metrics.false_interruptions == 1
 
 
 async def test_typed_text_is_a_turn() -> None:

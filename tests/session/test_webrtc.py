@@ -7,12 +7,24 @@ import httpx
 import pytest
 
 from models.scripted import ScriptedModel
-from models.types import Samples
+from models.types import SAMPLE_RATE_HZ, GenerationOptions, Samples
+from realtime.session import SessionOptions
 from tests.conftest import silence
 from tests.servers import serving
 from tests.session.clients import webrtc_client, websocket_client
+from tests.voiced import first_voiced_sample
 
 ANSWER = ["The ", "capital ", "of ", "France ", "is ", "Paris."]
+
+
+async def no_sessions_left(port: int) -> None:
+    """Waits until the server has ended all sessions."""
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        for _ in range(200):
+            if not (await http.get("/health")).json()["sessions"]:
+                return
+            await asyncio.sleep(0.05)
+    raise AssertionError("sessions are left")
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +59,62 @@ async def test_typed_text_is_answered(client_of: Callable[..., object], port: in
         assert "no.such.command" in (await client.until("error"))["message"]
 
 
+@pytest.mark.parametrize("client_of", [websocket_client, webrtc_client])
+async def test_push_to_talk_mute_protection_and_metrics(
+    client_of: Callable[..., object], port: int, speech: Callable[[str], Samples]
+) -> None:
+    async with client_of(port) as client:  # type: ignore[attr-defined]
+        await client.send({"type": "session.update", "session": {"turn_detection": None, "protect_answer": True}})
+        updated = await client.until("session.updated")
+        assert (updated["turn_detection"], updated["protect_answer"], updated["muted"]) == (False, True, False)
+        await client.send({"type": "input_audio_buffer.clear"})
+        await client.say(speech("question_capital"))
+        await client.send({"type": "input_audio_buffer.commit"})
+        assert (await client.until("response.done"))["text"] == "".join(ANSWER)
+        await client.send({"type": "session.update", "session": {"muted": True, "turn_detection": {}}})
+        assert (await client.until("session.updated", 3))["muted"]
+        await client.say(speech("question_capital"))
+        await client.send({"type": "session.metrics"})
+        metrics = await client.until("session.metrics", 2)
+        assert metrics["turns"] == 1
+        assert len(client.of("conversation.window")) == 1
+
+
+async def test_real_speech_over_a_long_answer_stops_it(speech: Callable[[str], Samples]) -> None:
+    """The answer's words come every 20 ms; none comes later than a quarter of a second after the voice."""
+    options = SessionOptions(generation=GenerationOptions(max_new_tokens=10_000))
+    with serving(ScriptedModel([[f"{number} " for number in range(10_000)]], word_s=0.02), options) as port:
+        async with websocket_client(port) as client:
+            await client.type_text("count")
+            await client.until("response.output_text.delta", 10)
+            began_s = asyncio.get_running_loop().time()
+            clip = speech("interrupt_stop")
+            voiced_s = first_voiced_sample(clip) / SAMPLE_RATE_HZ
+            await client.say(clip)
+            assert (await client.until("response.done"))["status"] == "cancelled"
+            done = next(index for index, event in enumerate(client.events) if event["type"] == "response.done")
+            deltas = [
+                time_s
+                for event, time_s in zip(client.events[:done], client.times_s, strict=False)
+                if event["type"] == "response.output_text.delta"
+            ]
+            assert 0 < deltas[-1] - (began_s + voiced_s) < 0.5, "twice the goal: the machine may be busy"
+
+
+async def test_a_client_that_vanishes_in_the_middle_of_a_turn_leaves_nothing_behind(
+    speech: Callable[[str], Samples],
+) -> None:
+    model = ScriptedModel([["never"]])
+    with serving(model) as port:
+        async with websocket_client(port) as client:
+            await client.say(speech("question_capital")[: 2 * SAMPLE_RATE_HZ // 3 * 2])
+            await client.until("input_audio_buffer.speech_started")
+            client.websocket.transport.abort()
+        await no_sessions_left(port)
+    assert model.requests == []
+    assert len(model.forgotten) == 1
+
+
 @pytest.mark.parametrize(
     ("message", "complaint"),
     [
@@ -59,6 +127,10 @@ async def test_typed_text_is_answered(client_of: Callable[..., object], port: in
         ('{"event": "media", "media": {"payload": "%%%"}}', "base64"),
         ('{"event": "dance"}', "dance"),
         ('{"type": "response.create"}', "empty"),
+        ('{"type": "session.update"}', "wrong fields"),
+        ('{"type": "session.update", "session": {"muted": 1}}', "true or false"),
+        ('{"type": "session.update", "session": {"voice": "alloy"}}', "'voice'"),
+        ('{"type": "session.update", "session": {"turn_detection": false}}', "null or an object"),
         ("[" * 100_000, "not JSON"),
     ],
 )
@@ -119,10 +191,6 @@ async def test_a_client_that_vanishes_leaves_nothing_behind() -> None:
             await client.type_text("hello")
             await client.until("response.created")
             client.websocket.transport.abort()
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
-            for _ in range(200):
-                if not (await http.get("/health")).json()["sessions"]:
-                    break
-                await asyncio.sleep(0.05)
+        await no_sessions_left(port)
     assert model.cancelled == 1
     assert len(model.forgotten) == 1

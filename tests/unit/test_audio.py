@@ -54,6 +54,18 @@ def test_broken_numbers_are_repaired_and_counted() -> None:
     assert capture.counters.clipped_samples == 2
 
 
+@pytest.mark.parametrize("chunk_samples", [1, 320, 4801, 100_000])
+def test_a_current_in_the_wire_and_a_stuck_microphone_are_counted_however_chunked(chunk_samples: int) -> None:
+    rng = np.random.default_rng(0)
+    voice = (0.1 * rng.standard_normal(SAMPLE_RATE_HZ)).astype(np.float32)
+    audio = np.concatenate((voice, voice + np.float32(0.3), np.full(SAMPLE_RATE_HZ, 0.0, np.float32)))
+    capture = Capture()
+    for start in range(0, len(audio), chunk_samples):
+        capture.push(SAMPLE_RATE_HZ, audio[start : start + chunk_samples])
+    assert capture.counters.offset_samples == SAMPLE_RATE_HZ
+    assert capture.counters.flat_samples == SAMPLE_RATE_HZ
+
+
 @pytest.mark.parametrize("rate_hz", [0, MIN_RATE_HZ - 1, MAX_RATE_HZ + 1])
 def test_an_impossible_rate_gives_no_audio_and_is_counted(rate_hz: int) -> None:
     capture = Capture()

@@ -76,6 +76,73 @@ def test_typed_text_beside_audio_survives_demotion() -> None:
     assert not conversation.messages[0].clips
 
 
+def test_what_leaves_the_window_waits_for_a_summary_that_stands_beside_the_system_prompt() -> None:
+    conversation = Conversation(ConversationOptions(system_prompt="be kind", max_audio_s=45, max_tokens=100_000))
+    messages = fill(conversation, 5)
+    assert conversation.to_summarise() == ()
+    assert conversation.cut()
+    prompt = conversation.to_summarise()
+    assert list(prompt[:-1]) == messages[:6]
+    assert "Summarise" in prompt[-1].text
+    conversation.summarised("They spoke of rivers.")
+    assert conversation.to_summarise() == ()
+    system = conversation.messages[0]
+    assert system.role == "system"
+    assert system.parts[0] == "be kind"
+    assert "They spoke of rivers." in system.parts[1]
+    assert list(conversation.messages[1:]) == messages[6:]
+
+
+def test_the_next_summary_takes_up_the_one_before() -> None:
+    conversation = Conversation(ConversationOptions(max_audio_s=45, max_tokens=100_000))
+    fill(conversation, 5)
+    conversation.cut()
+    conversation.summarised("They spoke of rivers.")
+    fill(conversation, 5)
+    conversation.cut()
+    assert "They spoke of rivers." in conversation.to_summarise()[0].text
+    conversation.clear()
+    assert conversation.to_summarise() == ()
+    assert "rivers" not in conversation.messages[0].text
+
+
+def test_what_no_summary_could_take_in_is_forgotten() -> None:
+    conversation = Conversation(ConversationOptions(max_audio_s=40, keep=0.5, max_tokens=100_000))
+    for _ in range(6):
+        fill(conversation, 2)
+        conversation.cut()
+    waiting = conversation.to_summarise()[:-1]
+    assert 0 < sum(message.audio_s for message in waiting) <= 40
+
+
+def test_a_failed_summary_and_no_wish_for_one_forget() -> None:
+    for options in (ConversationOptions(max_audio_s=45), ConversationOptions(max_audio_s=45, summarise=False)):
+        conversation = Conversation(options)
+        fill(conversation, 5)
+        before = conversation.messages[0].text
+        conversation.cut()
+        conversation.summarised("")
+        assert conversation.to_summarise() == ()
+        assert conversation.messages[0].text == before
+
+
+def test_the_view_names_each_messages_tier_and_adds_up() -> None:
+    conversation = Conversation(ConversationOptions(max_audio_s=45, keep=0.5, max_tokens=10_000))
+    messages = fill(conversation, 5)
+    for message in messages[4:8:2]:
+        conversation.note_transcript(message.id, "what was said")
+    conversation.cut()
+    conversation.summarised("They spoke of rivers.")
+    window = conversation.window()
+    tiers = [message.tier for message in window.messages]
+    assert tiers[:3] == ["text", "summary", "audio"] or tiers[:3] == ["text", "summary", "text"]
+    assert {"audio", "text", "summary"} == set(tiers)
+    assert window.audio_s == sum(message.audio_s for message in window.messages) <= window.max_audio_s == 45
+    assert window.tokens == sum(message.tokens for message in window.messages) <= window.max_tokens
+    assert [shown.item_id for shown in window.messages[2:]] == [message.id for message in conversation.messages[1:]]
+    assert len({shown.item_id for shown in window.messages}) == len(window.messages)
+
+
 def test_clear_leaves_the_system_prompt() -> None:
     conversation = Conversation(ConversationOptions(system_prompt="be kind"))
     fill(conversation, 2)

@@ -10,12 +10,16 @@ from hypothesis import strategies as st
 from realtime.turns import (
     TRANSITIONS,
     Action,
+    CancelRequested,
     Closed,
     ConversationCleared,
+    EndOfTurnScored,
     IllegalTransition,
     InterruptionConfirmed,
     InterruptionDismissed,
+    PushToTalkPressed,
     SilenceElapsed,
+    SpeechOverProtected,
     SpeechStarted,
     SpeechStopped,
     TextSubmitted,
@@ -33,14 +37,17 @@ ROUTES: dict[TurnState, list[TurnEvent]] = {
     TurnState.PAUSED: [SpeechStarted(0, 1), SpeechStopped(2, 3)],
     TurnState.RESPONDING: [SpeechStarted(0, 1), SpeechStopped(2, 3), SilenceElapsed(4)],
     TurnState.INTERRUPTED: [SpeechStarted(0, 1), SpeechStopped(2, 3), SilenceElapsed(4), SpeechStarted(5, 6)],
+    TurnState.OVERLAPPING: [SpeechStarted(0, 1), SpeechStopped(2, 3), SilenceElapsed(4), SpeechOverProtected(5, 6)],
     TurnState.CLOSED: [Closed()],
 }
 
 
 def example(event_type: type[TurnEvent]) -> TurnEvent:
     """An event of the type, with any field values."""
-    if event_type in (SpeechStarted, SpeechStopped):
+    if event_type in (SpeechStarted, SpeechStopped, SpeechOverProtected):
         return event_type(10, 20)
+    if event_type is EndOfTurnScored:
+        return EndOfTurnScored(10, 0.9)
     if event_type is TextSubmitted:
         return TextSubmitted("hello")
     if event_type in (SilenceElapsed, TurnTooLong, InterruptionConfirmed, InterruptionDismissed):
@@ -71,8 +78,10 @@ def test_every_pair_moves_as_listed_or_raises(state: TurnState, event_type: type
 
 
 @pytest.mark.parametrize("state", [state for state in TurnState if state is not TurnState.CLOSED])
-@pytest.mark.parametrize("event_type", [Closed, ConversationCleared, TextSubmitted])
-def test_a_client_may_type_clear_and_leave_at_any_time(state: TurnState, event_type: type[TurnEvent]) -> None:
+@pytest.mark.parametrize("event_type", [Closed, ConversationCleared, TextSubmitted, PushToTalkPressed, CancelRequested])
+def test_a_client_may_type_press_cancel_clear_and_leave_at_any_time(
+    state: TurnState, event_type: type[TurnEvent]
+) -> None:
     assert (state, event_type) in TRANSITIONS
 
 

@@ -1,0 +1,186 @@
+"""What a session has its model do beside its loop: answer, tell what was said, summarise, prefill.
+
+Each is a task; what comes of it returns through the session's inbox, numbered, so that what arrives after a
+cancellation is known to be late. Every answer counts in the process's load. Read `session.py` for who asks.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+
+from models.base import AudioLanguageModel
+from models.errors import GenerationFailed, ModelError
+from models.types import GenerationOptions, GenerationStats, Message, TextDelta, Transcription
+from realtime.inbox import Generated, InterruptionHeard, Summarised
+from realtime.load import AnswerLoad
+
+logger = logging.getLogger(__name__)
+
+MAX_SUMMARY_TOKENS = 120  # three sentences of 25 words, at 1.5 tokens a word
+
+Put = Callable[[Generated | InterruptionHeard | Summarised], None]
+
+
+class ModelWork:
+    """The tasks of one session.
+
+    Args:
+        model: does the work.
+        dialogue: names the session's prefix cache.
+        options: of its answers.
+        load: of the process.
+        put: takes the results.
+    """
+
+    def __init__(
+        self, model: AudioLanguageModel, dialogue: str, options: GenerationOptions, load: AnswerLoad, put: Put
+    ) -> None:
+        self._model = model
+        self._dialogue = dialogue
+        self._options = options
+        self._load = load
+        self._put = put
+        self._generation = 0
+        self._summary_attempt = 0
+        self._answering: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._summarising: asyncio.Task[None] | None = None
+        self._prefilling: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # Answers.
+
+    def start_answer(self, prompt: Sequence[Message]) -> None:
+        """Begins to generate; the events come as `Generated`."""
+        self._generation += 1
+        self._answering = self._spawn(self._answer(self._generation, prompt))
+
+    def stop_answer(self) -> None:
+        """Cancels; what is still on its way belongs to an old generation."""
+        self._generation += 1
+        if self._answering is not None:
+            self._answering.cancel()
+            self._answering = None
+
+    def is_current(self, generated: Generated) -> bool:
+        """Whether this was said by the answer under way."""
+        return generated.generation == self._generation
+
+    async def _answer(self, generation: int, prompt: Sequence[Message]) -> None:
+        stream = self._model.generate(prompt, self._options, dialogue=self._dialogue)
+        try:
+            with self._load.answering():
+                async with aclosing(stream):
+                    async for event in stream:
+                        self._put(Generated(generation, event))
+        except ModelError as error:
+            self._put(Generated(generation, error))
+        except Exception as error:
+            logger.exception("session %s: the model raised what it should have translated", self._dialogue)
+            self._put(Generated(generation, GenerationFailed(f"the model failed: {error}")))
+
+    # What was said over an answer.
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether the model has been asked what was said, and has not told yet."""
+        return self._asking is not None and not self._asking.done()
+
+    def ask_what_was_said(self, prompt: Sequence[Message]) -> None:
+        """Has the model write down the last message; the words come as `InterruptionHeard`."""
+        self._asking = self._spawn(self._ask(prompt))
+
+    def stop_asking(self) -> None:
+        """Cancels the question."""
+        if self._asking is not None:
+            self._asking.cancel()
+            self._asking = None
+
+    async def _ask(self, prompt: Sequence[Message]) -> None:
+        transcript = None
+        options = replace(self._options, max_new_tokens=1)
+        try:
+            async with aclosing(self._model.generate(prompt, options, dialogue=self._dialogue)) as stream:
+                async for event in stream:
+                    if isinstance(event, Transcription) and event.message_id == prompt[-1].id:
+                        transcript = event.text
+                    break  # it tells first, or not at all
+        except Exception as error:
+            self._log("what was said over the answer", error)
+        self._put(InterruptionHeard(prompt[-1].id, transcript))
+
+    # Summaries, in a dialogue of their own, so that the session's prefix cache stays.
+
+    @property
+    def is_summarising(self) -> bool:
+        """Whether a summary is under way."""
+        return self._summarising is not None
+
+    def start_summary(self, prompt: Sequence[Message]) -> None:
+        """Has the model answer a request for a summary; it comes as `Summarised`."""
+        self._summary_attempt += 1
+        self._summarising = self._spawn(self._summarise(self._summary_attempt, prompt))
+
+    def stop_summary(self) -> None:
+        """Cancels it."""
+        self._summary_attempt += 1
+        if self._summarising is not None:
+            self._summarising.cancel()
+            self._summarising = None
+
+    def finish_summary(self, summarised: Summarised) -> bool:
+        """Ends the attempt that made it; False if that one had been cancelled."""
+        if summarised.attempt != self._summary_attempt:
+            return False
+        self._summarising = None
+        return True
+
+    async def _summarise(self, attempt: int, prompt: Sequence[Message]) -> None:
+        dialogue, text, complete = f"{self._dialogue}/summary", "", False
+        options = replace(self._options, max_new_tokens=MAX_SUMMARY_TOKENS)
+        try:
+            async with aclosing(self._model.generate(prompt, options, dialogue=dialogue)) as stream:
+                async for event in stream:
+                    text += event.text if isinstance(event, TextDelta) else ""
+                    complete = complete or isinstance(event, GenerationStats)
+        except Exception as error:
+            self._log("summary", error)
+        finally:
+            await self._model.forget(dialogue=dialogue)
+        self._put(Summarised(attempt, text.strip() if complete else None))
+
+    # Prefill.
+
+    @property
+    def is_prefilling(self) -> bool:
+        """Whether a prompt is being computed while nobody waits."""
+        return self._prefilling is not None and not self._prefilling.done()
+
+    def prefill(self, messages: Sequence[Message]) -> None:
+        """Computes a prompt before it is needed."""
+        if messages:
+            self._prefilling = self._spawn(self._prefill(messages))
+
+    async def _prefill(self, messages: Sequence[Message]) -> None:
+        try:
+            await self._model.prefill(messages, dialogue=self._dialogue)
+        except Exception as error:  # the answer that needs it will say so
+            self._log("prefill", error)
+
+    def _log(self, what: str, error: Exception) -> None:
+        logger.warning("session %s: %s: %s", self._dialogue, what, error, exc_info=not isinstance(error, ModelError))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def close(self) -> None:
+        """Cancels everything and frees the session's cache."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._model.forget(dialogue=self._dialogue)

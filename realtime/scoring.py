@@ -1,0 +1,103 @@
+"""The end-of-turn score of a pause: asked for at once, counting from a fixed place on the sample clock.
+
+The scorer runs on a thread. However soon it is done, its score takes effect `score_at_s` after the pause, and if it is
+late the session waits for it there: so the same audio is always decided alike. A scorer that fails leaves the decision
+to silence. Read `endpointing.py` for what becomes of the score.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from models.types import Samples
+from realtime.endpointing import EndOfTurnScorer
+from realtime.inbox import Recorder
+from realtime.metrics import SessionMetrics
+
+logger = logging.getLogger(__name__)
+
+SCORE_TIMEOUT_S = 2.0  # twenty times what a score takes; beyond it silence alone decides
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A score on its way."""
+
+    due_sample: int
+    samples: Samples
+    task: asyncio.Task[float]
+
+
+class PauseScoring:
+    """Scores one pause at a time.
+
+    Args:
+        scorer: judges turns; None: no pause is scored.
+        delay_samples: from the pause to where its score takes effect.
+        metrics: where failures are counted.
+        recorder: is told each score that took effect.
+    """
+
+    def __init__(
+        self,
+        scorer: EndOfTurnScorer | None,
+        *,
+        delay_samples: int,
+        metrics: SessionMetrics,
+        recorder: Recorder | None,
+    ) -> None:
+        self._scorer = scorer
+        self._delay_samples = delay_samples
+        self._metrics = metrics
+        self._recorder = recorder
+        self._pending: _Pending | None = None
+        self._score: float | None = None
+
+    @property
+    def score(self) -> float | None:
+        """Of the present pause; None: not scored, or not yet."""
+        return self._score
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether a score is still to take effect; until then nothing ends the turn."""
+        return self._pending is not None
+
+    def is_due(self, sample: int) -> bool:
+        """Whether the score takes effect at this position."""
+        return self._pending is not None and sample >= self._pending.due_sample
+
+    def start(self, samples: Samples | None, sample: int) -> None:
+        """Begins to score a pause.
+
+        Args:
+            samples: the turn so far, (n_samples,) at 16 kHz; None if nothing was heard.
+            sample: position of the pause.
+        """
+        self._score = None
+        if self._scorer is not None and samples is not None:
+            task = asyncio.get_running_loop().create_task(asyncio.to_thread(self._scorer.score, samples))
+            task.add_done_callback(lambda task: task.cancelled() or task.exception())  # it may fail when nobody asks
+            self._pending = _Pending(sample + self._delay_samples, samples, task)
+
+    async def take(self) -> float | None:
+        """Waits for the score and lets it take effect; None if it failed."""
+        pending, self._pending = self._pending, None
+        assert pending is not None
+        try:
+            self._score = await asyncio.wait_for(pending.task, SCORE_TIMEOUT_S)
+            if not 0 <= self._score <= 1:
+                raise ValueError(f"the score {self._score} is no probability")
+        except Exception as error:
+            self._score = None
+            self._metrics.scorer_failures += 1
+            logger.warning("end of turn not scored: %s %s", type(error).__name__, error)
+        if self._recorder is not None:
+            self._recorder.note_score(pending.samples, self._score)
+        return self._score
+
+    def drop(self) -> None:
+        """Forgets a score nobody waits for any more."""
+        if self._pending is not None:
+            self._pending.task.cancel()
+            self._pending = None

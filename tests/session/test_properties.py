@@ -1,0 +1,151 @@
+"""What holds whatever people say, press and type, and however their audio is cut up."""
+
+import asyncio
+from collections.abc import Callable
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from models.scripted import ScriptedModel
+from models.types import Samples
+from realtime.events import (
+    MessageAdded,
+    ResponseCommitted,
+    ResponseCreated,
+    ResponseDelta,
+    ResponseDone,
+    ResponseRetracted,
+    SessionEvent,
+    UserSpeechStarted,
+    UserSpeechStopped,
+)
+from realtime.session import Session
+from realtime.vad import SILERO_FRAME_SAMPLES
+from tests.session.conversing import Conversation, conversing
+
+COMMANDS: dict[str, Callable[[Session], None]] = {
+    "type": lambda session: session.submit_text("typed"),
+    "cancel": lambda session: session.cancel(),
+    "clear": lambda session: session.clear(),
+    "press": lambda session: session.press_to_talk(),
+    "release": lambda session: session.release_to_talk(),
+    "mute": lambda session: session.change_settings(muted=True),
+    "unmute": lambda session: session.change_settings(muted=False),
+    "protect": lambda session: session.change_settings(protect_answer=True),
+    "keys only": lambda session: session.change_settings(turn_detection=False),
+    "detect": lambda session: session.change_settings(turn_detection=True),
+}
+WORDS = 8
+
+Step = tuple[str, int, int]
+
+speaking = st.tuples(st.just("speak"), st.sampled_from([2, 4, 10, 40]), st.sampled_from([1, 7, 10, 25]))  # frames
+wording = st.tuples(st.just("words"), st.integers(1, WORDS), st.just(0))
+commanding = st.tuples(st.sampled_from(sorted(COMMANDS)), st.just(0), st.just(0))
+scripts = st.lists(st.one_of(speaking, speaking, wording, commanding), min_size=4, max_size=25)
+
+
+LOUD, QUIET, STEP = 0.2, 0.01, 1e-5  # a frame's level says whether it is speech, and its remainder which frame it is
+
+
+class Speaker:
+    """Gives every frame a level of its own, so that it can be found again."""
+
+    def __init__(self) -> None:
+        self._frame = 0
+
+    def say(self, n_frames: int, level: float) -> Samples:
+        values = level + (self._frame + np.arange(n_frames)) * STEP
+        self._frame += n_frames
+        return np.repeat(values, SILERO_FRAME_SAMPLES).astype(np.float32)
+
+
+def frame_numbers(samples: Samples) -> NDArray[np.int64]:
+    """Which frame each sample of a clip came from; muted ones left out."""
+    heard = samples[samples > QUIET / 2]
+    return np.round((heard - np.where(heard > 0.1, LOUD, QUIET)) / STEP).astype(np.int64)
+
+
+async def act(conversation: Conversation, script: list[Step], gate: asyncio.Semaphore, chunk_samples: int) -> None:
+    speaker = Speaker()
+    for what, amount, pause in script:
+        match what:
+            case "speak":
+                audio = np.concatenate((speaker.say(amount, LOUD), speaker.say(pause, QUIET)))
+                await conversation.hear(audio, chunk_samples=chunk_samples, wait=False)
+            case "words":
+                for _ in range(amount):
+                    gate.release()
+            case _:
+                COMMANDS[what](conversation.session)
+        await conversation.session_caught_up()
+
+
+def check_answers(events: list[SessionEvent]) -> None:
+    """Never two answers at once, no text after the end, all provisional text committed or retracted."""
+    answering: str | None = None
+    provisional, text = False, ""
+    for event in events:
+        match event:
+            case ResponseCreated():
+                assert answering is None
+                answering, provisional, text = event.response_id, event.provisional, ""
+            case ResponseDelta():
+                assert event.response_id == answering
+                assert event.provisional == provisional
+                text += event.delta
+            case ResponseCommitted():
+                assert event.response_id == answering
+                assert provisional
+                provisional = False
+            case ResponseRetracted():
+                assert event.response_id == answering
+                assert provisional
+                answering = None
+            case ResponseDone():
+                assert event.response_id == answering
+                assert not provisional
+                assert event.text == text
+                answering = None
+    assert answering is None
+
+
+def check_audio(model: ScriptedModel, events: list[SessionEvent], *, muted: bool) -> None:
+    """No sample is in two turns, and none is missing within a turn."""
+    committed = [event.item_id for event in events if isinstance(event, MessageAdded) and event.role == "user"]
+    assert len(committed) == len(set(committed))
+    asked = {message.id: message for request in model.requests for message in request}
+    frames = [frame_numbers(clip.samples) for item in committed if item in asked for clip in asked[item].clips]
+    for one in frames:
+        starts = np.flatnonzero(np.diff(one, prepend=-1))
+        assert (np.diff(one[starts]) >= 1).all(), "a turn goes back in time"
+        assert (np.diff(starts)[1:] == SILERO_FRAME_SAMPLES).all() or muted, "a part of a frame is missing"
+        assert (np.diff(one[starts]) == 1).all() or muted, "a frame is missing"
+    together = np.concatenate([np.zeros(0, np.int64), *frames])
+    assert (np.diff(together) >= 0).all(), "a turn begins before the one before ended"
+    assert not len(together) or np.bincount(together).max() <= SILERO_FRAME_SAMPLES, "a sample is in two turns"
+
+
+def check_lengths(events: list[SessionEvent]) -> None:
+    """A turn reaches from where its speech began to where it was last heard to stop."""
+    started = {event.item_id: event.audio_start_ms for event in events if isinstance(event, UserSpeechStarted)}
+    stopped: dict[str, int] = {}
+    for event in events:
+        if isinstance(event, UserSpeechStopped):
+            stopped[event.item_id] = event.audio_end_ms
+        elif isinstance(event, MessageAdded) and event.item_id in stopped:
+            assert event.audio_s * 1000 >= stopped[event.item_id] - started[event.item_id] - 1
+
+
+@given(script=scripts, chunk_samples=st.sampled_from([100, 512, 1000, 4096]))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+async def test_answers_and_audio_stay_in_order(script: list[Step], chunk_samples: int) -> None:
+    gate = asyncio.Semaphore(0)
+    model = ScriptedModel([[f"{number} " for number in range(WORDS)]], gate=gate)
+    async with conversing(model) as conversation:
+        await act(conversation, script, gate, chunk_samples)
+    check_answers(conversation.events)
+    check_audio(model, conversation.events, muted=("mute", 0, 0) in script)
+    check_lengths(conversation.events)

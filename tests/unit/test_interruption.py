@@ -1,0 +1,39 @@
+"""What takes the turn from an answer, and what does not."""
+
+import pytest
+
+from models.types import SAMPLE_RATE_HZ
+from realtime.endpointing import EndpointingOptions
+from realtime.interruption import Verdict, is_backchannel, judge_by_length
+
+OPTIONS = EndpointingOptions(min_interruption_s=0.25, max_backchannel_s=0.8)
+
+
+@pytest.mark.parametrize(
+    "words", ["", "Mm-hmm.", "Uh-huh!", "Yeah.", "yeah, right, okay", "I see.", "That’s right.", "Oh, really?", "Mhm"]
+)
+def test_backchannels_take_no_turn(words: str) -> None:
+    assert is_backchannel(words)
+
+
+@pytest.mark.parametrize("words", ["Stop.", "Wait!", "No.", "yeah but no", "What?", "okay okay okay okay", "and you"])
+def test_other_words_take_the_turn(words: str) -> None:
+    assert not is_backchannel(words)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ended", "can_ask", "verdict"),
+    [
+        (0.2, False, True, None),
+        (0.2, True, True, Verdict.NO_TURN),
+        (0.2, True, False, Verdict.NO_TURN),
+        (0.5, False, True, None),
+        (0.5, True, True, Verdict.ASK),
+        (0.5, False, False, Verdict.TURN),
+        (0.9, False, True, Verdict.TURN),
+        (0.9, True, True, Verdict.TURN),
+    ],
+)
+def test_length_decides_where_it_can(seconds: float, ended: bool, can_ask: bool, verdict: Verdict | None) -> None:
+    samples = round(seconds * SAMPLE_RATE_HZ)
+    assert judge_by_length(samples, OPTIONS, ended=ended, can_ask=can_ask) is verdict
