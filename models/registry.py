@@ -40,11 +40,13 @@ class RegisteredFamily:
         module: the file in `models/` whose `load(info, folder, options)` loads any checkpoint of the family.
         model_types: what `config.json` calls it.
         models: checkpoints with a short name.
+        base_key: what in `config.json` names another checkpoint that is needed too, the language model's.
     """
 
     module: str
     model_types: tuple[str, ...]
     models: tuple[ModelInfo, ...]
+    base_key: str | None = None
 
 
 ULTRAVOX_LANGUAGES = "English and 41 more"
@@ -162,7 +164,7 @@ FAMILIES = (
         models=(
             ModelInfo(
                 name="gemma4-e2b",
-                description="Gemma 4 E2B: the smallest that hears voices itself; speech only, no music or sounds.",
+                description="Gemma 4 E2B: made for small devices; hears speech, but no music or other sounds.",
                 checkpoints=("google/gemma-4-E2B-it",),
                 parameters="5.1B",
                 licence="Apache-2.0",
@@ -173,7 +175,7 @@ FAMILIES = (
             ),
             ModelInfo(
                 name="gemma4-e4b",
-                description="Gemma 4 E4B: the same with twice the knowledge.",
+                description="Gemma 4 E4B: the same with a language model twice as large.",
                 checkpoints=("google/gemma-4-E4B-it",),
                 parameters="8.0B",
                 licence="Apache-2.0",
@@ -215,6 +217,7 @@ FAMILIES = (
     RegisteredFamily(
         module="ultravox",
         model_types=("ultravox",),
+        base_key="text_model_id",
         models=(
             ModelInfo(
                 name="ultravox-8b",
@@ -275,7 +278,7 @@ FAMILIES = (
             ),
             ModelInfo(
                 name="ultravox-qwen",
-                description="Ultravox on Qwen3, without thinking aloud: the strongest that asks nobody's consent.",
+                description="Ultravox on Qwen3, without thinking aloud; its parts are all free to download.",
                 checkpoints=("fixie-ai/ultravox-v0_6-qwen-3-32b",),
                 parameters="0.7B + 32.8B",
                 licence="MIT; Apache-2.0 for its language model",
@@ -335,9 +338,14 @@ def fetch_model(source: str, options: "LoadOptions") -> Path:
         from models.pocket_weights import fetch_weights  # noqa: PLC0415
 
         return fetch_weights(options.cache_dir)
-    from models.loading import find_checkpoint  # noqa: PLC0415
+    from models.loading import find_checkpoint, read_config  # noqa: PLC0415
 
-    return find_checkpoint(MODELS[source].checkpoints[0] if source in MODELS else source)
+    folder = find_checkpoint(MODELS[source].checkpoints[0] if source in MODELS else source)
+    config = read_config(folder)
+    family = _find_family(folder, str(config["model_type"]))
+    if family.base_key and (base := options.text_model or config.get(family.base_key)):
+        find_checkpoint(str(base))
+    return folder
 
 
 def _find_family(folder: Path, model_type: str) -> RegisteredFamily:

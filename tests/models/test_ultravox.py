@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn.modules.module import register_module_forward_hook
 from transformers import AutoModelForCausalLM, Gemma3Config, Glm4MoeConfig, LlamaConfig, LlamaForCausalLM
 
+from app import main
 from models.audio_llm import AudioLLM, LanguageModel
 from models.errors import ModelUnavailable
 from models.loading import LoadOptions
@@ -111,7 +112,7 @@ async def test_the_tower_comes_from_its_whisper_if_the_checkpoint_has_none(tmp_p
         load(tmp_path)
 
 
-async def test_the_language_model_can_lie_anywhere(tmp_path: Path) -> None:
+async def test_the_language_model_can_lie_anywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_v0_5(tmp_path / "one")
     model = load(tmp_path / "one")
     expected = await answer(model, [user(chirp())])
@@ -123,6 +124,9 @@ async def test_the_language_model_can_lie_anywhere(tmp_path: Path) -> None:
     model = load(tmp_path / "one", text_model=str(tmp_path / "copy"))
     assert await answer(model, [user(chirp())]) == expected
     await model.close()
+    assert main(["fetch", "--model", str(tmp_path / "one"), "--text-model", str(tmp_path / "copy")]) == 0
+    assert main(["fetch", "--model", str(tmp_path / "one")]) == 2
+    assert "meta-llama/not-here" in capsys.readouterr().err
     edit(tmp_path / "one", text_model_id=None)
     with pytest.raises(ModelUnavailable, match="names none; give its folder with --text-model"):
         load(tmp_path / "one")
