@@ -18,7 +18,7 @@ from transformers.audio_utils import mel_filter_bank
 
 from models.audio_llm import AudioLLM, LanguageModel, PromptWriter, audio_span
 from models.engine import Prompt
-from models.loading import LoadOptions, load_engine, load_weights, loading, merge_adapter, require_peft
+from models.loading import LoadOptions, check_adapter, load_engine, load_weights, loading, merge_adapter
 from models.types import SAMPLE_RATE_HZ, Message, ModelInfo, Samples
 
 # The spectrogram of the checkpoint's processor.
@@ -116,7 +116,7 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> AudioLLM:
     """
     with loading(folder):
         if (folder / "adapter_config.json").exists():
-            require_peft(folder)
+            check_adapter(folder)
         model = load_weights(GraniteSpeechForConditionalGeneration, folder, options)
         merge_adapter(model, options)
         tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -170,14 +170,16 @@ def load_weights(model_class: Any, folder: Path, options: LoadOptions) -> Any:
     return model
 
 
-def require_peft(folder: Path) -> None:
-    """Checks that the low-rank adapter that comes with a checkpoint can be loaded.
+def check_adapter(folder: Path) -> None:
+    """Checks that the low-rank adapter in a folder can be loaded, which transformers would silently leave out.
 
     Raises:
-        ModelUnavailable: peft is missing; without it transformers would leave the adapter out.
+        ModelUnavailable: peft is missing, or the weights are, or they are a pickle.
     """
     if find_spec("peft") is None:
-        raise ModelUnavailable(f"{folder} comes with an adapter for speech, which needs peft: pip install peft")
+        raise ModelUnavailable(f"{folder} holds an adapter for speech, which needs peft: pip install peft")
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise ModelUnavailable(f"{folder} holds an adapter_config.json but no adapter_model.safetensors")
 
 
 def merge_adapter(model: Any, options: LoadOptions) -> None:
