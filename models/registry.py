@@ -125,16 +125,6 @@ FAMILIES = (
                 context_tokens=131_072,
             ),
             ModelInfo(
-                name="granite-speech-1b",
-                description="Granite 4.0 Speech: transcribes and translates, on little memory.",
-                checkpoints=("ibm-granite/granite-4.0-1b-speech",),
-                parameters="2.3B",
-                licence="Apache-2.0",
-                languages="English, French, German, Spanish, Portuguese, Japanese",
-                memory_gb=6,
-                context_tokens=4096,
-            ),
-            ModelInfo(
                 name="granite-speech-8b",
                 description="The larger Granite Speech 3.3; its adapter needs peft.",
                 checkpoints=("ibm-granite/granite-speech-3.3-8b",),

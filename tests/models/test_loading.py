@@ -73,6 +73,13 @@ async def test_phi4_equals_a_full_recompute_up_to_the_end_of_its_short_context(t
     await model.close()
 
 
+def test_granite_with_another_chat_template_is_refused(tmp_path: Path) -> None:
+    GRANITE_SPEECH.save(tmp_path)
+    (tmp_path / "chat_template.jinja").write_text("USER: {{ messages[0].content }}\n ASSISTANT:")
+    with pytest.raises(ModelUnavailable, match=r"chat template has no .*user"):
+        load_model(str(tmp_path), options(tmp_path))
+
+
 def test_a_revision_follows_the_hub_id(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = []
     monkeypatch.setattr(
