@@ -26,7 +26,15 @@ Quantization = Literal["none", "8bit", "4bit"]
 GPU_CACHE_SHARE = (
     0.2  # of the device's memory, for prefix caches; the weights and a prefill's activations need the rest
 )
-NOT_QUANTIZED = ("audio_tower", "multi_modal_projector", "audio_projector", "projector", "encoder", "lm_head")
+NOT_QUANTIZED = (
+    "audio_tower",
+    "multi_modal_projector",
+    "audio_projector",
+    "projector",
+    "encoder",
+    "embed_tokens_extend",
+    "lm_head",
+)
 CHECKPOINT_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt")  # no pickles, no code
 
 
