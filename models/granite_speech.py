@@ -18,7 +18,8 @@ from transformers.audio_utils import mel_filter_bank
 
 from models.audio_llm import AudioLLM, LanguageModel, PromptWriter, audio_span
 from models.engine import Prompt
-from models.loading import LoadOptions, load_engine, load_pretrained, loading, merge_adapter, require_peft
+from models.errors import ModelUnavailable
+from models.loading import LoadOptions, check_adapter, load_engine, load_pretrained, loading, merge_adapter
 from models.types import SAMPLE_RATE_HZ, Message, ModelInfo, Samples
 
 # The spectrogram of the checkpoint's processor.
@@ -28,6 +29,8 @@ HOP_SAMPLES = 160  # 10 ms
 MEL_BANDS = 80
 MEL_FLOOR = 1e-10
 RANGE_LOG10 = 8.0  # quieter than the loudest band by more is raised to that
+
+USER = "<|start_of_role|>user<|end_of_role|>"
 
 
 class GraniteSpeech:
@@ -102,9 +105,15 @@ class GraniteSpeech:
 
 
 def default_system_prompt(tokenizer: Any) -> str:
-    """What the checkpoint's chat template says where the conversation has no system prompt; it may name the day."""
-    rendered = tokenizer.apply_chat_template([{"role": "user", "content": ""}], tokenize=False)
-    before = str(rendered).partition("<|start_of_role|>user")[0]
+    """What the checkpoint's chat template says where the conversation has no system prompt; it may name the day.
+
+    Raises:
+        ModelUnavailable: the template is another one, as those of Granite 4 Speech, which know a single turn only.
+    """
+    rendered = str(tokenizer.apply_chat_template([{"role": "user", "content": ""}], tokenize=False))
+    before, opening, _ = rendered.partition(USER)
+    if not opening:
+        raise ModelUnavailable(f"the checkpoint's chat template has no {USER}; use one of Granite Speech 3.3")
     return before.removeprefix("<|start_of_role|>system<|end_of_role|>").removesuffix("<|end_of_text|>\n")
 
 
@@ -116,7 +125,7 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> AudioLLM:
     """
     with loading(folder):
         if (folder / "adapter_config.json").exists():
-            require_peft(folder)
+            check_adapter(folder)
         model = load_pretrained(GraniteSpeechForConditionalGeneration, folder, options)
         merge_adapter(model, options)
         tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -23,11 +23,17 @@ from models.errors import ModelError, ModelUnavailable
 
 Quantization = Literal["none", "8bit", "4bit"]
 
-GPU_CACHE_SHARE = (
-    0.2  # of the device's memory, for prefix caches; the weights and a prefill's activations need the rest
-)
+GPU_CACHE_SHARE = 0.2  # of the memory, for prefix caches; weights and the activations of a prefill need the rest
 GPU_MAX_BATCH = 32  # decoding 32 rows reads the weights once, as decoding one does
-NOT_QUANTIZED = ("audio_tower", "multi_modal_projector", "audio_projector", "projector", "encoder", "lm_head")
+NOT_QUANTIZED = (
+    "audio_tower",
+    "multi_modal_projector",
+    "audio_projector",
+    "projector",
+    "encoder",
+    "embed_tokens_extend",
+    "lm_head",
+)
 CHECKPOINT_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt")  # no pickles, no code
 DUPLICATE_FILES = "consolidated*"  # Mistral's repositories hold the weights a second time, in another layout
 
@@ -185,14 +191,16 @@ def load_pretrained(model_class: Any, folder: Path | None, options: LoadOptions,
     return model
 
 
-def require_peft(folder: Path) -> None:
-    """Checks that the low-rank adapter that comes with a checkpoint can be loaded.
+def check_adapter(folder: Path) -> None:
+    """Checks that the low-rank adapter in a folder can be loaded, which transformers would silently leave out.
 
     Raises:
-        ModelUnavailable: peft is missing; without it transformers would leave the adapter out.
+        ModelUnavailable: peft is missing, or the weights are, or they are a pickle.
     """
     if find_spec("peft") is None:
-        raise ModelUnavailable(f"{folder} comes with an adapter for speech, which needs peft: pip install peft")
+        raise ModelUnavailable(f"{folder} holds an adapter for speech, which needs peft: pip install peft")
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise ModelUnavailable(f"{folder} holds an adapter_config.json but no adapter_model.safetensors")
 
 
 def merge_adapter(model: Any, options: LoadOptions) -> None:

@@ -20,7 +20,7 @@ from transformers import AutoTokenizer, Phi4MultimodalFeatureExtractor, Phi4Mult
 
 from models.audio_llm import MAX_CLIP_S, AudioLLM, LanguageModel, PromptWriter, audio_span, cut_windows
 from models.engine import Prompt
-from models.loading import LoadOptions, load_engine, load_pretrained, loading, merge_adapter, require_peft
+from models.loading import LoadOptions, check_adapter, load_engine, load_pretrained, loading, merge_adapter
 from models.types import SAMPLE_RATE_HZ, Message, ModelInfo, Samples
 
 logger = logging.getLogger(__name__)
@@ -87,12 +87,11 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> AudioLLM:
         ModelUnavailable: something is missing or broken; the message names the folder.
     """
     with loading(folder):
-        if (folder / ADAPTER).is_dir():
-            require_peft(folder)
         model = load_pretrained(Phi4MultimodalForCausalLM, folder, options)
         model.model.embed_tokens_extend.image_embed = None  # frees 0.9 GB
         if (folder / ADAPTER).is_dir():
-            model.load_adapter(str(folder / ADAPTER), adapter_name="speech", use_safetensors=True)
+            check_adapter(folder / ADAPTER)
+            model.load_adapter(str(folder / ADAPTER), use_safetensors=True)
             merge_adapter(model, options)
         else:
             logger.warning("%s has no %s; its language model is taken as already adapted to speech", folder, ADAPTER)

@@ -69,7 +69,7 @@ def save(folder: Path, sizes: Sizes) -> None:
     model.lm_head.weight.data[[audio_token_id, image_token_id]] = 0.0  # a trained model never says them
     model.save_pretrained(folder)
     adapter = LoraConfig(r=4, lora_alpha=8, target_modules=["qkv_proj", "o_proj"], init_lora_weights=False)
-    model.add_adapter(adapter, "speech")
+    model.add_adapter(adapter)
     config.save_pretrained(folder / "speech-lora")
     model.save_pretrained(folder / "speech-lora")
     tokenizer.save_pretrained(folder)
@@ -89,7 +89,7 @@ def embed_one_by_one(model: Any, ids: torch.Tensor, heard: Sequence[Any]) -> tor
 
 def reference(folder: Path) -> Answer:
     model: Any = Phi4MultimodalForCausalLM.from_pretrained(folder).eval()
-    model.load_adapter(str(folder / "speech-lora"), adapter_name="speech")
+    model.load_adapter(str(folder / "speech-lora"))
     tokenizer = AutoTokenizer.from_pretrained(folder)
     features = Phi4MultimodalFeatureExtractor.from_pretrained(folder)
     stops = tokenizer.convert_tokens_to_ids(["<|end|>", "<|endoftext|>"])

@@ -1,0 +1,90 @@
+"""Checkpoints that cannot be loaded as they are, and those that need more than weights."""
+
+import logging
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from models.errors import ModelUnavailable, PromptTooLong
+from models.loading import LoadOptions, find_checkpoint
+from models.registry import load_model
+from models.sampling import REPLACEMENT
+from models.types import GenerationOptions, Message
+from tests.models.tiny import TinyFamily
+from tests.models.tiny.granite_speech import GRANITE_SPEECH
+from tests.models.tiny.phi4_multimodal import PHI4_MULTIMODAL
+from tests.models.tiny.qwen2_audio import QWEN2_AUDIO
+
+
+def options(folder: Path) -> LoadOptions:
+    return LoadOptions(cache_dir=folder, dtype="float32")
+
+
+def test_missing_weights_are_refused_and_not_made_up(tmp_path: Path) -> None:
+    QWEN2_AUDIO.save(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["lm_head.weight" if "lm_head.weight" in weights else "language_model.lm_head.weight"]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelUnavailable, match=r"lacks 1 weights of its model, lm_head\.weight among them"):
+        load_model(str(tmp_path), options(tmp_path))
+
+
+@pytest.mark.parametrize("tiny", [GRANITE_SPEECH, PHI4_MULTIMODAL], ids=lambda tiny: tiny.name)
+def test_an_adapter_is_not_left_out_where_peft_is_missing(
+    tiny: TinyFamily, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.save(tmp_path)
+    monkeypatch.setattr("models.loading.find_spec", lambda name: None if name == "peft" else find_spec(name))
+    with pytest.raises(ModelUnavailable, match="adapter for speech, which needs peft: pip install peft"):
+        load_model(str(tmp_path), options(tmp_path))
+
+
+@pytest.mark.parametrize(("tiny", "folder"), [(GRANITE_SPEECH, "."), (PHI4_MULTIMODAL, "speech-lora")])
+def test_an_adapter_without_weights_is_refused(tiny: TinyFamily, folder: str, tmp_path: Path) -> None:
+    tiny.save(tmp_path)
+    (tmp_path / folder / "adapter_model.safetensors").unlink()
+    with pytest.raises(ModelUnavailable, match=r"no adapter_model\.safetensors"):
+        load_model(str(tmp_path), options(tmp_path))
+
+
+async def test_phi4_says_when_its_adapter_is_missing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    PHI4_MULTIMODAL.save(tmp_path)
+    (tmp_path / "speech-lora").rename(tmp_path / "elsewhere")
+    with caplog.at_level(logging.WARNING, "models.phi4_multimodal"):
+        await load_model(str(tmp_path), options(tmp_path)).close()
+    assert "has no speech-lora" in caplog.text
+
+
+async def test_phi4_equals_a_full_recompute_up_to_the_end_of_its_short_context(tmp_path: Path) -> None:
+    PHI4_MULTIMODAL.save(tmp_path)
+    model, reference = load_model(str(tmp_path), options(tmp_path)), PHI4_MULTIMODAL.reference(tmp_path)
+    almost = [Message("user", ("fox " * 4060,))]
+    expected = reference(almost, 50)
+    room = model.info.context_tokens - len(expected.ids)
+    assert 0 < room < 50
+    events = [event async for event in model.generate(almost, GenerationOptions(), dialogue="test")]
+    assert events[-1].prompt_tokens + events[-1].completion_tokens == model.info.context_tokens
+    said = "".join(event.text for event in events[:-1])
+    assert said.rstrip(REPLACEMENT) == reference(almost, room).text.rstrip(REPLACEMENT)
+    with pytest.raises(PromptTooLong):
+        _ = [event async for event in model.generate([*almost, *almost], GenerationOptions(), dialogue="test")]
+    await model.close()
+
+
+def test_granite_with_another_chat_template_is_refused(tmp_path: Path) -> None:
+    GRANITE_SPEECH.save(tmp_path)
+    (tmp_path / "chat_template.jinja").write_text("USER: {{ messages[0].content }}\n ASSISTANT:")
+    with pytest.raises(ModelUnavailable, match=r"chat template has no .*user"):
+        load_model(str(tmp_path), options(tmp_path))
+
+
+def test_a_revision_follows_the_hub_id(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = []
+    monkeypatch.setattr(
+        "models.loading.snapshot_download", lambda name, revision, **_: asked.append((name, revision)) or str(tmp_path)
+    )
+    assert find_checkpoint("owner/name@refs/pr/70") == tmp_path
+    assert find_checkpoint("owner/name") == tmp_path
+    assert asked == [("owner/name", "refs/pr/70"), ("owner/name", None)]
