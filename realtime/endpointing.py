@@ -114,7 +114,7 @@ class Endpointing:
             Samples; never more for a higher score, never beyond `max_wait_s`.
         """
         certainty = 0.0 if score is None else 2 * min(1.0, max(0.0, score)) - 1  # -1 incomplete, 1 complete
-        factor = self._adaptation * self._options.score_range**-certainty
+        factor = self._adaptation * math.pow(self._options.score_range, -certainty)
         return min(self._options.max_wait_samples, round(self._options.silence_samples * factor))
 
     def observe_hold(self, pause_samples: int) -> None:

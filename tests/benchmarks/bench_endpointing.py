@@ -28,7 +28,7 @@ from tqdm import tqdm
 from app import default_cache_dir
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.audio import read_audio_file
-from realtime.endpointing import Endpointing, EndpointingOptions, EndOfTurnScorer
+from realtime.endpointing import EndOfTurnScorer, Endpointing, EndpointingOptions
 from realtime.smart_turn import SmartTurn, find_smart_turn
 from realtime.turns import SpeechStarted, SpeechStopped
 from realtime.vad import SpeechDetector, VadOptions
