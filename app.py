@@ -297,9 +297,12 @@ async def _print_events(session: "Session") -> None:
 
 
 def fetch(options: argparse.Namespace) -> None:
-    """Gets and verifies the weights of a model."""
+    """Gets and verifies the weights of a model and of the end-of-turn scorer."""
+    from realtime.smart_turn import fetch_smart_turn
+
     folder = find_model(options.model).fetch(options.cache_dir)
     print(f"The weights of {options.model} are in {folder}")
+    print(f"Smart Turn is in {fetch_smart_turn(options.cache_dir).parent}")
 
 
 def list_models(_: argparse.Namespace) -> None:
