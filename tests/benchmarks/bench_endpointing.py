@@ -306,17 +306,15 @@ def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.bench_endpointing", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with a manifest.jsonl of turns")
-    parser.add_argument("--split", default="test", help="which rows of it (%(default)s)")
     parser.add_argument("--source", help="only rows of one source")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (%(default)s)")
     parser.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="fetched weights (%(default)s)")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
     rows = [json.loads(line) for line in (options.data / "manifest.jsonl").read_text("utf-8").splitlines()]
-    rows = [row for row in rows if row.get("split", options.split) == options.split]
     rows = [row for row in rows if options.source in (None, row.get("source"))]
     if not rows:
-        raise SystemExit(f"{options.data}: no rows of the split {options.split!r}")
+        raise SystemExit(f"{options.data}: no turns in the manifest")
     scorers: dict[str, EndOfTurnScorer] = {"Smart Turn": SmartTurn(find_smart_turn(options.cache_dir))}
     result = measure(options.data, rows, scorers, options.seed)
     show(result)

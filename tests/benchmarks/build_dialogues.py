@@ -4,9 +4,9 @@ Every row of `manifest.jsonl` is one turn: its audio and every silence of at lea
 of the turn. Two kinds of turns: spoken commands with their natural inner pauses, and utterances of one reader, which
 follow each other in the book, joined with pauses of 0.2 to 1.2 s to a turn that ends where a sentence does. Where the
 transcript has no punctuation, the embedded language model tells whether a sentence ends, from the words on both sides.
-Pauses are filled with the room of the recording itself; then some turns get noise or the band of a telephone.
-Speakers of the split `test` are never in `train`. Run: `python -m tests.benchmarks.build_dialogues --data DIR --out
-DIR`; it needs the embedded weights (`python app.py fetch`).
+Each recording keeps the quiet around its speech, so that no last consonant is lost, and pauses are filled up with the
+room of the recording itself; then some turns get noise or the band of a telephone. It needs the embedded weights
+(`python app.py fetch`). Run: `python -m tests.benchmarks.build_dialogues --data DIR --out DIR`.
 """
 
 import argparse
@@ -36,6 +36,7 @@ JOIN_S = (0.2, 1.2)
 MIN_PHRASE_S = 1.5  # of the utterance in which a joined turn begins
 QUIET_S = 0.05  # length of the windows among which the room is looked for
 RISE_S = 0.02  # cross-fade between a recording and its room
+QUIET_AROUND_S = 0.2  # kept of a recording before and after its speech, at most
 PHRASE_SILENCE_S = 0.25
 WORDS_BEFORE, WORDS_AFTER = 16, 8  # that the language model reads on each side of a boundary
 CONDITIONS = {"clean": 0.4, "noise 20 dB": 0.2, "noise 10 dB": 0.2, "telephone": 0.2}
@@ -158,31 +159,54 @@ class Turn:
     silences: list[tuple[int, int]]
 
 
-def trimmed(samples: Samples) -> tuple[Samples, list[tuple[int, int]]] | None:
-    """A recording from its first to its last voiced frame and its inner silences; None if it holds no speech."""
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """A recording cut close to its speech.
+
+    Attributes:
+        samples: float32 `(n_samples,)`.
+        lead: samples before the first voiced frame.
+        tail: samples after the last.
+        silences: inside, in samples.
+    """
+
+    samples: Samples
+    lead: int
+    tail: int
+    silences: list[tuple[int, int]]
+
+
+def close_cut(samples: Samples, before_s: float, after_s: float) -> Speech | None:
+    """Cuts a recording to its speech and at most so much around it; None if it holds no speech."""
     voiced = voiced_frames(samples)
     where = np.flatnonzero(voiced)
     if not len(where):
         return None
-    first, last = int(where[0]), int(where[-1]) + 1
-    return samples[first * SILERO_FRAME_SAMPLES : last * SILERO_FRAME_SAMPLES], silences(voiced[first:last])
+    first, last = int(where[0]) * SILERO_FRAME_SAMPLES, (int(where[-1]) + 1) * SILERO_FRAME_SAMPLES
+    lead = min(round(before_s * SAMPLE_RATE_HZ), first)
+    tail = min(round(after_s * SAMPLE_RATE_HZ), len(samples) - last)
+    inside = [(begin - first + lead, end - first + lead) for begin, end in silences(voiced)]
+    return Speech(samples[first - lead : last + tail], lead, tail, inside)
 
 
 def joined(recordings: list[Samples], pauses_s: list[float], rng: np.random.Generator) -> Turn | None:
     """Joins the speech of recordings with pauses of given lengths, and adds room before and after."""
+    around_s = [QUIET_AROUND_S, *(min(QUIET_AROUND_S, pause_s / 2) for pause_s in pauses_s), QUIET_AROUND_S]
+    parts = [close_cut(*cut) for cut in zip(recordings, around_s, around_s[1:], strict=False)]
     audio = room(recordings[0], round(LEAD_S * SAMPLE_RATE_HZ), rng)
+    fade = round(RISE_S * SAMPLE_RATE_HZ)
     found: list[tuple[int, int]] = []
-    for samples, pause_s in zip(recordings, [*pauses_s, TAIL_S], strict=True):
-        cut = trimmed(samples)
-        if cut is None:
+    for part, follows, pause_s in zip(parts, [*parts[1:], None], [*pauses_s, TAIL_S], strict=True):
+        if part is None:
             return None
-        start = len(audio) - round(RISE_S * SAMPLE_RATE_HZ)
-        audio = fade_together(audio, cut[0])
-        found += [(start + begin, start + end) for begin, end in cut[1]]
-        pause_start = len(audio)
-        audio = fade_together(audio, room(samples, round((pause_s + 2 * RISE_S) * SAMPLE_RATE_HZ), rng))
-        found.append((pause_start, len(audio) - round(RISE_S * SAMPLE_RATE_HZ)))
-    found[-1] = (found[-1][0], len(audio))
+        start = len(audio) - fade
+        audio = fade_together(audio, part.samples)
+        found += [(start + begin, start + end) for begin, end in part.silences]
+        pause_start = len(audio) - part.tail
+        quiet = part.tail + (follows.lead if follows else 0)
+        missing = round(pause_s * SAMPLE_RATE_HZ) - quiet + 2 * fade
+        audio = fade_together(audio, room(part.samples, missing, rng))
+        found.append((pause_start, len(audio) - fade + (follows.lead if follows else fade)))
     return Turn(audio, found)
 
 
@@ -212,7 +236,7 @@ def with_noise(samples: Samples, snr_db: float, noise: Samples, rng: np.random.G
 
 def reading_turns(
     utterances: list[Utterance], ends_sentence: Callable[[str, str], bool], count: int, rng: np.random.Generator
-) -> Iterator[tuple[str, Turn]]:
+) -> Iterator[tuple[str | None, Turn]]:
     """Turns of one to three utterances that follow each other, begun at a phrase, ended at a sentence's end."""
     by_path = {utterance.path: utterance for utterance in utterances}
     made = 0
@@ -284,25 +308,19 @@ def build(data: Path, out: Path, seed: int, count: int) -> None:
     noises = [read_audio_file(path) for path in sorted((data / "speechcommands_bg_noise" / "audio").iterdir())]
     libri = readings(data, "libri_mini_train5")
     ends_by_model = SentenceEnds()
-    speakers = sorted({utterance.speaker for utterance in libri})
-    splits = {"test": set(speakers[::2]), "train": set(speakers[1::2])}
-    lines: list[str] = []
-
-    def add(split: str, source: str, turns: Iterator[tuple[str | None, Turn]], stream: int) -> None:
-        rng = np.random.default_rng((seed, stream))
-        heard = noises[::2] if split == "test" else noises[1::2]
-        for number, (speaker, turn) in enumerate(tqdm(turns, desc=f"{split} {source}")):
-            row = {"id": f"{source}_{split}_{number:04}", "speaker": speaker, "source": source, "split": split}
-            lines.append(write_turn(out, row, turn, heard, rng))
-
-    for stream, (split, chosen) in enumerate(splits.items()):
-        utterances = [utterance for utterance in libri if utterance.speaker in chosen]
-        rng = np.random.default_rng((seed, 10 + stream))
-        add(split, "libri", reading_turns(utterances, ends_by_model, count, rng), stream)
-    rng = np.random.default_rng((seed, 20))
-    add("train", "lj", reading_turns(readings(data, "ljspeech_part"), ends_by_punctuation, count, rng), 2)
-    commands = command_turns(data, "picovoice_coffee_commands", np.random.default_rng((seed, 30)))
-    add("test", "commands", commands, 3)
+    turns = {
+        "libri": reading_turns(libri, ends_by_model, count, np.random.default_rng((seed, 0))),
+        "lj": reading_turns(
+            readings(data, "ljspeech_part"), ends_by_punctuation, count // 2, np.random.default_rng((seed, 1))
+        ),
+        "commands": command_turns(data, "picovoice_coffee_commands", np.random.default_rng((seed, 2))),
+    }
+    rng = np.random.default_rng((seed, 3))
+    lines = []
+    for source, made in turns.items():
+        for number, (speaker, turn) in enumerate(tqdm(made, desc=source)):
+            row = {"id": f"{source}_{number:04}", "speaker": speaker, "source": source}
+            lines.append(write_turn(out, row, turn, noises, rng))
     (out / "manifest.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
 
 
@@ -312,7 +330,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets, each with a manifest.jsonl")
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
     parser.add_argument("--seed", type=int, default=0, help="(%(default)s)")
-    parser.add_argument("--count", type=int, default=200, help="read turns of each split (%(default)s)")
+    parser.add_argument(
+        "--count", type=int, default=150, help="turns from LibriSpeech, half as many from LJ Speech (%(default)s)"
+    )
     options = parser.parse_args()
     build(options.data, options.out, options.seed, options.count)
 
