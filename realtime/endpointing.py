@@ -45,14 +45,16 @@ class EndpointingOptions:
         max_wait_s: no silence is waited for longer than this.
         max_turn_s: a longer turn is kept as one message and goes on in the next.
         min_interruption_s: a sound over an answer shorter than this is taken for a cough, and the answer goes on.
+        max_backchannel_s: speech over an answer longer than this is a turn; shorter speech may be an "mm-hm".
     """
 
     silence_s: float = 0.6
     score_range: float = 2.5
     score_at_s: float = 0.1
     max_wait_s: float = 3.0
-    max_turn_s: float = 60.0
+    max_turn_s: float = 180.0
     min_interruption_s: float = 0.25
+    max_backchannel_s: float = 0.8
 
     def __post_init__(self) -> None:
         if self.silence_s < 0:
@@ -90,6 +92,11 @@ class EndpointingOptions:
     def min_interruption_samples(self) -> int:
         """`min_interruption_s` on the sample clock."""
         return round(self.min_interruption_s * SAMPLE_RATE_HZ)
+
+    @property
+    def max_backchannel_samples(self) -> int:
+        """`max_backchannel_s` on the sample clock."""
+        return round(self.max_backchannel_s * SAMPLE_RATE_HZ)
 
 
 class Endpointing:

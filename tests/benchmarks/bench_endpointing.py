@@ -15,7 +15,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,10 @@ from tests.benchmarks.reply_on_pause import LocalSilero
 MIN_HOLD_S, MAX_HOLD_S = 0.2, 5.0  # the holds eot-bench counts
 WAIT_BUDGETS_S = (0.3, 0.6)
 CUT_BUDGETS = (0.05, 0.10)
+CUT_IN_S = 1.0  # an answer talked over within this tells the rule that it cut in
 BOOTSTRAPS = 500
 WAITS_S = np.round(np.arange(0.1, 3.01, 0.02), 2)
-CHUNKS_S = (0.3, 0.6, 0.9, 1.2, 1.6, 2.0)  # ReplyOnPause; 0.6 is its default
+CHUNKS_S = (0.3, 0.6, 1.2, 1.8)  # ReplyOnPause; 0.6 is its default
 SILENCES_S = np.round(np.arange(0.2, 1.81, 0.05), 2)
 RANGES = (1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0)
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.985)
@@ -55,13 +56,13 @@ class Pause:
         offset_s: end of the last voiced frame before it.
         noticed_s: when the detector called it a pause.
         resumed_s: when the detector confirmed that speech goes on; infinite if it never did.
-        score: probability that the turn is complete; None without a scorer.
+        score: probability that the turn is complete.
     """
 
     offset_s: float
     noticed_s: float
     resumed_s: float
-    score: float | None
+    score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Turn:
 Rule = Callable[[Turn], Iterator[float]]  # when the rule commits, in seconds, in order
 
 
-def find_pauses(samples: Samples, scorer: EndOfTurnScorer | None) -> tuple[Pause, ...]:
+def find_pauses(samples: Samples, scorer: EndOfTurnScorer) -> tuple[Pause, ...]:
     """Runs our detector over float32 `(n_samples,)` and scores each pause on the audio up to it."""
     stops: list[SpeechStopped] = []
     resumed: list[float] = []
@@ -99,7 +100,7 @@ def find_pauses(samples: Samples, scorer: EndOfTurnScorer | None) -> tuple[Pause
             stop.offset_sample / SAMPLE_RATE_HZ,
             stop.sample / SAMPLE_RATE_HZ,
             resume,
-            scorer.score(samples[: stop.sample]) if scorer else None,
+            scorer.score(samples[: stop.sample]),
         )
         for stop, resume in itertools.zip_longest(stops, resumed, fillvalue=math.inf)
         if isinstance(stop, SpeechStopped)
@@ -133,23 +134,41 @@ def by_pauses(wait_of: Callable[[Pause], float]) -> Rule:
 
 
 def by_endpointing(options: EndpointingOptions) -> Rule:
-    """Our rule: the wait without a score until the score counts, then the wait with it."""
+    """Our rule for a speaker it has not heard before: the wait without a score until the score counts, then with it."""
     endpointing = Endpointing(options)
     return by_pauses(lambda pause: our_wait_s(endpointing, pause, options.score_at_s))
 
 
+def by_adapting(options: EndpointingOptions) -> Rule:
+    """Our rule as it learns from each speaker's turns, in the order of the manifest."""
+    speakers: dict[str, Endpointing] = {}
+
+    def commits(turn: Turn) -> Iterator[float]:
+        endpointing = speakers.setdefault(turn.row["speaker"] or turn.row["path"], Endpointing(options))
+        for pause in turn.pauses:
+            commit_s = pause.offset_s + our_wait_s(endpointing, pause, options.score_at_s)
+            if commit_s < pause.resumed_s:
+                yield commit_s
+                if pause.resumed_s - commit_s <= CUT_IN_S:
+                    endpointing.observe_cut_in()
+            else:
+                endpointing.observe_hold(round((pause.resumed_s - pause.offset_s) * SAMPLE_RATE_HZ))
+
+    return commits
+
+
 def our_wait_s(endpointing: Endpointing, pause: Pause, score_at_s: float) -> float:
     """How long the session waits after the last voiced frame of a pause."""
+    noticed_s = pause.noticed_s - pause.offset_s
     before_s = endpointing.wait_samples(None) / SAMPLE_RATE_HZ
-    counts_s = pause.noticed_s - pause.offset_s + score_at_s
-    if pause.score is None or before_s <= counts_s:
-        return before_s
-    return max(counts_s, endpointing.wait_samples(pause.score) / SAMPLE_RATE_HZ)
+    if before_s <= noticed_s + score_at_s:
+        return max(noticed_s, before_s)
+    return max(noticed_s + score_at_s, endpointing.wait_samples(pause.score) / SAMPLE_RATE_HZ)
 
 
 def by_threshold(threshold: float, delay_s: float, timeout_s: float) -> Rule:
     """eot-bench's policy: a score that reaches the threshold commits after the delay, any other at the time-out."""
-    return by_pauses(lambda pause: delay_s if (pause.score or 0.0) >= threshold else timeout_s)
+    return by_pauses(lambda pause: delay_s if pause.score >= threshold else timeout_s)
 
 
 def reply_on_pause_commits(samples: Samples, chunk_s: float) -> list[float]:
@@ -238,9 +257,9 @@ def first_visible(turns: Sequence[Turn]) -> dict[str, float]:
     return {"first_visible_s": round(float(np.mean(last)), 4), "regret_rate": round(retracted / starts, 4)}
 
 
-def at_defaults(turns: Sequence[Turn]) -> dict[str, float]:
-    """Where the shipped settings stand."""
-    found = outcomes(turns, [by_endpointing(EndpointingOptions())])
+def at_defaults(turns: Sequence[Turn], rule: Rule) -> dict[str, float]:
+    """Where one rule stands."""
+    found = outcomes(turns, [rule])
     return {
         "default_cutoff": round(float(found.cuts.sum() / found.holds.sum()), 4),
         "default_wait_s": round(float(found.waits_s.mean()), 4),
@@ -250,38 +269,52 @@ def at_defaults(turns: Sequence[Turn]) -> dict[str, float]:
 # ---- columns ----
 
 
-def our_rules(ranges: Sequence[float]) -> list[Rule]:
-    """Our rule over its settings."""
+def settings(ranges: Sequence[float]) -> list[EndpointingOptions]:
+    """The settings of our rule that are swept."""
     return [
-        by_endpointing(EndpointingOptions(silence_s=silence_s, score_range=score_range))
-        for silence_s, score_range in itertools.product(map(float, SILENCES_S), ranges)
+        EndpointingOptions(silence_s=float(silence_s), score_range=score_range)
+        for silence_s, score_range in itertools.product(SILENCES_S, ranges)
     ]
 
 
-def measure(folder: Path, rows: list[dict[str, Any]], scorers: dict[str, EndOfTurnScorer], seed: int) -> list[Any]:
-    """All columns over the given rows of a manifest."""
+def reply_on_pause_rules(rows: list[dict[str, Any]], audio: list[Samples]) -> list[Rule]:
+    """`ReplyOnPause` with several lengths of its chunks."""
+
+    def rule(chunk_s: float) -> Rule:
+        commits = {
+            row["path"]: reply_on_pause_commits(samples, chunk_s) for row, samples in zip(rows, audio, strict=True)
+        }
+        return lambda turn: iter(commits[turn.row["path"]])
+
+    return [rule(chunk_s) for chunk_s in tqdm(CHUNKS_S, desc="ReplyOnPause")]
+
+
+def measure(folder: Path, rows: list[dict[str, Any]], scorer: EndOfTurnScorer, seed: int) -> list[dict[str, Any]]:
+    """All columns over the rows of a manifest."""
     audio = [read_audio_file(folder / row["path"]) for row in rows]
-    silent = [Turn(row, find_pauses(samples, None)) for row, samples in zip(rows, audio, strict=True)]
-    vad_only = outcomes(silent, [by_annotated_silence(float(wait_s)) for wait_s in WAITS_S])
-    replies = {
-        (row["path"], chunk_s): reply_on_pause_commits(samples, chunk_s)
-        for row, samples in zip(rows, tqdm(audio, desc="ReplyOnPause"), strict=True)
-        for chunk_s in CHUNKS_S
-    }
-    reply_rules: list[Rule] = [lambda turn, c=chunk_s: iter(replies[turn.row["path"], c]) for chunk_s in CHUNKS_S]
-    result = [
-        figures_of("vad only", vad_only, seed),
-        figures_of("ReplyOnPause", outcomes(silent, reply_rules), seed),
-        figures_of("ours, silence", outcomes(silent, our_rules([1.0])), seed) | at_defaults(silent),
+    turns = [
+        Turn(row, find_pauses(samples, scorer))
+        for row, samples in zip(rows, tqdm(audio, desc="Smart Turn"), strict=True)
     ]
+    shipped = EndpointingOptions()
     policies = [by_threshold(p, float(d), float(t)) for p in THRESHOLDS for d in DELAYS_S for t in TIMEOUTS_S if t >= d]
-    for name, scorer in scorers.items():
-        scored = [
-            Turn(row, find_pauses(samples, scorer)) for row, samples in zip(rows, tqdm(audio, desc=name), strict=True)
-        ]
-        extra = first_visible(scored) | at_defaults(scored)
-        result.append(figures_of(f"ours, {name}", outcomes(scored, our_rules(RANGES)), seed) | extra)
-        result.append(figures_of(f"{name}, threshold", outcomes(scored, policies), seed))
+    columns: list[tuple[str, list[Rule], Rule | None]] = [
+        ("vad only", [by_annotated_silence(float(wait_s)) for wait_s in WAITS_S], None),
+        ("ReplyOnPause", reply_on_pause_rules(rows, audio), None),
+        (
+            "ours, silence",
+            [by_endpointing(o) for o in settings([1.0])],
+            by_endpointing(replace(shipped, score_range=1)),
+        ),
+        ("ours, Smart Turn", [by_endpointing(o) for o in settings(RANGES)], by_endpointing(shipped)),
+        ("ours, Smart Turn, adapting", [by_adapting(o) for o in settings(RANGES)], by_adapting(shipped)),
+        ("Smart Turn, threshold", policies, None),
+    ]
+    visible = first_visible(turns)
+    result = []
+    for name, rules, default in columns:
+        row = figures_of(name, outcomes(turns, rules), seed)
+        result.append(row if default is None else row | visible | at_defaults(turns, default))
     return result
 
 
@@ -300,6 +333,8 @@ def show(result: list[dict[str, Any]]) -> None:
         cells.append(f"{row['default_cutoff']:.1%}, {row['default_wait_s']:.2f} s" if "default_cutoff" in row else "")
         table.add_row(*cells)
     Console(width=120).print(table)
+    ours = next(row for row in result if "first_visible_s" in row)
+    print(f"provisional text from {ours['first_visible_s']:.3f} s on, {ours['regret_rate']:.1%} of it withdrawn")
 
 
 def main() -> None:
@@ -315,8 +350,7 @@ def main() -> None:
     rows = [row for row in rows if options.source in (None, row.get("source"))]
     if not rows:
         raise SystemExit(f"{options.data}: no turns in the manifest")
-    scorers: dict[str, EndOfTurnScorer] = {"Smart Turn": SmartTurn(find_smart_turn(options.cache_dir))}
-    result = measure(options.data, rows, scorers, options.seed)
+    result = measure(options.data, rows, SmartTurn(find_smart_turn(options.cache_dir)), options.seed)
     show(result)
     if options.json:
         print(json.dumps(result))
