@@ -127,6 +127,7 @@ class SileroScorer:
     frame_samples = SILERO_FRAME_SAMPLES
 
     def __init__(self) -> None:
+        _silero_session()  # loads the network, or says that it is missing, before anybody speaks
         self._stream = SileroStream()
 
     def score(self, frame: Samples) -> float:
@@ -159,17 +160,28 @@ class SileroBatch:
 
     def _flush(self) -> None:
         requests, self._waiting = self._waiting, []
-        scores: list[list[float]] = [[] for _ in requests]
-        for step in range(max(len(frames) for _, frames, _ in requests)):
-            longer = [index for index, (_, frames, _) in enumerate(requests) if len(frames) > step]
-            found = score_streams(
-                [requests[index][0] for index in longer], [requests[index][1][step] for index in longer]
-            )
-            for index, score in zip(longer, found, strict=True):
-                scores[index].append(float(score))
+        try:
+            scores = self._score_all([(stream, frames) for stream, frames, _ in requests])
+        except Exception as error:
+            for _, _, future in requests:
+                if not future.done():
+                    future.set_exception(error)
+            return
         for (_, _, future), own in zip(requests, scores, strict=True):
             if not future.done():  # its session may have been cancelled
                 future.set_result(own)
+
+    @staticmethod
+    def _score_all(requests: Sequence[tuple[SileroStream, Sequence[Samples]]]) -> list[list[float]]:
+        """Scores the first frame of every stream in one call, then the second of those that have one, and so on."""
+        scores: list[list[float]] = [[] for _ in requests]
+        for step in range(max(len(frames) for _, frames in requests)):
+            longer = [index for index, (_, frames) in enumerate(requests) if len(frames) > step]
+            streams = [requests[index][0] for index in longer]
+            found = score_streams(streams, [requests[index][1][step] for index in longer])
+            for index, score in zip(longer, found, strict=True):
+                scores[index].append(float(score))
+        return scores
 
 
 _SILERO_SESSION: onnxruntime.InferenceSession | None = None

@@ -153,6 +153,14 @@ async def test_a_session_that_leaves_does_not_disturb_the_batch(speech: Callable
     assert len(await staying) == 10
 
 
+async def test_a_batch_that_fails_tells_everybody_in_it() -> None:
+    batch, good, bad = SileroBatch(window_s=0), [np.zeros(512, np.float32)], [np.zeros(7, np.float32)]
+    calls = (batch.score(SileroStream(), good), batch.score(SileroStream(), bad))
+    failures = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 10)
+    assert all(isinstance(failure, ValueError) for failure in failures)
+    assert len(await batch.score(SileroStream(), good)) == 1
+
+
 async def test_without_a_batch_push_batched_is_push(speech: Callable[[str], Samples]) -> None:
     options = VadOptions(engine="webrtc")
     clip = speech("hesitation")
