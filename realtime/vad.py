@@ -1,12 +1,14 @@
 """Where speech begins and stops in a stream of samples.
 
 A scorer gives every frame a speech probability: Silero's network through onnxruntime, or Google's WebRTC detector. The
-detector adds hysteresis and turns scores into `SpeechStarted` and `SpeechStopped`, counted in samples. The same audio
-gives the same events however it is chunked. Read `turns.py` next.
+detector adds a gate that follows the noise floor, and hysteresis, and turns scores into `SpeechStarted` and
+`SpeechStopped`, counted in samples. The same audio gives the same events however it is chunked, and
+however many sessions share one call of the network (`SileroBatch`). Read `turns.py` next.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Protocol
@@ -24,6 +26,12 @@ SILERO_FRAME_SAMPLES = 512  # 32 ms; the only window Silero 5 and later take at 
 SILERO_CONTEXT_SAMPLES = 64  # of the previous frame, put before the new one
 WEBRTC_FRAME_SAMPLES = 480  # 30 ms; WebRTC takes 10, 20 or 30
 SILENCE_RMS = 10 ** (-55 / 20)  # -55 dBFS: below the noise of a quiet room through a laptop's microphone
+MAX_FLOOR_RMS = 10 ** (-30 / 20)  # no speech at an ordinary level is ever taken for the room
+GATE_RATIO = 10 ** (3 / 20)  # speech is at least 3 dB above the room's noise
+FLOOR_RISE = 10 ** (1.0 * 0.032 / 20)  # 1 dB/s at 32 ms frames: slower than speech, faster than people wait
+FLOOR_FALL = 0.3  # of the way down, each frame that is quieter than the floor
+OFFSET_STEP = 0.02  # of the way to a frame's mean: a time constant of 1.6 s, so that no voice is filtered
+BATCH_WINDOW_S = 0.008  # frames wait this long for others: a quarter of a frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +71,55 @@ class SpeechScorer(Protocol):
         ...
 
 
+class OffsetRemoval:
+    """Takes the constant part out of one stream, which a cheap microphone adds and detectors are not trained for."""
+
+    def __init__(self) -> None:
+        self._offset: float | None = None
+
+    def __call__(self, frame: Samples) -> Samples:
+        """Gives the next frame without the mean of the last seconds."""
+        mean = float(frame.mean())
+        self._offset = mean if self._offset is None else self._offset + OFFSET_STEP * (mean - self._offset)
+        return frame - np.float32(self._offset)
+
+
+@dataclass(slots=True, eq=False)
+class SileroStream:
+    """What is remembered of one stream: Silero's recurrent state, the end of the frame before, the offset."""
+
+    state: Samples = field(default_factory=lambda: np.zeros((2, 128), np.float32))
+    context: Samples = field(default_factory=lambda: np.zeros(SILERO_CONTEXT_SAMPLES, np.float32))
+    centred: OffsetRemoval = field(default_factory=OffsetRemoval)
+
+
+def score_streams(streams: Sequence[SileroStream], frames: Sequence[Samples]) -> Samples:
+    """Scores one frame of each of several streams in one call of the network, and moves the streams on.
+
+    A stream's scores do not depend on which others share its calls.
+
+    Args:
+        streams: different ones.
+        frames: of each the next, float32 `(512,)`.
+
+    Returns:
+        Probabilities of speech, float32 `(n_streams,)`.
+    """
+    centred = [stream.centred(frame) for stream, frame in zip(streams, frames, strict=True)]
+    inputs = {
+        "input": np.stack([np.concatenate((s.context, new)) for s, new in zip(streams, centred, strict=True)]),
+        "state": np.stack([stream.state for stream in streams], axis=1),
+        "sr": np.array(SAMPLE_RATE_HZ, np.int64),
+    }
+    probabilities, states = _silero_session().run(None, inputs)
+    for index, stream in enumerate(streams):
+        stream.state = states[:, index]
+        stream.context = centred[index][-SILERO_CONTEXT_SAMPLES:]
+    return np.asarray(probabilities[:, 0], np.float32)
+
+
 class SileroScorer:
-    """Silero VAD (MIT), the ONNX file of the `silero-vad` wheel.
+    """Silero VAD (MIT), the ONNX file of the `silero-vad` wheel, for one stream.
 
     The wheel's own `import silero_vad` sets torch to one thread for the whole process, so only its file is used.
     """
@@ -72,17 +127,61 @@ class SileroScorer:
     frame_samples = SILERO_FRAME_SAMPLES
 
     def __init__(self) -> None:
-        self._session = _silero_session()
-        self._state = np.zeros((2, 1, 128), np.float32)
-        self._context = np.zeros(SILERO_CONTEXT_SAMPLES, np.float32)
+        _silero_session()  # loads the network, or says that it is missing, before anybody speaks
+        self._stream = SileroStream()
 
     def score(self, frame: Samples) -> float:
         """Gives the probability of speech in float32 `(512,)`."""
-        window = np.concatenate((self._context, frame))[None]
-        inputs = {"input": window, "state": self._state, "sr": np.array(SAMPLE_RATE_HZ, np.int64)}
-        probability, self._state = self._session.run(None, inputs)
-        self._context = frame[-SILERO_CONTEXT_SAMPLES:]
-        return float(probability[0, 0])
+        return float(score_streams([self._stream], [frame])[0])
+
+
+class SileroBatch:
+    """Scores the frames of all sessions of one event loop together, which takes half the work.
+
+    Frames that arrive within `window_s` of the first share one call of the network. It runs on the event loop, a
+    millisecond for ten frames: handing each frame to a thread and back costs more than its share of the call.
+    """
+
+    def __init__(self, window_s: float = BATCH_WINDOW_S) -> None:
+        self._window_s = window_s
+        self._waiting: list[tuple[SileroStream, Sequence[Samples], asyncio.Future[list[float]]]] = []
+
+    async def score(self, stream: SileroStream, frames: Sequence[Samples]) -> list[float]:
+        """Gives the probabilities of speech in a stream's next frames, each float32 `(512,)`.
+
+        One call at a time for each stream.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[float]] = loop.create_future()
+        if not self._waiting:
+            loop.call_later(self._window_s, self._flush)
+        self._waiting.append((stream, frames, future))
+        return await future
+
+    def _flush(self) -> None:
+        requests, self._waiting = self._waiting, []
+        try:
+            scores = self._score_all([(stream, frames) for stream, frames, _ in requests])
+        except Exception as error:
+            for _, _, future in requests:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for (_, _, future), own in zip(requests, scores, strict=True):
+            if not future.done():  # its session may have been cancelled
+                future.set_result(own)
+
+    @staticmethod
+    def _score_all(requests: Sequence[tuple[SileroStream, Sequence[Samples]]]) -> list[list[float]]:
+        """Scores the first frame of every stream in one call, then the second of those that have one, and so on."""
+        scores: list[list[float]] = [[] for _ in requests]
+        for step in range(max(len(frames) for _, frames in requests)):
+            longer = [index for index, (_, frames) in enumerate(requests) if len(frames) > step]
+            streams = [requests[index][0] for index in longer]
+            found = score_streams(streams, [requests[index][1][step] for index in longer])
+            for index, score in zip(longer, found, strict=True):
+                scores[index].append(float(score))
+        return scores
 
 
 _SILERO_SESSION: onnxruntime.InferenceSession | None = None
@@ -109,10 +208,11 @@ class WebRtcScorer:
     def __init__(self, aggressiveness: int = 3) -> None:
         self._vad = webrtcvad.Vad(aggressiveness)
         self._recent = [0.0, 0.0, 0.0]
+        self._centred = OffsetRemoval()
 
     def score(self, frame: Samples) -> float:
         """Gives the share of the last three frames that are speech; `frame` is float32 `(480,)`."""
-        pcm = (frame * 32767).astype(np.int16).tobytes()
+        pcm = (np.clip(self._centred(frame), -1, 1) * 32767).astype(np.int16).tobytes()
         self._recent = [*self._recent[1:], float(self._vad.is_speech(pcm, SAMPLE_RATE_HZ))]
         return sum(self._recent) / len(self._recent)
 
@@ -135,12 +235,23 @@ class DetectedFrame:
 
 
 class SpeechDetector:
-    """Turns samples into frames with speech events."""
+    """Turns the samples of one stream into frames with speech events.
 
-    def __init__(self, options: VadOptions, scorer: SpeechScorer | None = None) -> None:
+    Args:
+        options: how scores become speech.
+        scorer: scores the frames; made from the options if not given.
+        batch: scores them together with other sessions' in `push_batched`; for Silero alone.
+    """
+
+    def __init__(
+        self, options: VadOptions, scorer: SpeechScorer | None = None, batch: SileroBatch | None = None
+    ) -> None:
         self.options = options
         self._scorer = scorer or (SileroScorer() if options.engine == "silero" else WebRtcScorer())
+        self._batch = batch if options.engine == "silero" and scorer is None else None
+        self._stream = SileroStream()
         self._pending = np.zeros(0, np.float32)
+        self._floor_rms = SILENCE_RMS / GATE_RATIO
         self._sample = 0  # end of the last whole frame
         self._speaking = False
         self._onset_sample: int | None = None  # of speech not yet long enough to count, or of the speech under way
@@ -148,16 +259,38 @@ class SpeechDetector:
 
     def push(self, samples: Samples) -> Iterator[DetectedFrame]:
         """Takes float32 `(n_samples,)`, any number, and yields every frame that is now whole."""
+        for frame in self._whole_frames(samples):
+            yield self._detect(frame, self._scorer.score(frame))
+
+    async def push_batched(self, samples: Samples) -> list[DetectedFrame]:
+        """What `push` gives, scored together with other sessions where there is a batch; a few milliseconds later."""
+        if self._batch is None:
+            return list(self.push(samples))
+        frames = list(self._whole_frames(samples))
+        if not frames:
+            return []
+        scores = await self._batch.score(self._stream, frames)
+        return [self._detect(frame, score) for frame, score in zip(frames, scores, strict=True)]
+
+    def _whole_frames(self, samples: Samples) -> Iterator[Samples]:
+        """Cuts the stream into frames."""
         self._pending = np.concatenate((self._pending, samples))
         size = self._scorer.frame_samples
         while len(self._pending) >= size:
             frame, self._pending = self._pending[:size], self._pending[size:]
-            yield self._detect(frame)
+            yield frame
 
-    def _detect(self, frame: Samples) -> DetectedFrame:
-        score = self._scorer.score(frame)
-        if float(np.sqrt(np.mean(np.square(frame)))) < SILENCE_RMS:
-            score = 0.0
+    def _gate(self, frame: Samples, score: float) -> float:
+        """Gives 0 for a frame that is no louder than the room, and follows the room's noise."""
+        rms = float(np.sqrt(np.mean(np.square(frame))))
+        if rms < self._floor_rms:
+            self._floor_rms += FLOOR_FALL * (rms - self._floor_rms)
+        else:
+            self._floor_rms = min(self._floor_rms * FLOOR_RISE, MAX_FLOOR_RMS)
+        return score if rms >= max(SILENCE_RMS, self._floor_rms * GATE_RATIO) else 0.0
+
+    def _detect(self, frame: Samples, score: float) -> DetectedFrame:
+        score = self._gate(frame, score)
         start, self._sample = self._sample, self._sample + len(frame)
         voiced = score >= (self.options.offset if self._onset_sample is not None else self.options.onset)
         if voiced:

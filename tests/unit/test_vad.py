@@ -1,5 +1,7 @@
 """The real detectors on real speech."""
 
+import asyncio
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.turns import SpeechStarted, SpeechStopped
-from realtime.vad import SpeechDetector, VadName, VadOptions
+from realtime.vad import DetectedFrame, SileroBatch, SileroStream, SpeechDetector, VadName, VadOptions, score_streams
 from tests.conftest import silence
 
 
@@ -49,6 +51,122 @@ def test_chunking_changes_nothing(speech: Callable[[str], Samples], sizes: list[
         pieces += list(detector.push(audio[start : start + size]))
         start += size
     assert pieces == whole
+
+
+def spoken(*pieces: Samples) -> list[object]:
+    """The events the default detector finds in silence, the pieces and silence."""
+    audio = np.concatenate((silence(0.5), *pieces, silence(1)))
+    return [frame.event for frame in SpeechDetector(VadOptions()).push(audio) if frame.event]
+
+
+@pytest.mark.parametrize("engine", ["silero", "webrtc"])
+@pytest.mark.parametrize("level", [-1.0, 0.3, 1.0])
+def test_a_stuck_microphone_is_silence(engine: VadName, level: float) -> None:
+    stuck = np.full(SAMPLE_RATE_HZ * 5, level, np.float32)
+    assert all(frame.event is None for frame in SpeechDetector(VadOptions(engine=engine)).push(stuck))
+
+
+@pytest.mark.parametrize("engine", ["silero", "webrtc"])
+def test_a_constant_offset_changes_no_decision(engine: VadName, speech: Callable[[str], Samples]) -> None:
+    audio = np.concatenate((silence(0.5), speech("question_capital") * 0.5, silence(1)))
+    plain = list(SpeechDetector(VadOptions(engine=engine)).push(audio))
+    offset = list(SpeechDetector(VadOptions(engine=engine)).push(audio + np.float32(0.3)))
+    assert [type(frame.event) for frame in offset if frame.event] == [
+        type(frame.event) for frame in plain if frame.event
+    ]
+    for one, other in zip(plain, offset, strict=True):
+        if isinstance(one.event, SpeechStarted) and isinstance(other.event, SpeechStarted):
+            assert one.event.onset_sample == pytest.approx(other.event.onset_sample, abs=0.1 * SAMPLE_RATE_HZ)
+
+
+def test_clipped_speech_is_speech(speech: Callable[[str], Samples]) -> None:
+    clipped = np.clip(speech("question_capital") * 20, -1, 1)
+    events = spoken(clipped)
+    assert isinstance(events[0], SpeechStarted)
+    assert isinstance(events[-1], SpeechStopped)
+
+
+def test_the_gate_rises_to_a_steady_noise_and_lets_speech_through(speech: Callable[[str], Samples]) -> None:
+    class EverythingIsSpeech:
+        frame_samples = 512
+
+        def score(self, frame: Samples) -> float:
+            return 1.0
+
+    detector = SpeechDetector(VadOptions(), EverythingIsSpeech())
+    frames = list(detector.push(noise(60, 0.01)))
+    assert frames[0].silence_samples == 0
+    assert frames[-1].silence_samples > SAMPLE_RATE_HZ
+    assert any(frame.event for frame in detector.push(speech("question_capital")))
+
+
+def test_minutes_of_babble_raise_nothing(speech: Callable[[str], Samples]) -> None:
+    clip = speech("meeting")
+    babble = np.sum([np.roll(clip, shift) for shift in range(0, len(clip), len(clip) // 7)], axis=0)
+    minutes = np.resize(np.clip(babble, -1, 1).astype(np.float32), 10 * 60 * SAMPLE_RATE_HZ)
+    detector = SpeechDetector(VadOptions(engine="webrtc"))
+    frames = [frame for start in range(0, len(minutes), 100_000) for frame in detector.push(minutes[start:][:100_000])]
+    assert frames[-1].end_sample == len(minutes) // 480 * 480
+    assert frames == sorted(frames, key=lambda frame: frame.end_sample)
+    events = [frame.event for frame in frames if frame.event]
+    assert all(type(one) is not type(other) for one, other in itertools.pairwise(events))
+
+
+def test_streams_that_share_a_call_score_as_if_alone(speech: Callable[[str], Samples]) -> None:
+    clips = [speech(name)[: 512 * 60] for name in ("question_capital", "hesitation", "interrupt_stop")]
+    together = [SileroStream() for _ in clips]
+    alone = [SileroStream() for _ in clips]
+    for start in range(0, 512 * 60, 512):
+        frames = [clip[start : start + 512] for clip in clips]
+        shared = score_streams(together, frames)
+        assert list(shared) == [score_streams([one], [frame])[0] for one, frame in zip(alone, frames, strict=True)]
+
+
+@given(sizes=st.lists(st.lists(st.integers(1, 4000), min_size=1, max_size=8), min_size=2, max_size=4))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_batch_changes_nothing_however_sessions_are_chunked(
+    speech: Callable[[str], Samples], sizes: list[list[int]]
+) -> None:
+    audio = np.concatenate((silence(0.3), speech("hesitation"), silence(0.5)))
+
+    async def hear(detector: SpeechDetector, own_sizes: list[int]) -> list[DetectedFrame]:
+        frames, start = [], 0
+        for size in [*own_sizes, len(audio)]:
+            frames += await detector.push_batched(audio[start : start + size])
+            start += size
+        return frames
+
+    async def hear_all() -> list[list[DetectedFrame]]:
+        batch = SileroBatch(window_s=0)
+        return list(await asyncio.gather(*(hear(SpeechDetector(VadOptions(), batch=batch), own) for own in sizes)))
+
+    whole = list(SpeechDetector(VadOptions()).push(audio))
+    assert all(frames == whole for frames in asyncio.run(hear_all()))
+
+
+async def test_a_session_that_leaves_does_not_disturb_the_batch(speech: Callable[[str], Samples]) -> None:
+    batch = SileroBatch(window_s=0)
+    leaving = asyncio.create_task(SpeechDetector(VadOptions(), batch=batch).push_batched(speech("hesitation")[:5120]))
+    staying = asyncio.create_task(SpeechDetector(VadOptions(), batch=batch).push_batched(speech("hesitation")[:5120]))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert len(await staying) == 10
+
+
+async def test_a_batch_that_fails_tells_everybody_in_it() -> None:
+    batch, good, bad = SileroBatch(window_s=0), [np.zeros(512, np.float32)], [np.zeros(7, np.float32)]
+    calls = (batch.score(SileroStream(), good), batch.score(SileroStream(), bad))
+    failures = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 10)
+    assert all(isinstance(failure, ValueError) for failure in failures)
+    assert len(await batch.score(SileroStream(), good)) == 1
+
+
+async def test_without_a_batch_push_batched_is_push(speech: Callable[[str], Samples]) -> None:
+    options = VadOptions(engine="webrtc")
+    clip = speech("hesitation")
+    batched = await SpeechDetector(options, batch=SileroBatch()).push_batched(clip)
+    assert batched == list(SpeechDetector(options).push(clip))
+    assert await SpeechDetector(VadOptions(), batch=SileroBatch()).push_batched(clip[:100]) == []
 
 
 def test_unknown_engine_is_refused() -> None:

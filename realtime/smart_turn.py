@@ -1,0 +1,92 @@
+"""Whether a turn sounds complete: Smart Turn v3.2, a Whisper-tiny encoder with a classifier (BSD-2-Clause, Daily).
+
+Its ONNX file comes out of the pinned `pipecat-ai` wheel, of which nothing else is used. It hears the last 8 s, the
+pause included, and judges words and melody together; 60 to 100 ms on one core, so it is asked at pauses only.
+`python app.py fetch` gets the file; without it the assistant works on silence alone.
+Read `endpointing.py` for what becomes of the score.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from faster_whisper.feature_extractor import FeatureExtractor
+
+from models.errors import ModelUnavailable
+from models.types import SAMPLE_RATE_HZ, Samples
+from models.wheels import FETCH_COMMAND, download_wheel, extract_from_wheel, sha256, verify_sha256
+
+WHEEL = "pipecat-ai==1.14.0"
+WHEEL_MEMBER = "pipecat/audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx"
+SHA256 = "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f"
+
+WINDOW_SAMPLES = 8 * SAMPLE_RATE_HZ  # the model's 800 mel frames of 10 ms
+VARIANCE_FLOOR = 1e-7  # of WhisperFeatureExtractor's zero_mean_unit_var_norm, with which the model was trained
+
+
+class SmartTurn:
+    """Scores turns at their pauses; shared by all sessions.
+
+    Args:
+        path: the ONNX file, as `find_smart_turn` gives it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        options = onnxruntime.SessionOptions()
+        options.inter_op_num_threads = options.intra_op_num_threads = 1  # the cores belong to the answer
+        options.log_severity_level = 3  # the file holds initializers it does not use, each worth a warning
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._features = FeatureExtractor()
+
+    def score(self, samples: Samples) -> float:
+        """Gives the probability that the turn float32 `(n_samples,)` at 16 kHz, up to its present pause, is complete.
+
+        Thread-safe; blocks for 60 to 100 ms. Older audio than 8 s is left out, and a shorter turn has silence put
+        before it, as in training.
+        """
+        window = np.zeros(WINDOW_SAMPLES, np.float32)
+        recent = samples[-WINDOW_SAMPLES:]
+        window[len(window) - len(recent) :] = recent
+        window = (window - window.mean()) / np.sqrt(window.var() + VARIANCE_FLOOR)
+        mel = self._features(window, padding=0)[None].astype(np.float32)
+        (probability,) = self._session.run(None, {"input_features": mel})
+        return float(probability[0, 0])
+
+
+def smart_turn_path(cache_dir: Path) -> Path:
+    """Where the model is once `fetch_smart_turn` has run."""
+    return cache_dir / "smart-turn-3.2" / Path(WHEEL_MEMBER).name
+
+
+def find_smart_turn(cache_dir: Path) -> Path:
+    """Gives the fetched model after comparing it with its checksum.
+
+    Raises:
+        ModelUnavailable: it is missing or altered; the message names the command that gets it.
+    """
+    path = smart_turn_path(cache_dir)
+    if not path.is_file():
+        raise ModelUnavailable(f"Smart Turn is not in {path.parent}; get it with: {FETCH_COMMAND}")
+    if sha256(path) != SHA256:
+        raise ModelUnavailable(f"{path} is altered; delete it and get it with: {FETCH_COMMAND}")
+    return path
+
+
+def fetch_smart_turn(cache_dir: Path) -> Path:
+    """Downloads and verifies the model unless it is there; an interrupted run leaves nothing.
+
+    Raises:
+        ModelUnavailable: pip failed, or the download is not what was pinned.
+    """
+    path = smart_turn_path(cache_dir)
+    if path.is_file():
+        return find_smart_turn(cache_dir)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_dir, prefix=".smart-turn-") as work:
+        download_wheel(WHEEL, Path(work))
+        made = Path(work, path.name)
+        extract_from_wheel(Path(work), WHEEL, WHEEL_MEMBER, made)
+        verify_sha256(made, SHA256, WHEEL)
+        made.rename(path)
+    return path
