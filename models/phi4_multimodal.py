@@ -88,7 +88,7 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> AudioLLM:
     """
     with loading(folder):
         model = load_pretrained(Phi4MultimodalForCausalLM, folder, options)
-        model.model.embed_tokens_extend.image_embed = None  # frees 0.9 GB
+        model.model.embed_tokens_extend.image_embed = None  # the eyes are not needed
         if (folder / ADAPTER).is_dir():
             check_adapter(folder / ADAPTER)
             model.load_adapter(str(folder / ADAPTER), use_safetensors=True)
@@ -96,7 +96,8 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> AudioLLM:
         else:
             logger.warning("%s has no %s; its language model is taken as already adapted to speech", folder, ADAPTER)
         context_tokens = model.config.rope_parameters.get("original_max_position_embeddings")
-        model.config.sliding_window = None  # longer than the context, but it would keep dialogues from sharing a batch
+        if context_tokens is not None and (model.config.sliding_window or 0) >= context_tokens:
+            model.config.sliding_window = None  # never reached, but it would keep dialogues from sharing a batch
         tokenizer = AutoTokenizer.from_pretrained(folder)
         features = Phi4MultimodalFeatureExtractor.from_pretrained(folder)
         language_model = LanguageModel(model.model, model.lm_head)

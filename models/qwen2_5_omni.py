@@ -83,7 +83,7 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> AudioLLM:
     """
     with loading(folder):
         model = load_pretrained(Qwen2_5OmniThinkerForConditionalGeneration, folder, options)
-        model.model.visual = None  # frees 1.3 GB of the 7B model
+        model.model.visual = None  # the eyes are not needed
         tokenizer = AutoTokenizer.from_pretrained(folder)
         features = WhisperFeatureExtractor.from_pretrained(folder)
         language_model = LanguageModel(model.model.language_model, model.lm_head)
