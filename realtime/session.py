@@ -21,6 +21,7 @@ from models.errors import GenerationFailed, InvalidPrompt, ModelError
 from models.types import (
     SAMPLE_RATE_HZ,
     AudioClip,
+    FinishReason,
     GenerationOptions,
     GenerationStats,
     Message,
@@ -98,6 +99,8 @@ MAX_TEXT_CHARACTERS = 20_000  # of one typed message; every model's context is s
 CUT_IN_SAMPLES = 1 * SAMPLE_RATE_HZ  # who goes on within this time of the commit had not finished
 
 _SOUND_OVER_ANSWER = (TurnState.INTERRUPTED, TurnState.OVERLAPPING)
+
+_STATUS: dict[FinishReason, ResponseStatus] = {"stop": "completed", "length": "incomplete", "cancelled": "cancelled"}
 
 _session_numbers = itertools.count(1)
 
@@ -436,12 +439,10 @@ class Session:
         elif turn.takes_turn or self._work.is_asking:
             return
         else:
-            stopped = isinstance(self._speech, SpeechStopped)
-            end_sample = self._last_voiced_sample if frame.speech_samples or stopped else turn.onset_sample
             verdict = judge_by_length(
-                end_sample - turn.onset_sample,
+                self._last_voiced_sample - turn.onset_sample,
                 self._options.endpointing,
-                ended=stopped,
+                ended=isinstance(self._speech, SpeechStopped),
                 can_ask=self._model_transcribes,
             )
         match verdict:
@@ -744,7 +745,7 @@ class Session:
             return
         assert response.stats is not None
         self._conversation.note_tokens(response.prompt, response.stats.prompt_tokens)
-        self._finish_response("incomplete" if response.stats.finish_reason == "length" else "completed")
+        self._finish_response(_STATUS[response.stats.finish_reason])
 
     def _finish_response(self, status: ResponseStatus) -> None:
         response, self._response = self._response, None
