@@ -83,11 +83,6 @@ class ModelWork:
 
     # What was said over an answer.
 
-    @property
-    def is_asking(self) -> bool:
-        """Whether the model has been asked what was said, and has not told yet."""
-        return self._asking is not None and not self._asking.done()
-
     def ask_what_was_said(self, prompt: Sequence[Message]) -> None:
         """Has the model write down the last message; the words come as `InterruptionHeard`."""
         self._asking = self._spawn(self._ask(prompt))

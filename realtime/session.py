@@ -21,6 +21,7 @@ from models.errors import GenerationFailed, InvalidPrompt, ModelError
 from models.types import (
     SAMPLE_RATE_HZ,
     AudioClip,
+    FinishReason,
     GenerationOptions,
     GenerationStats,
     Message,
@@ -99,6 +100,8 @@ CUT_IN_SAMPLES = 1 * SAMPLE_RATE_HZ  # who goes on within this time of the commi
 
 _SOUND_OVER_ANSWER = (TurnState.INTERRUPTED, TurnState.OVERLAPPING)
 
+_STATUS: dict[FinishReason, ResponseStatus] = {"stop": "completed", "length": "incomplete", "cancelled": "cancelled"}
+
 _session_numbers = itertools.count(1)
 
 
@@ -120,7 +123,8 @@ class _Turn:
     start_sample: int | None  # None: typed, nothing was heard
     onset_sample: int = 0
     may_be_cut_in: bool = False  # it began within a second of an answer's commit
-    takes_turn: bool = False  # speech over a protected answer that has been judged
+    asked: bool = False  # a sound over an answer: the model is to say what it was
+    takes_turn: bool = False  # a sound over an answer: it has been judged to be a turn
     continues: bool = False  # the turn before was too long, and is this one's beginning
     windows_prefilled: int = 0
     texts: list[str] = field(default_factory=list)
@@ -347,7 +351,9 @@ class Session:
         await self._work.close()
 
     def _is_busy(self) -> bool:
-        return self._work.is_asking or (self._response is not None and not self._response.finished)
+        if self._machine.state in _SOUND_OVER_ANSWER and self._turn is not None and self._turn.asked:
+            return True
+        return self._response is not None and not self._response.finished
 
     def _send(self, event: SessionEvent) -> None:
         if self._recorder is not None:
@@ -433,15 +439,13 @@ class Session:
         if isinstance(frame.event, SpeechStarted):
             turn.message = None  # it goes on after a pause: there is more of it, and it is no "mm-hm"
             verdict: Verdict | None = Verdict.TURN
-        elif turn.takes_turn or self._work.is_asking:
+        elif turn.takes_turn or turn.asked:
             return
         else:
-            stopped = isinstance(self._speech, SpeechStopped)
-            end_sample = self._last_voiced_sample if frame.speech_samples or stopped else turn.onset_sample
             verdict = judge_by_length(
-                end_sample - turn.onset_sample,
+                self._last_voiced_sample - turn.onset_sample,
                 self._options.endpointing,
-                ended=stopped,
+                ended=isinstance(self._speech, SpeechStopped),
                 can_ask=self._model_transcribes,
             )
         match verdict:
@@ -453,8 +457,9 @@ class Session:
                 self._ask_what_was_said()
 
     def _ask_what_was_said(self) -> None:
-        response = self._response
-        assert response is not None
+        response, turn = self._response, self._turn
+        assert response is not None and turn is not None
+        turn.asked = True
         answer = (Message("assistant", (response.text,), interrupted=True),) if response.text else ()
         self._work.ask_what_was_said((*response.prompt, *answer, self._turn_message()))
 
@@ -484,9 +489,8 @@ class Session:
             return
         turn = self._turn
         if self._machine.state is TurnState.USER_SPEAKING and turn is not None:
-            self._send(
-                UserSpeechStopped(item_id=turn.item_id, audio_end_ms=sample_to_ms(self._intake.end_sample)),
-            )
+            end_ms = sample_to_ms(self._intake.end_sample)
+            self._send(UserSpeechStopped(item_id=turn.item_id, audio_end_ms=end_ms))
             spoken = turn.start_sample is not None and self._last_voiced_sample > turn.start_sample
             self._feed(event if spoken or turn.texts or turn.continues else NothingHeard())
         else:
@@ -744,7 +748,7 @@ class Session:
             return
         assert response.stats is not None
         self._conversation.note_tokens(response.prompt, response.stats.prompt_tokens)
-        self._finish_response("incomplete" if response.stats.finish_reason == "length" else "completed")
+        self._finish_response(_STATUS[response.stats.finish_reason])
 
     def _finish_response(self, status: ResponseStatus) -> None:
         response, self._response = self._response, None

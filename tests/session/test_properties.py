@@ -1,7 +1,9 @@
 """What holds whatever people say, press and type, and however their audio is cut up."""
 
 import asyncio
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings
@@ -21,9 +23,11 @@ from realtime.events import (
     UserSpeechStarted,
     UserSpeechStopped,
 )
+from realtime.load import AnswerLoad
+from realtime.recording import SessionRecorder, read_recording, replay
 from realtime.session import Session
 from realtime.vad import SILERO_FRAME_SAMPLES
-from tests.session.conversing import Conversation, conversing
+from tests.session.conversing import OPTIONS, Conversation, conversing, loudness_detector
 
 COMMANDS: dict[str, Callable[[Session], None]] = {
     "type": lambda session: session.submit_text("typed"),
@@ -137,6 +141,28 @@ def check_lengths(events: list[SessionEvent]) -> None:
             stopped[event.item_id] = event.audio_end_ms
         elif isinstance(event, MessageAdded) and event.item_id in stopped:
             assert event.audio_s * 1000 >= stopped[event.item_id] - started[event.item_id] - 1
+
+
+class LengthScorer:
+    """Scores a turn by its length, anywhere between 0 and 1."""
+
+    def score(self, samples: Samples) -> float:
+        return len(samples) % 7919 / 7919
+
+
+@given(script=scripts, chunk_samples=st.sampled_from([100, 512, 1000, 4096]))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+async def test_every_session_replays_to_the_byte(script: list[Step], chunk_samples: int) -> None:
+    gate = asyncio.Semaphore(0)
+    transcripts = ["Count.", "Mm-hm.", "", "Stop.", "Yeah, right."] * 10
+    model = ScriptedModel([[f"{number} " for number in range(WORDS)]], gate=gate, transcripts=transcripts)
+    with tempfile.TemporaryDirectory() as folder:
+        recorder = SessionRecorder(Path(folder), OPTIONS, has_scorer=True)
+        async with conversing(model, scorer=LengthScorer(), load=AnswerLoad(2), recorder=recorder) as conversation:
+            await act(conversation, script, gate, chunk_samples)
+        played = await replay(read_recording(Path(folder)), detector=loudness_detector(OPTIONS.vad))
+    assert played.difference is None
+    check_answers(conversation.events)
 
 
 @given(script=scripts, chunk_samples=st.sampled_from([100, 512, 1000, 4096]))
