@@ -13,6 +13,7 @@ from models.registry import load_model
 from models.sampling import REPLACEMENT
 from models.types import GenerationOptions, Message
 from tests.models.tiny import TinyFamily
+from tests.models.tiny.common import TINY
 from tests.models.tiny.granite_speech import GRANITE_SPEECH
 from tests.models.tiny.phi4_multimodal import PHI4_MULTIMODAL
 from tests.models.tiny.qwen2_audio import QWEN2_AUDIO
@@ -23,11 +24,11 @@ def options(folder: Path) -> LoadOptions:
 
 
 def test_missing_weights_are_refused_and_not_made_up(tmp_path: Path) -> None:
-    QWEN2_AUDIO.save(tmp_path)
+    QWEN2_AUDIO.save(tmp_path, TINY)
     weights = load_file(tmp_path / "model.safetensors")
     del weights["lm_head.weight" if "lm_head.weight" in weights else "language_model.lm_head.weight"]
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelUnavailable, match=r"lacks 1 weights of its model, lm_head\.weight among them"):
+    with pytest.raises(ModelUnavailable, match=r"lacks 1 weights, lm_head\.weight among them"):
         load_model(str(tmp_path), options(tmp_path))
 
 
@@ -35,7 +36,7 @@ def test_missing_weights_are_refused_and_not_made_up(tmp_path: Path) -> None:
 def test_an_adapter_is_not_left_out_where_peft_is_missing(
     tiny: TinyFamily, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tiny.save(tmp_path)
+    tiny.save(tmp_path, TINY)
     monkeypatch.setattr("models.loading.find_spec", lambda name: None if name == "peft" else find_spec(name))
     with pytest.raises(ModelUnavailable, match="adapter for speech, which needs peft: pip install peft"):
         load_model(str(tmp_path), options(tmp_path))
@@ -43,14 +44,14 @@ def test_an_adapter_is_not_left_out_where_peft_is_missing(
 
 @pytest.mark.parametrize(("tiny", "folder"), [(GRANITE_SPEECH, "."), (PHI4_MULTIMODAL, "speech-lora")])
 def test_an_adapter_without_weights_is_refused(tiny: TinyFamily, folder: str, tmp_path: Path) -> None:
-    tiny.save(tmp_path)
+    tiny.save(tmp_path, TINY)
     (tmp_path / folder / "adapter_model.safetensors").unlink()
     with pytest.raises(ModelUnavailable, match=r"no adapter_model\.safetensors"):
         load_model(str(tmp_path), options(tmp_path))
 
 
 async def test_phi4_says_when_its_adapter_is_missing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    PHI4_MULTIMODAL.save(tmp_path)
+    PHI4_MULTIMODAL.save(tmp_path, TINY)
     (tmp_path / "speech-lora").rename(tmp_path / "elsewhere")
     with caplog.at_level(logging.WARNING, "models.phi4_multimodal"):
         await load_model(str(tmp_path), options(tmp_path)).close()
@@ -58,7 +59,7 @@ async def test_phi4_says_when_its_adapter_is_missing(tmp_path: Path, caplog: pyt
 
 
 async def test_phi4_equals_a_full_recompute_up_to_the_end_of_its_short_context(tmp_path: Path) -> None:
-    PHI4_MULTIMODAL.save(tmp_path)
+    PHI4_MULTIMODAL.save(tmp_path, TINY)
     model, reference = load_model(str(tmp_path), options(tmp_path)), PHI4_MULTIMODAL.reference(tmp_path)
     almost = [Message("user", ("fox " * 4060,))]
     expected = reference(almost, 50)
@@ -74,7 +75,7 @@ async def test_phi4_equals_a_full_recompute_up_to_the_end_of_its_short_context(t
 
 
 def test_granite_with_another_chat_template_is_refused(tmp_path: Path) -> None:
-    GRANITE_SPEECH.save(tmp_path)
+    GRANITE_SPEECH.save(tmp_path, TINY)
     (tmp_path / "chat_template.jinja").write_text("USER: {{ messages[0].content }}\n ASSISTANT:")
     with pytest.raises(ModelUnavailable, match=r"chat template has no .*user"):
         load_model(str(tmp_path), options(tmp_path))
