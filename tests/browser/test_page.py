@@ -40,7 +40,7 @@ def finished(page: Page, number: int) -> None:
 
 
 def test_a_spoken_conversation(open_page: OpenPage, speech: Speech) -> None:
-    page = open_page(silence(1), speech("question_capital"), silence(7), speech("question_river"), silence(15))
+    page = open_page(silence(1), speech("question_capital"), silence(12), speech("question_river"), silence(15))
     page.evaluate(COUNT_GROWTH)
     page.click("#ep-talk")
     finished(page, 1)
