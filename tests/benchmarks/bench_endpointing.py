@@ -31,7 +31,7 @@ from realtime.audio import read_audio_file
 from realtime.endpointing import EndOfTurnScorer, Endpointing, EndpointingOptions
 from realtime.smart_turn import SmartTurn, find_smart_turn
 from realtime.turns import SpeechStarted, SpeechStopped
-from realtime.vad import SpeechDetector, VadOptions
+from realtime.vad import DetectedFrame, SpeechDetector, VadOptions
 from tests.benchmarks.reply_on_pause import LocalSilero
 
 MIN_HOLD_S, MAX_HOLD_S = 0.2, 5.0  # the holds eot-bench counts
@@ -53,16 +53,28 @@ class Pause:
     """A pause the detector noticed; times in seconds from the beginning of the audio.
 
     Attributes:
-        offset_s: end of the last voiced frame before it.
         noticed_s: when the detector called it a pause.
-        resumed_s: when the detector confirmed that speech goes on; infinite if it never did.
         score: probability that the turn is complete.
+        silences: from the end of each voiced frame to the next; more than one if sounds too short for speech fell in.
+        resumed: whether speech went on, confirmed.
     """
 
-    offset_s: float
     noticed_s: float
-    resumed_s: float
     score: float
+    silences: tuple[tuple[float, float], ...]
+    resumed: bool
+
+    @property
+    def offset_s(self) -> float:
+        """End of the last voiced frame before it."""
+        return self.silences[0][0]
+
+    def commit_s(self, wait_s: float) -> float | None:
+        """When a wait is over; None if the speaker goes on before."""
+        for begin_s, end_s in self.silences:
+            if (commit_s := max(self.noticed_s, begin_s + wait_s)) < end_s:
+                return commit_s
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,23 +100,28 @@ Rule = Callable[[Turn], Iterator[float]]  # when the rule commits, in seconds, i
 
 def find_pauses(samples: Samples, scorer: EndOfTurnScorer) -> tuple[Pause, ...]:
     """Runs our detector over float32 `(n_samples,)` and scores each pause on the audio up to it."""
-    stops: list[SpeechStopped] = []
-    resumed: list[float] = []
-    for frame in SpeechDetector(VadOptions()).push(samples):
-        if isinstance(frame.event, SpeechStarted) and stops:
-            resumed.append(frame.event.sample / SAMPLE_RATE_HZ)
-        elif isinstance(frame.event, SpeechStopped):
-            stops.append(frame.event)
-    return tuple(
-        Pause(
-            stop.offset_sample / SAMPLE_RATE_HZ,
-            stop.sample / SAMPLE_RATE_HZ,
-            resume,
-            scorer.score(samples[: stop.sample]),
-        )
-        for stop, resume in itertools.zip_longest(stops, resumed, fillvalue=math.inf)
-        if isinstance(stop, SpeechStopped)
-    )
+    pauses: list[Pause] = []
+    frames = SpeechDetector(VadOptions()).push(samples)
+    for frame in frames:
+        if isinstance(frame.event, SpeechStopped):
+            silences, resumed = silences_until_speech(frames, frame.event.offset_sample)
+            score = scorer.score(samples[: frame.event.sample])
+            pauses.append(Pause(frame.event.sample / SAMPLE_RATE_HZ, score, silences, resumed))
+    return tuple(pauses)
+
+
+def silences_until_speech(
+    frames: Iterator[DetectedFrame], offset_sample: int
+) -> tuple[tuple[tuple[float, float], ...], bool]:
+    """Follows a pause from its last voiced sample until speech is confirmed or the audio ends."""
+    begin, found = offset_sample, []
+    for frame in frames:
+        if frame.silence_samples == 0:
+            found.append((begin / SAMPLE_RATE_HZ, frame.end_sample / SAMPLE_RATE_HZ))
+            begin = frame.end_sample
+        if isinstance(frame.event, SpeechStarted):
+            return tuple(found), True
+    return (*found, (begin / SAMPLE_RATE_HZ, math.inf)), False
 
 
 # ---- rules ----
@@ -126,8 +143,8 @@ def by_pauses(wait_of: Callable[[Pause], float]) -> Rule:
 
     def commits(turn: Turn) -> Iterator[float]:
         for pause in turn.pauses:
-            commit_s = max(pause.noticed_s, pause.offset_s + wait_of(pause))
-            if commit_s < pause.resumed_s:
+            commit_s = pause.commit_s(wait_of(pause))
+            if commit_s is not None:
                 yield commit_s
 
     return commits
@@ -146,13 +163,14 @@ def by_adapting(options: EndpointingOptions) -> Rule:
     def commits(turn: Turn) -> Iterator[float]:
         endpointing = speakers.setdefault(turn.row["speaker"] or turn.row["path"], Endpointing(options))
         for pause in turn.pauses:
-            commit_s = pause.offset_s + our_wait_s(endpointing, pause, options.score_at_s)
-            if commit_s < pause.resumed_s:
-                yield commit_s
-                if pause.resumed_s - commit_s <= CUT_IN_S:
-                    endpointing.observe_cut_in()
-            else:
-                endpointing.observe_hold(round((pause.resumed_s - pause.offset_s) * SAMPLE_RATE_HZ))
+            commit_s = pause.commit_s(our_wait_s(endpointing, pause, options.score_at_s))
+            ended_s = pause.silences[-1][1]
+            if commit_s is None:
+                endpointing.observe_hold(round((ended_s - pause.offset_s) * SAMPLE_RATE_HZ))
+                continue
+            yield commit_s
+            if pause.resumed and ended_s - commit_s <= CUT_IN_S:
+                endpointing.observe_cut_in()
 
     return commits
 
@@ -253,7 +271,7 @@ def first_visible(turns: Sequence[Turn]) -> dict[str, float]:
     """When provisional text may first be shown after the end of a turn, and how much of it is withdrawn."""
     last = [turn.pauses[-1].noticed_s - turn.end_s for turn in turns if turn.pauses]
     starts = sum(len(turn.pauses) for turn in turns)
-    retracted = sum(pause.resumed_s < math.inf for turn in turns for pause in turn.pauses)
+    retracted = sum(pause.resumed for turn in turns for pause in turn.pauses)
     return {"first_visible_s": round(float(np.mean(last)), 4), "regret_rate": round(retracted / starts, 4)}
 
 
