@@ -23,11 +23,12 @@ from transformers.utils import logging as transformers_logging
 
 from models.audio_llm import check_clip
 from models.engine import Engine, TokenSpan
-from models.errors import InvalidPrompt, ModelUnavailable, translate_errors
+from models.errors import GenerationFailed, InvalidPrompt, ModelUnavailable, translate_errors
 from models.pocket_weights import find_weights
 from models.registry import POCKET
 from models.types import (
     SAMPLE_RATE_HZ,
+    AudioClip,
     GenerationEvent,
     GenerationOptions,
     GenerationStats,
@@ -122,7 +123,7 @@ class Pocket:
             context_tokens=context_tokens,
             stop_token_ids=frozenset((self._end, tokenizer.convert_tokens_to_ids("<|endoftext|>"))),
         )
-        self._heard: dict[str, dict[str, str]] = {}  # by dialogue, by clip
+        self._heard: dict[str, dict[str, asyncio.Future[str]]] = {}  # by dialogue, by clip
 
     @property
     def info(self) -> ModelInfo:
@@ -169,17 +170,21 @@ class Pocket:
         await self._engine.close()
 
     async def _listen(self, messages: Sequence[Message], dialogue: str) -> dict[str, str]:
-        """Transcripts of all clips of the messages, by clip; each clip is written down once."""
-        known = self._heard.get(dialogue, {})
-        transcripts = {}
+        """Transcripts of all clips of the messages, by clip; each clip is written down once, whoever asks."""
+        known, hearing = self._heard.get(dialogue, {}), {}
         for clip in (clip for message in messages for clip in message.clips):
             check_clip(clip)
-            if clip.id not in known:
-                with translate_errors(f"writing down {clip.id}"):
-                    known[clip.id] = await self._ears.transcribe(clip.samples)
-            transcripts[clip.id] = known[clip.id]
-        self._heard[dialogue] = transcripts
-        return transcripts
+            hearing[clip.id] = known.get(clip.id) or asyncio.ensure_future(self._write_down(clip))
+        self._heard[dialogue] = hearing
+        try:
+            return {clip_id: await asyncio.shield(transcript) for clip_id, transcript in hearing.items()}
+        except GenerationFailed:
+            self._heard.pop(dialogue, None)  # the next one tries again
+            raise
+
+    async def _write_down(self, clip: AudioClip) -> str:
+        with translate_errors(f"writing down {clip.id}"):
+            return await self._ears.transcribe(clip.samples)
 
     def _prompt(self, messages: Sequence[Message], transcripts: dict[str, str]) -> list[TokenSpan]:
         """ChatML, one span a message, so that a conversation's beginning is always the same tokens."""

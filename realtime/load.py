@@ -27,9 +27,14 @@ class AnswerLoad:
         """How many answers are being generated."""
         return self._running
 
+    @property
+    def is_light(self) -> bool:
+        """Whether there is room for work that may prove to be in vain."""
+        return self._running < self._speculate_below
+
     def allows_speculation(self) -> bool:
         """Whether one more answer may be started that might be retracted."""
-        return self._running < self._speculate_below
+        return self.is_light
 
     @contextmanager
     def answering(self) -> Iterator[None]:

@@ -48,6 +48,7 @@ class ModelWork:
         self._asking: asyncio.Task[None] | None = None
         self._summarising: asyncio.Task[None] | None = None
         self._prefilling: asyncio.Task[None] | None = None
+        self._hearing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     # Answers.
@@ -157,6 +158,17 @@ class ModelWork:
         """Computes a prompt before it is needed."""
         if messages:
             self._prefilling = self._spawn(self._prefill(messages))
+
+    def listen_ahead(self, messages: Sequence[Message]) -> None:
+        """Computes the prompt of a turn that may just be ending, unless the load forbids it; the last one counts."""
+        if self._hearing is not None:
+            self._hearing.cancel()
+        if self._load.is_light:
+            self._hearing = self._spawn(self._listen_ahead(messages))
+
+    async def _listen_ahead(self, messages: Sequence[Message]) -> None:
+        with self._load.answering():
+            await self._prefill(messages)
 
     async def _prefill(self, messages: Sequence[Message]) -> None:
         try:

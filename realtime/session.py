@@ -25,6 +25,7 @@ from models.types import (
     GenerationOptions,
     GenerationStats,
     Message,
+    Samples,
     TextDelta,
     Transcription,
 )
@@ -96,6 +97,7 @@ logger = logging.getLogger(__name__)
 MAX_INBOX = 1024  # 20 s of 20 ms chunks; beyond it new audio is dropped and counted, and nothing else is
 MAX_UNREAD_EVENTS = 4096  # a client that reads nothing for that long has gone; its session is closed
 MAX_TEXT_CHARACTERS = 20_000  # of one typed message; every model's context is shorter
+HEAD_START_SAMPLES = SAMPLE_RATE_HZ * 60 // 1000  # two frames: most are the closure of a "p" or "t", the rest a pause
 CUT_IN_SAMPLES = 1 * SAMPLE_RATE_HZ  # who goes on within this time of the commit had not finished
 
 _SOUND_OVER_ANSWER = (TurnState.INTERRUPTED, TurnState.OVERLAPPING)
@@ -397,9 +399,23 @@ class Session:
                 self._feed(event)
             elif state is TurnState.PAUSED:
                 self._judge_silence(frame)
+            elif state is TurnState.USER_SPEAKING:
+                self._listen_ahead(frame)
         too_long = self._turn_samples() >= self._options.endpointing.max_turn_samples
         if too_long and self._machine.state is TurnState.USER_SPEAKING:
             self._feed(TurnTooLong(frame.end_sample))
+
+    def _listen_ahead(self, frame: DetectedFrame) -> None:
+        """Lets the model hear the turn at its first silent frames, so that it has when they become a pause.
+
+        The turn's message is made here, of the audio so far, and is the same one then.
+        """
+        turn = self._turn
+        assert turn is not None
+        if not frame.silence_samples:
+            turn.message = None  # speech goes on
+        elif turn.message is None and turn.start_sample is not None and frame.silence_samples >= HEAD_START_SAMPLES:
+            self._work.listen_ahead((*self._conversation.messages, self._turn_message()))
 
     def _turn_samples(self) -> int:
         if self._turn is None or self._turn.start_sample is None:
@@ -653,13 +669,19 @@ class Session:
         self._send(UserSpeechStopped(item_id=self._turn.item_id, audio_end_ms=sample_to_ms(event.offset_sample)))
         self._turn_voiced_s = self._now_s - (self._sample - event.offset_sample) / SAMPLE_RATE_HZ
         message = self._turn_message()
-        self._scoring.start(message.clips[0].samples if message.clips else None, self._sample)
+        self._scoring.start(self._heard_of_turn(), self._sample)
         if self._may_speculate():
             self.metrics.provisional += 1
             prompt = (*self._conversation.messages, message)
             self._start_response(prompt, last_voiced_s=self._turn_voiced_s, provisional=True)
         else:
             self.metrics.speculations_skipped += 1
+
+    def _heard_of_turn(self) -> Samples | None:
+        """The turn with its pause, as the scorer wants it; None if nothing was heard."""
+        if self._turn is None or self._turn.start_sample is None:
+            return None
+        return self._intake.cut(self._turn.start_sample, self._sample)
 
     def _may_speculate(self) -> bool:
         allowed = self._load is None or self._load.allows_speculation()

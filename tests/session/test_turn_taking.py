@@ -134,7 +134,7 @@ async def test_speech_that_goes_on_while_it_is_judged_is_a_turn() -> None:
         await conversation.until("response.output_text.delta", 2)
         await conversation.hear(loud(0.5), quiet(0.25), loud(0.5), quiet(1.0), wait=False)
         await conversation.until("response.committed", 2)
-        assert turns(conversation)[1].audio_s == pytest.approx(0.3 + 0.5 + 0.25 + 0.5 + 0.19, abs=0.07)
+        assert turns(conversation)[1].audio_s == pytest.approx(0.3 + 0.5 + 0.25 + 0.5 + 0.06, abs=0.07)
 
 
 async def test_over_a_protected_answer_speech_becomes_the_next_turn() -> None:
@@ -171,7 +171,7 @@ async def test_speech_under_way_when_a_protected_answer_ends_goes_on_as_a_turn()
         gate.release()
         await conversation.hear(loud(0.5), quiet(1.0))
         assert answers(conversation)[1] == ("completed", "Next.")
-        assert turns(conversation)[1].audio_s == pytest.approx(0.3 + 1.0 + 0.19, abs=0.07)
+        assert turns(conversation)[1].audio_s == pytest.approx(0.3 + 1.0 + 0.06, abs=0.07)
 
 
 async def test_a_cough_over_a_protected_answer_is_forgotten_and_the_stop_button_still_stops() -> None:
@@ -331,15 +331,36 @@ async def test_the_finished_windows_of_a_long_turn_are_computed_while_it_goes_on
     async with conversing(model, options) as conversation:
         await conversation.hear(loud(7.0), quiet(1.0))
         windows = [messages[-1] for messages in model.prefilled if messages[-1].role == "user"]
-        assert [message.audio_s for message in windows] == [2.0, 4.0, 6.0]
         asked = model.requests[0][-1]
+        assert windows.pop() is asked, "the tail was heard before it was known to be the end"
+        assert [message.audio_s for message in windows] == [2.0, 4.0, 6.0]
         assert {message.id for message in windows} == {asked.id}
         longest = windows[-1].clips[0].samples
         assert np.array_equal(asked.clips[0].samples[: len(longest)], longest)
 
 
+async def test_the_turn_is_heard_at_its_first_silent_frames() -> None:
+    model = ScriptedModel([["Yes."]])
+    async with conversing(model) as conversation:
+        await conversation.hear(loud(1.0), quiet(0.1))
+        assert not model.requests
+        ahead = model.prefilled[-1][-1]
+        assert ahead.audio_s == pytest.approx(1.06, abs=0.04)
+        await conversation.hear(loud(0.5), quiet(1.0))  # that was no pause
+        assert model.requests[0][-1] is model.prefilled[-1][-1]
+        assert model.requests[0][-1].audio_s == pytest.approx(1.06 + 0.04 + 0.5 + 0.06, abs=0.08)
+
+
+async def test_a_busy_process_does_not_hear_ahead() -> None:
+    model = ScriptedModel([["Yes."]])
+    async with conversing(model, load=AnswerLoad(0)) as conversation:
+        await conversation.hear(loud(1.0), quiet(1.0))
+        assert answers(conversation) == [("completed", "Yes.")]
+        assert all(messages[-1].role == "system" for messages in model.prefilled)
+
+
 SMALL_WINDOW = SessionOptions(  # a turn of half a second is heard for one: the second is one too many
-    conversation=ConversationOptions(system_prompt="Be brief.", max_audio_s=1.5, keep=0.7),
+    conversation=ConversationOptions(system_prompt="Be brief.", max_audio_s=1.3, keep=0.7),
     endpointing=OPTIONS.endpointing,
 )
 ONE_TURN = (loud(0.5), quiet(1.0))
