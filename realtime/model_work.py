@@ -55,6 +55,7 @@ class ModelWork:
 
     def start_answer(self, prompt: Sequence[Message]) -> None:
         """Begins to generate; the events come as `Generated`."""
+        self._stop_listening_ahead()  # what it has computed stays, and the answer computes the rest in one go
         self._generation += 1
         self._answering = self._spawn(self._answer(self._generation, prompt))
 
@@ -161,10 +162,14 @@ class ModelWork:
 
     def listen_ahead(self, messages: Sequence[Message]) -> None:
         """Computes the prompt of a turn that may just be ending, unless the load forbids it; the last one counts."""
-        if self._hearing is not None:
-            self._hearing.cancel()
+        self._stop_listening_ahead()
         if self._load.is_light:
             self._hearing = self._spawn(self._listen_ahead(messages))
+
+    def _stop_listening_ahead(self) -> None:
+        if self._hearing is not None:
+            self._hearing.cancel()
+            self._hearing = None
 
     async def _listen_ahead(self, messages: Sequence[Message]) -> None:
         with self._load.answering():
