@@ -1,10 +1,10 @@
 """How long to wait, after speech stopped, before the turn counts as ended.
 
-Silence alone gives one wait for every pause. A scorer that hears whether the turn is complete makes it shorter or
-longer, in equal ratios, and what a speaker's own pauses are like moves all of it. The rule is pure: no clock, no
-threads; the session asks the scorer off the event loop and applies its answer at a fixed sample, so that a recording
-replays with the same decisions. Read `smart_turn.py` for a scorer, `vad.py` for how silence is heard, `turns.py` for
-what happens when the wait is over.
+Silence alone gives one wait for every pause. A scorer that hears whether the turn is complete makes it a little shorter
+or much longer, where it is sure (its certainty counts cubed), and what a speaker's own pauses are like moves all of it.
+The rule is pure: no clock, no threads; the session asks the scorer off the event loop and applies its answer at a fixed
+sample, so that a recording replays with the same decisions. Read `smart_turn.py` for a scorer, `vad.py` for how silence
+is heard, `turns.py` for what happens when the wait is over.
 """
 
 import math
@@ -40,8 +40,8 @@ class EndpointingOptions:
     Attributes:
         silence_s: this much silence ends a turn that nothing else is known of. People pause up to about half a second
             inside a turn (Heldner and Edlund, 2010); OpenAI's server VAD waits 0.5 s, LiveKit 0.3-0.5 s at least.
-        score_range: a turn certainly complete waits `silence_s` divided by this, one certainly incomplete `silence_s`
-            times this, and between them in proportion; 1 ignores the score.
+        complete_factor: a turn that certainly sounds complete waits this times `silence_s`; 1 never shortens the wait.
+        incomplete_factor: one that certainly sounds incomplete waits this times `silence_s`; 1 never lengthens it.
         score_at_s: a score counts from this long after the pause was noticed, however soon it was computed.
         max_wait_s: no silence is waited for longer than this.
         max_turn_s: a longer turn is kept as one message and goes on in the next.
@@ -50,7 +50,8 @@ class EndpointingOptions:
     """
 
     silence_s: float = 0.6
-    score_range: float = 2.5
+    complete_factor: float = 0.85
+    incomplete_factor: float = 2.0
     score_at_s: float = 0.1
     max_wait_s: float = MAX_WAIT_S
     max_turn_s: float = 180.0
@@ -60,8 +61,10 @@ class EndpointingOptions:
     def __post_init__(self) -> None:
         if self.silence_s < 0:
             raise ValueError(f"silence_s is {self.silence_s}; it must not be negative")
-        if self.score_range < 1:
-            raise ValueError(f"score_range is {self.score_range}; it must be at least 1")
+        if not 0 < self.complete_factor <= 1:
+            raise ValueError(f"complete_factor is {self.complete_factor}; it must be above 0 and at most 1")
+        if self.incomplete_factor < 1:
+            raise ValueError(f"incomplete_factor is {self.incomplete_factor}; it must be at least 1")
         if self.score_at_s < 0:
             raise ValueError(f"score_at_s is {self.score_at_s}; it must not be negative")
         if self.max_wait_s < self.silence_s:
@@ -121,8 +124,9 @@ class Endpointing:
         Returns:
             Samples; never more for a higher score, never beyond `max_wait_s`.
         """
-        certainty = 0.0 if score is None else 2 * min(1.0, max(0.0, score)) - 1  # -1 incomplete, 1 complete
-        factor = self._adaptation * math.pow(self._options.score_range, -certainty)
+        certainty = 0.0 if score is None else (2 * min(1.0, max(0.0, score)) - 1) ** 3  # -1 incomplete, 1 complete
+        base = self._options.complete_factor if certainty > 0 else self._options.incomplete_factor
+        factor = self._adaptation * math.pow(base, abs(certainty))
         return min(self._options.max_wait_samples, round(self._options.silence_samples * factor))
 
     def observe_hold(self, pause_samples: int) -> None:

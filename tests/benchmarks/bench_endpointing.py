@@ -290,7 +290,7 @@ def at_defaults(turns: Sequence[Turn], rule: Rule) -> dict[str, float]:
 def settings(ranges: Sequence[float]) -> list[EndpointingOptions]:
     """The settings of our rule that are swept."""
     return [
-        EndpointingOptions(silence_s=float(silence_s), score_range=score_range)
+        EndpointingOptions(silence_s=float(silence_s), complete_factor=1 / score_range, incomplete_factor=score_range)
         for silence_s, score_range in itertools.product(SILENCES_S, ranges)
     ]
 
@@ -322,7 +322,7 @@ def measure(folder: Path, rows: list[dict[str, Any]], scorer: EndOfTurnScorer, s
         (
             "ours, silence",
             [by_endpointing(o) for o in settings([1.0])],
-            by_endpointing(replace(shipped, score_range=1)),
+            by_endpointing(replace(shipped, complete_factor=1, incomplete_factor=1)),
         ),
         ("ours, Smart Turn", [by_endpointing(o) for o in settings(RANGES)], by_endpointing(shipped)),
         ("ours, Smart Turn, adapting", [by_adapting(o) for o in settings(RANGES)], by_adapting(shipped)),

@@ -1,11 +1,13 @@
 """Who has the floor, beyond plain turns: scores, backchannels, protection, push-to-talk, mute, load, long turns."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from app import default_cache_dir
 from models.errors import GenerationFailed
 from models.scripted import ScriptedModel
 from models.types import SAMPLE_RATE_HZ, Samples
@@ -14,6 +16,7 @@ from realtime.endpointing import EndpointingOptions
 from realtime.events import ConversationWindow, MessageAdded, ResponseDone, SessionMetricsReported, SessionUpdated
 from realtime.load import AnswerLoad
 from realtime.session import SessionOptions
+from realtime.smart_turn import SmartTurn, find_smart_turn
 from tests.session.conversing import OPTIONS, Conversation, conversing, loud, quiet, texts
 
 LONG_ANSWER = [f"{number} " for number in range(100)]
@@ -320,6 +323,16 @@ async def test_a_retracted_answer_no_longer_counts_as_load() -> None:
 def test_a_negative_limit_is_refused() -> None:
     with pytest.raises(ValueError, match="speculate_below"):
         AnswerLoad(-1)
+
+
+@pytest.mark.parametrize("name", ["hesitation", "name_tell"])
+async def test_a_speaker_looking_for_words_is_waited_for(name: str, speech: Callable[[str], Samples]) -> None:
+    model = ScriptedModel([["Yes."]])
+    scorer = SmartTurn(find_smart_turn(default_cache_dir()))
+    async with conversing(model, SessionOptions(), real_vad=True, scorer=scorer) as conversation:
+        await conversation.hear(speech(name), quiet(1.5))
+        assert len(conversation.of("response.retracted")) == 1
+        assert len(turns(conversation)) == 1
 
 
 # ---- Long turns and memory ----

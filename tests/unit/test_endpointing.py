@@ -51,8 +51,8 @@ def test_a_higher_score_never_waits_longer(one: float, other: float, pauses: lis
 def test_the_wait_stays_within_its_bounds(score: float | None, pauses: list[int | None]) -> None:
     options = EndpointingOptions()
     wait = after(pauses, options).wait_samples(score)
-    shortest = options.silence_samples * MIN_ADAPTATION / options.score_range
-    longest = min(options.max_wait_samples, options.silence_samples * MAX_ADAPTATION * options.score_range)
+    shortest = options.silence_samples * MIN_ADAPTATION * options.complete_factor
+    longest = min(options.max_wait_samples, options.silence_samples * MAX_ADAPTATION * options.incomplete_factor)
     assert shortest - 1 <= wait <= longest + 1
 
 
@@ -86,7 +86,14 @@ def test_the_wait_settles_where_one_pause_in_twenty_outlasts_it() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"silence_s": -0.1}, {"score_range": 0.5}, {"score_at_s": -1}, {"max_wait_s": 0.3}, {"max_turn_s": 1}],
+    [
+        {"silence_s": -0.1},
+        {"complete_factor": 1.5},
+        {"incomplete_factor": 0.5},
+        {"score_at_s": -1},
+        {"max_wait_s": 0.3},
+        {"max_turn_s": 1},
+    ],
 )
 def test_options_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
