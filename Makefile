@@ -45,4 +45,7 @@ check: .venv/.installed-dev
 	$(BIN)/lint-imports
 
 bench: .venv/.installed-dev weights
+	$(BIN)/python -m tests.benchmarks.bench_decode
+	for family in ultravox qwen2_audio voxtral; do $(BIN)/python -m tests.benchmarks.bench_prefix --family $$family; done
+	$(BIN)/python -m tests.benchmarks.bench_detection
 	$(BIN)/python -m tests.benchmarks.bench_response --clips assets/clips
