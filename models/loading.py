@@ -45,7 +45,7 @@ class LoadOptions:
     Attributes:
         cache_dir: folder for converted weights of embedded models.
         device: "auto" is the GPU where there is one.
-        dtype: "auto" is bfloat16 on a GPU and float32 on a CPU, which is the fastest there without AMX.
+        dtype: "auto" is bfloat16 on a GPU and float32 on a CPU; one with AVX512-BF16 decodes faster in bfloat16.
         quantization: of the language model's weights, through bitsandbytes.
         text_model: folder or hub id of the language model, for checkpoints that come without (Ultravox).
     """
