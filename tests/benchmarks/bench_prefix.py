@@ -24,7 +24,7 @@ from models.loading import LoadOptions
 from models.registry import load_model
 from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationOptions, GenerationStats, Message
 from tests.models.tiny import TINY_FAMILIES
-from tests.models.tiny.common import FULL, MEDIUM
+from tests.models.tiny.family import FULL, MEDIUM
 
 TURN_S = 6.0
 SHORT_TURN_S = 25.0

@@ -13,7 +13,7 @@ from models.engine import AudioSpan, TokenSpan
 from models.errors import InvalidPrompt, ModelUnavailable
 from models.types import SAMPLE_RATE_HZ, AudioClip, Message
 from tests.models.tiny import gemma4
-from tests.models.tiny.common import byte_tokenizer
+from tests.models.tiny.family import byte_tokenizer
 from tests.models.tiny.ultravox import LLAMA_MARKS, LLAMA_TEMPLATE, QWEN_MARKS, QWEN_TEMPLATE
 
 GEMMA_MARKS = ("<bos>", "<start_of_turn>", "<end_of_turn>")

@@ -22,7 +22,7 @@ from models.sampling import REPLACEMENT
 from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationOptions, GenerationStats, Message, TextDelta
 from tests.conftest import CLIPS
 from tests.models.tiny import TINY_FAMILIES, TinyFamily
-from tests.models.tiny.common import TINY, Answer, Reference
+from tests.models.tiny.family import TINY, Answer, Reference
 
 TOLERANCE = 1e-4  # of logits, float32
 N_NEW = 12

@@ -13,7 +13,7 @@ from models.registry import load_model
 from models.sampling import REPLACEMENT
 from models.types import GenerationOptions, Message
 from tests.models.tiny import TinyFamily
-from tests.models.tiny.common import TINY
+from tests.models.tiny.family import TINY
 from tests.models.tiny.granite_speech import GRANITE_SPEECH
 from tests.models.tiny.phi4_multimodal import PHI4_MULTIMODAL
 from tests.models.tiny.qwen2_audio import QWEN2_AUDIO

@@ -18,7 +18,7 @@ from models.errors import ModelUnavailable
 from models.loading import LoadOptions
 from models.registry import load_model
 from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationOptions, Message, TextDelta
-from tests.models.tiny.common import TINY
+from tests.models.tiny.family import TINY
 from tests.models.tiny.ultravox import (
     reference,
     save_v0_5,

@@ -19,7 +19,7 @@ from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationOptions, Message, 
 from models.voxtral import TekkenTokenizer, Voxtral
 from tests.conftest import CLIPS
 from tests.models.tiny import qwen2_audio
-from tests.models.tiny.common import TINY, greedy
+from tests.models.tiny.family import TINY, greedy
 from tests.models.tiny.voxtral import as_chat, load_processor, save
 
 AUDIO_ID = 24

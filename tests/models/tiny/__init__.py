@@ -5,7 +5,7 @@ own processor and transformers' own `generate`, recomputing everything. That is 
 """
 
 from tests.models.tiny.audio_flamingo3 import AUDIO_FLAMINGO3
-from tests.models.tiny.common import TinyFamily
+from tests.models.tiny.family import TinyFamily
 from tests.models.tiny.gemma4 import GEMMA4
 from tests.models.tiny.granite_speech import GRANITE_SPEECH
 from tests.models.tiny.phi4_multimodal import PHI4_MULTIMODAL

@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from models.types import SAMPLE_RATE_HZ, Message
-from tests.models.tiny.common import VOCABULARY, Answer, Reference, Sizes, TinyFamily, byte_tokenizer, greedy
+from tests.models.tiny.family import VOCABULARY, Answer, Reference, Sizes, TinyFamily, byte_tokenizer, greedy
 
 MARKS = ("<pad>", "<eos>", "<bos>", "<|turn>", "<turn|>", "<|audio|>", "<|audio>", "<audio|>", "<|image|>")
 N_MELS = 32

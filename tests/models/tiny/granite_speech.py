@@ -20,7 +20,7 @@ from transformers import (
 from transformers.audio_utils import mel_filter_bank, spectrogram, window_function
 
 from models.types import Message, Samples
-from tests.models.tiny.common import Answer, Reference, Sizes, TinyFamily, byte_tokenizer, greedy
+from tests.models.tiny.family import Answer, Reference, Sizes, TinyFamily, byte_tokenizer, greedy
 
 MARKS = ("<|end_of_text|>", "<|start_of_role|>", "<|end_of_role|>", "<|audio|>")
 CHAT_TEMPLATE = """\

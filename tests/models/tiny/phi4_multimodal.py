@@ -15,7 +15,7 @@ from transformers import (
 from transformers.models.phi4_multimodal.modeling_phi4_multimodal import Phi4MultimodalAudioModel
 
 from models.types import SAMPLE_RATE_HZ, Message
-from tests.models.tiny.common import Answer, Reference, Sizes, TinyFamily, byte_tokenizer, greedy
+from tests.models.tiny.family import Answer, Reference, Sizes, TinyFamily, byte_tokenizer, greedy
 
 MARKS = ("<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|audio|>", "<|image|>")
 AUDIO_SIZES = {

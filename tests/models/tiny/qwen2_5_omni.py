@@ -17,7 +17,7 @@ from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniAu
 
 from models.audio_llm import cut_windows
 from models.types import Message
-from tests.models.tiny.common import TINY, Answer, Reference, Sizes, TinyFamily, as_chat, byte_tokenizer, greedy
+from tests.models.tiny.family import TINY, Answer, Reference, Sizes, TinyFamily, as_chat, byte_tokenizer, greedy
 
 NAMED_MARKS = {
     "audio_token": "<|AUDIO|>",

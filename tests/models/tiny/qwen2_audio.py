@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from models.types import SAMPLE_RATE_HZ, Message
-from tests.models.tiny.common import Answer, Reference, Sizes, TinyFamily, as_chat, byte_tokenizer, greedy
+from tests.models.tiny.family import Answer, Reference, Sizes, TinyFamily, as_chat, byte_tokenizer, greedy
 
 MARKS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>")
 

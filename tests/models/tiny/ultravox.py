@@ -25,7 +25,7 @@ from transformers import (
 
 from models.types import SAMPLE_RATE_HZ, AudioClip, Message, Samples
 from models.ultravox import Tower
-from tests.models.tiny.common import TINY, Answer, Reference, Sizes, TinyFamily, byte_tokenizer
+from tests.models.tiny.family import TINY, Answer, Reference, Sizes, TinyFamily, byte_tokenizer
 
 Weights = dict[str, torch.Tensor]
 

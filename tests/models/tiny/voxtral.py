@@ -20,7 +20,7 @@ from transformers import (
 from transformers.tokenization_mistral_common import MistralCommonBackend
 
 from models.types import SAMPLE_RATE_HZ, AudioClip, Message, Part
-from tests.models.tiny.common import CORPUS, TINY, Answer, Reference, Sizes, TinyFamily, greedy
+from tests.models.tiny.family import CORPUS, TINY, Answer, Reference, Sizes, TinyFamily, greedy
 
 SPECIAL = {  # as in the real tekken.json; those between are fillers
     0: "<unk>",
