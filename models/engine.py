@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 
+from models.attention import use_prefix_attention
 from models.errors import GenerationFailed, InvalidPrompt, ModelError, ModelUnavailable, PromptTooLong, translate_errors
 from models.kv_cache import KeyValues, StaticDecoder
 from models.sampling import Detokenizer, Sampler, StopStrings, Tokenizer, choose_tokens
@@ -504,6 +505,7 @@ class Engine:
         self.context_tokens = context_tokens
         is_batchable = _has_full_attention(language_model)
         is_on_gpu = language_model.get_input_embeddings().weight.is_cuda
+        use_prefix_attention(language_model)
         self._worker = _Worker(
             language_model,
             tokenizer,
