@@ -23,7 +23,8 @@ class Sizes:
         hidden_size: of the language model.
         intermediate_size: of the language model.
         layers: of the language model.
-        heads: of the language model; half as many keys and values.
+        heads: of the language model.
+        key_heads: of the language model's keys and values.
         audio_hidden_size: of the encoder.
         audio_layers: of the encoder.
         audio_heads: of the encoder.
@@ -35,6 +36,7 @@ class Sizes:
     intermediate_size: int
     layers: int
     heads: int
+    key_heads: int
     audio_hidden_size: int
     audio_layers: int
     audio_heads: int
@@ -49,7 +51,7 @@ class Sizes:
             "intermediate_size": self.intermediate_size,
             "num_hidden_layers": self.layers,
             "num_attention_heads": self.heads,
-            "num_key_value_heads": self.heads // 2,
+            "num_key_value_heads": self.key_heads,
             "max_position_embeddings": 32_768,
             "initializer_range": self.initializer_range,
         }
@@ -72,18 +74,35 @@ TINY = Sizes(
     intermediate_size=128,
     layers=2,
     heads=4,
+    key_heads=2,
     audio_hidden_size=32,
     audio_layers=2,
     audio_heads=2,
     initializer_range=0.3,
 )
-# For benchmarks: makes a CPU work; about 120M parameters. The encoder is Whisper tiny's.
-MEDIUM = Sizes(
+# For benchmarks: 75M to 125M parameters; the encoder is Whisper tiny's. As deep as small models are, and so narrow that
+# attention weighs more beside the matrix products than in any published checkpoint.
+NARROW = Sizes(
     vocab_size=32_000,
     hidden_size=768,
     intermediate_size=2048,
     layers=10,
     heads=12,
+    key_heads=6,
+    audio_hidden_size=384,
+    audio_layers=4,
+    audio_heads=6,
+    initializer_range=0.02,
+)
+# For benchmarks: as wide as Llama 3.2 1B, the smallest language model under a published checkpoint, and cut in depth (2
+# of 16 layers) and vocabulary to about 135M parameters: attention has the share of a layer's work that it has there.
+MEDIUM = Sizes(
+    vocab_size=1024,
+    hidden_size=2048,
+    intermediate_size=8192,
+    layers=2,
+    heads=32,
+    key_heads=8,
     audio_hidden_size=384,
     audio_layers=4,
     audio_heads=6,
@@ -96,6 +115,7 @@ FULL = Sizes(
     intermediate_size=14_336,
     layers=32,
     heads=32,
+    key_heads=8,
     audio_hidden_size=1280,
     audio_layers=32,
     audio_heads=20,
