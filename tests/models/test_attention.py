@@ -62,4 +62,6 @@ def test_a_model_read_in_chunks_gives_the_same_logits(model: LlamaForCausalLM | 
 def test_other_attention_is_left_alone() -> None:
     model = LlamaForCausalLM._from_config(LlamaConfig(**SIZES), attn_implementation="eager")
     use_prefix_attention(model)
-    assert model.config._attn_implementation == "eager"
+    with torch.inference_mode():
+        output = model.eval()(input_ids=torch.tensor([[1, 2, 3]]), output_attentions=True)
+    assert [weights.shape for weights in output.attentions] == [(1, 4, 3, 3)] * 2  # only eager attention shows them
