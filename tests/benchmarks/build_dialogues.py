@@ -1,27 +1,32 @@
 """Builds the dialogue set for `bench_endpointing` from recordings of one speaker each; the same seed, the same set.
 
 Every row of `manifest.jsonl` is one turn: its audio and every silence of at least 100 ms, the last of which is the end
-of the turn. Two kinds of turns: spoken commands with their natural inner pauses, and utterances of one reader, which
-follow each other in the book, joined with pauses of 0.2 to 1.2 s to a turn that ends where a sentence does. Where the
-transcript has no punctuation, the embedded language model tells whether a sentence ends, from the words on both sides.
-Each recording keeps the quiet around its speech, so that no last consonant is lost, and pauses are filled up with the
-room of the recording itself; then some turns get noise or the band of a telephone. It needs the embedded weights
+of the turn. Two kinds of turns: commands as they were spoken, with their natural inner pauses, and sentences that were
+read, whose utterances (what is said between two pauses) are joined again with pauses of 0.2 to 1.2 s. So a hold is
+inside a sentence and a turn ends where one does: after a finished one nothing tells whether another follows.
+Where sentences end is the transcript's punctuation; where it has none, that of Whisper tiny.en, which hears up to 30 s
+of the reading at once, what follows included. `words.json` in the folder keeps what it wrote, for the next build.
+
+Each utterance keeps the quiet around its speech, so that no last consonant is lost, and pauses are filled up with the
+room of the recording itself; then some turns get noise or the band of a telephone. A third of LibriSpeech's readers
+and all other recordings are the part `test`; the other readers are the part `train`. It needs the embedded weights
 (`python app.py fetch`). Run: `python -m tests.benchmarks.build_dialogues --data DIR --out DIR`.
 """
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 import soxr
-import torch
+from faster_whisper import WhisperModel
 from tqdm import tqdm
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from app import default_cache_dir
 from models.pocket_weights import find_weights
@@ -33,59 +38,56 @@ MIN_SILENCE_S = 0.1  # eot-bench annotates silences from here on
 TAIL_S = 4.0  # after the turn: longer than any time-out
 LEAD_S = 0.3
 JOIN_S = (0.2, 1.2)
-MIN_PHRASE_S = 1.5  # of the utterance in which a joined turn begins
+MIN_PAUSE_S = 0.2  # a shorter silence does not divide utterances
+MAX_UTTERANCES = 8  # in a turn
 QUIET_S = 0.05  # length of the windows among which the room is looked for
 RISE_S = 0.02  # cross-fade between a recording and its room
 QUIET_AROUND_S = 0.2  # kept of a recording before and after its speech, at most
-PHRASE_SILENCE_S = 0.25
-WORDS_BEFORE, WORDS_AFTER = 16, 8  # that the language model reads on each side of a boundary
+WINDOW_S, GAP_S = 29.5, 0.3  # of a reading that Whisper hears at once, and between the recordings in it
+MAX_MISMATCH_S = 0.35  # between a pause and the nearest end of a word; more: it is not known what was said before it
+MAX_OVERLAP_S = 0.15  # of the next word with what comes before the pause
+ABBREVIATIONS = re.compile(r"\b(Mr|Mrs|Dr|St|No|Co|Esq|Messrs)\.$")
 CONDITIONS = {"clean": 0.4, "noise 20 dB": 0.2, "noise 10 dB": 0.2, "telephone": 0.2}
+TEST_READERS = 3  # every so manyth
+
+Word = tuple[str, float, float]  # as it is written, its beginning and end in seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Utterance:
-    """A recording of one speaker.
+class Recording:
+    """One file of a reading.
 
     Attributes:
         path: the file.
         speaker: who speaks.
         text: what is said.
-        follows: the next utterance of the same reading, and its text.
+        samples: float32 `(n_samples,)`.
+        spans: the utterances in it, in samples.
     """
 
     path: Path
     speaker: str
     text: str
-    follows: tuple[Path, str] | None
+    samples: Samples
+    spans: list[tuple[int, int]]
 
 
-# ---- where sentences end ----
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """What a reader says between two pauses.
+
+    Attributes:
+        samples: it, and half of the pauses around it.
+        speaker: who.
+        ends_sentence: whether a sentence ends with it; None: not known.
+    """
+
+    samples: Samples
+    speaker: str
+    ends_sentence: bool | None
 
 
-class SentenceEnds:
-    """Tells, from the words before and after, whether a sentence ends between two unpunctuated pieces of text."""
-
-    def __init__(self) -> None:
-        folder = find_weights(default_cache_dir()) / "language"
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-        self._model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
-
-    def __call__(self, before: str, after: str) -> bool:
-        """Whether the text is likelier with a full stop at the boundary than with a comma or nothing."""
-        first = "The " + " ".join(before.lower().split()[-WORDS_BEFORE:])
-        following = " ".join(after.lower().split()[:WORDS_AFTER])
-        scores = self._log_probabilities(first, [f". {following.capitalize()}", f", {following}", f" {following}"])
-        return int(scores.argmax()) == 0
-
-    @torch.inference_mode()
-    def _log_probabilities(self, first: str, continuations: list[str]) -> torch.Tensor:
-        n_first = len(self._tokenizer(first).input_ids)
-        rows = [torch.tensor(self._tokenizer(first + text).input_ids) for text in continuations]
-        ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1)
-        logits = self._model(ids.clamp(min=0)).logits[:, n_first - 1 : -1].float().log_softmax(-1)
-        targets = ids[:, n_first:]
-        chosen = logits.gather(2, targets.clamp(min=0)[..., None])[..., 0]
-        return (chosen * (targets >= 0)).sum(1)
+# ---- readings ----
 
 
 def read_manifest(folder: Path) -> list[dict[str, Any]]:
@@ -93,21 +95,139 @@ def read_manifest(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "manifest.jsonl").read_text("utf-8").splitlines()]
 
 
-def readings(data: Path, name: str) -> list[Utterance]:
-    """The utterances of read books, in the order of the book."""
-    rows = {data / name / row["path"]: row for row in read_manifest(data / name)}
-    found = []
-    for path, row in sorted(rows.items()):
-        head, number = path.stem.rsplit("-", 1)
-        after = path.with_name(f"{head}-{int(number) + 1:0{len(number)}}{path.suffix}")
-        follows = (after, rows[after]["transcript"]) if after in rows else None
-        found.append(Utterance(path, row["speaker"], row["transcript"], follows))
+def chapters(data: Path, name: str) -> list[list[Path]]:
+    """The files of a data set of read books: each list follows one reading without a gap."""
+    found: list[list[Path]] = []
+    for path in sorted(data / name / row["path"] for row in read_manifest(data / name)):
+        if found and found[-1][-1].stem == preceding(path.stem):
+            found[-1].append(path)
+        else:
+            found.append([path])
     return found
 
 
-def ends_by_punctuation(before: str, _: str) -> bool:
-    """Whether a punctuated text ends a sentence."""
-    return before.rstrip("\"' ")[-1:] in (".", "?", "!")
+def preceding(stem: str) -> str:
+    """The name of the file before this one in the same reading."""
+    head, number = stem.rsplit("-", 1)
+    return f"{head}-{int(number) - 1:0{len(number)}}"
+
+
+def load(path: Path, row: dict[str, Any]) -> Recording:
+    """Reads a file and finds its utterances."""
+    samples = read_audio_file(path)
+    return Recording(path, row["speaker"], row["transcript"], samples, utterance_spans(voiced_frames(samples)))
+
+
+def utterances(recording: Recording, ends: Iterable[bool | None]) -> Iterator[Utterance]:
+    """Cuts a recording in the middle of its pauses."""
+    spans = recording.spans
+    cuts = [0, *((end + begin) // 2 for (_, end), (begin, _) in pairwise(spans)), len(recording.samples)]
+    for (begin, end), ends_sentence in zip(pairwise(cuts), ends, strict=True):
+        yield Utterance(recording.samples[begin:end], recording.speaker, ends_sentence)
+
+
+# ---- where sentences end ----
+
+
+def is_stop(text: str) -> bool | None:
+    """Whether a text ends a sentence by its punctuation; None where that may be meant or not."""
+    text = text.rstrip("\"')] ")
+    if text.endswith((";", ":", "...")):
+        return None
+    return text.endswith((".", "?", "!")) and not ABBREVIATIONS.search(text)
+
+
+def ends_by_transcript(recording: Recording) -> list[bool | None]:
+    """For each utterance of a recording with a punctuated transcript: whether a sentence ends with it."""
+    has_inner = any(is_stop(word) is not False for word in recording.text.split()[:-1])
+    inner = [None if has_inner else False] * (len(recording.spans) - 1)
+    return [*inner, is_stop(recording.text)]
+
+
+def ends_by_words(recording: Recording, words: Sequence[Word], starts_s: float, is_last: bool) -> list[bool | None]:
+    """The same from words with times.
+
+    Args:
+        recording: what was heard.
+        words: of the whole window it is in.
+        starts_s: where it begins there.
+        is_last: it is the last of the window: nothing after it was heard.
+    """
+    begins, ends = np.array([word[1] for word in words]), np.array([word[2] for word in words])
+    found: list[bool | None] = []
+    for _, end in recording.spans:
+        pause_s = end / SAMPLE_RATE_HZ + starts_s
+        nearest = int(np.abs(ends - pause_s).argmin()) if words else -1
+        known = bool(words) and abs(ends[nearest] - pause_s) <= MAX_MISMATCH_S
+        if known and nearest + 1 < len(words):
+            known = begins[nearest + 1] >= pause_s - MAX_OVERLAP_S
+        found.append(is_stop(words[nearest][0]) if known else None)
+    return [*found[:-1], None] if is_last else found
+
+
+class Listener:
+    """Whisper tiny.en, writing down readings with the times of words; what it wrote is kept in a file."""
+
+    def __init__(self, kept: Path) -> None:
+        self._kept = kept
+        self._words: dict[str, list[Word]] = json.loads(kept.read_text("utf-8")) if kept.is_file() else {}
+        folder = find_weights(default_cache_dir()) / "ears"
+        self._model = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1)
+
+    def words(self, window: Sequence[Recording]) -> list[Word]:
+        """Of consecutive recordings with 0.3 s between them."""
+        name = window[0].path.stem
+        if name not in self._words:
+            gap = np.zeros(round(GAP_S * SAMPLE_RATE_HZ), np.float32)
+            audio = np.concatenate([part for recording in window for part in (recording.samples, gap)])
+            segments, _ = self._model.transcribe(
+                audio, beam_size=1, word_timestamps=True, language="en", condition_on_previous_text=False
+            )
+            self._words[name] = [
+                (word.word, round(float(word.start), 3), round(float(word.end), 3))
+                for segment in segments
+                for word in segment.words or ()
+            ]
+            self._kept.write_text(json.dumps(self._words), "utf-8")
+        return self._words[name]
+
+    def utterances(self, recordings: Iterable[Recording]) -> Iterator[Utterance]:
+        """All utterances of a reading."""
+        for window in windows(recordings):
+            words, starts_s = self.words(window), 0.0
+            for recording in window:
+                ends = ends_by_words(recording, words, starts_s, is_last=recording is window[-1])
+                yield from utterances(recording, ends)
+                starts_s += len(recording.samples) / SAMPLE_RATE_HZ + GAP_S
+
+
+def windows(recordings: Iterable[Recording]) -> Iterator[list[Recording]]:
+    """As many recordings at a time as fit in one window, one at least."""
+    window: list[Recording] = []
+    seconds = 0.0
+    for recording in recordings:
+        seconds += len(recording.samples) / SAMPLE_RATE_HZ
+        if window and seconds > WINDOW_S:
+            yield window
+            window, seconds = [], len(recording.samples) / SAMPLE_RATE_HZ
+        window.append(recording)
+        seconds += GAP_S
+    if window:
+        yield window
+
+
+def sentences(spoken: Iterable[Utterance]) -> Iterator[list[Utterance]]:
+    """The sentences in a reading of which it is known that they are whole."""
+    sentence: list[Utterance] | None = None  # None: it is not known where it began
+    for utterance in spoken:
+        if sentence is not None:
+            sentence.append(utterance)
+        if utterance.ends_sentence:
+            if sentence and len(sentence) <= MAX_UTTERANCES:
+                yield sentence
+            sentence = []
+        elif utterance.ends_sentence is None:
+            sentence = None
 
 
 # ---- audio ----
@@ -119,6 +239,16 @@ def voiced_frames(samples: Samples) -> np.ndarray:
     n_frames = len(samples) // SILERO_FRAME_SAMPLES
     frames = samples[: n_frames * SILERO_FRAME_SAMPLES].reshape(-1, SILERO_FRAME_SAMPLES)
     return np.array([scorer.score(frame) >= 0.5 for frame in frames], bool)
+
+
+def utterance_spans(voiced: np.ndarray) -> list[tuple[int, int]]:
+    """The stretches of speech between silences of at least 0.2 s, in samples."""
+    where = np.flatnonzero(voiced)
+    if not len(where):
+        return []
+    first, last = int(where[0]) * SILERO_FRAME_SAMPLES, (int(where[-1]) + 1) * SILERO_FRAME_SAMPLES
+    pauses = [(a, b) for a, b in silences(voiced) if b - a >= MIN_PAUSE_S * SAMPLE_RATE_HZ]
+    return list(zip([first, *(b for _, b in pauses)], [*(a for a, _ in pauses), last], strict=True))
 
 
 def silences(voiced: np.ndarray) -> list[tuple[int, int]]:
@@ -235,47 +365,18 @@ def with_noise(samples: Samples, snr_db: float, noise: Samples, rng: np.random.G
 
 
 def reading_turns(
-    utterances: list[Utterance], ends_sentence: Callable[[str, str], bool], count: int, rng: np.random.Generator
+    readings: Iterable[Iterable[Utterance]], count: int | None, rng: np.random.Generator
 ) -> Iterator[tuple[str | None, Turn]]:
-    """Turns of one to three utterances that follow each other, begun at a phrase, ended at a sentence's end."""
-    by_path = {utterance.path: utterance for utterance in utterances}
+    """Sentences with pauses of 0.2 to 1.2 s between their utterances."""
     made = 0
-    for index in rng.permutation(len(utterances)):
+    for sentence in (sentence for reading in readings for sentence in sentences(reading)):
         if made == count:
             return
-        chain = chain_from(utterances[int(index)], by_path, ends_sentence, at_least=int(rng.integers(1, 4)))
-        if not chain:
-            continue
-        recordings = [read_audio_file(utterance.path) for utterance in chain]
-        if len(chain) > 1:
-            recordings[0] = last_phrases(recordings[0])
-        turn = joined(recordings, list(rng.uniform(*JOIN_S, size=len(chain) - 1)), rng)
+        pauses_s = list(rng.uniform(*JOIN_S, size=len(sentence) - 1))
+        turn = joined([utterance.samples for utterance in sentence], pauses_s, rng)
         if turn is not None:
             made += 1
-            yield chain[0].speaker, turn
-
-
-def chain_from(
-    first: Utterance, by_path: dict[Path, Utterance], ends_sentence: Callable[[str, str], bool], *, at_least: int
-) -> list[Utterance]:
-    """Follows a reading for at least so many utterances, and to a sentence's end; nothing if that is beyond three."""
-    chain = [first]
-    while len(chain) <= 3:
-        follows = chain[-1].follows
-        if follows is None or (len(chain) >= at_least and ends_sentence(chain[-1].text, follows[1])):
-            return chain
-        chain.append(by_path[follows[0]])
-    return []
-
-
-def last_phrases(samples: Samples) -> Samples:
-    """An utterance from its last natural pause on that leaves 1.5 s or more."""
-    starts = [
-        end
-        for begin, end in silences(voiced_frames(samples))
-        if end - begin >= PHRASE_SILENCE_S * SAMPLE_RATE_HZ and len(samples) - end >= MIN_PHRASE_S * SAMPLE_RATE_HZ
-    ]
-    return samples[max(0, starts[-1] - SILERO_FRAME_SAMPLES) :] if starts else samples
+            yield sentence[0].speaker, turn
 
 
 def command_turns(data: Path, name: str, rng: np.random.Generator) -> Iterator[tuple[str | None, Turn]]:
@@ -302,23 +403,47 @@ def write_turn(out: Path, row: dict[str, Any], turn: Turn, noises: list[Samples]
     return json.dumps({"path": path, **row, "seconds": seconds, "condition": condition, "silences": spans})
 
 
-def build(data: Path, out: Path, seed: int, count: int) -> None:
-    """Writes the whole set."""
+def books(data: Path, name: str, part: str | None, rng: np.random.Generator) -> Iterator[Iterator[Recording]]:
+    """The readings of a data set in random order; of some readers where a part is named."""
+    rows = {data / name / row["path"]: row for row in read_manifest(data / name)}
+    readers = sorted({row["speaker"] for row in rows.values()})
+    wanted = {"test": set(readers[::TEST_READERS]), "train": set(readers) - set(readers[::TEST_READERS])}
+    found = chapters(data, name)
+    for index in rng.permutation(len(found)):
+        paths = found[int(index)]
+        if part is None or rows[paths[0]]["speaker"] in wanted[part]:
+            yield (recording for path in paths if (recording := load(path, rows[path])).spans)
+
+
+def libri_turns(data: Path, out: Path, part: str, count: int | None, seed: int) -> Iterator[tuple[str | None, Turn]]:
+    """Sentences of one part of LibriSpeech's readers."""
+    rng, listener = np.random.default_rng((seed, 0)), Listener(out / "words.json")
+    readings = (listener.utterances(book) for book in books(data, "libri_mini_train5", part, rng))
+    return reading_turns(readings, count, rng)
+
+
+def lj_turns(data: Path, count: int | None, seed: int) -> Iterator[tuple[str | None, Turn]]:
+    """Sentences of LJ Speech."""
+    rng = np.random.default_rng((seed, 1))
+    readings = (
+        (utterance for recording in book for utterance in utterances(recording, ends_by_transcript(recording)))
+        for book in books(data, "ljspeech_part", None, rng)
+    )
+    return reading_turns(readings, count, rng)
+
+
+def build(data: Path, out: Path, part: str, seed: int, count: int) -> None:
+    """Writes one part of the set."""
     (out / "audio").mkdir(parents=True, exist_ok=True)
     noises = [read_audio_file(path) for path in sorted((data / "speechcommands_bg_noise" / "audio").iterdir())]
-    libri = readings(data, "libri_mini_train5")
-    ends_by_model = SentenceEnds()
-    turns = {
-        "libri": reading_turns(libri, ends_by_model, count, np.random.default_rng((seed, 0))),
-        "lj": reading_turns(
-            readings(data, "ljspeech_part"), ends_by_punctuation, count // 2, np.random.default_rng((seed, 1))
-        ),
-        "commands": command_turns(data, "picovoice_coffee_commands", np.random.default_rng((seed, 2))),
-    }
+    turns = {"libri": libri_turns(data, out, part, count if part == "test" else None, seed)}
+    if part == "test":
+        turns["lj"] = lj_turns(data, count // 2, seed)
+        turns["commands"] = command_turns(data, "picovoice_coffee_commands", np.random.default_rng((seed, 2)))
     rng = np.random.default_rng((seed, 3))
     lines = []
     for source, made in turns.items():
-        for number, (speaker, turn) in enumerate(tqdm(made, desc=source)):
+        for number, (speaker, turn) in enumerate(tqdm(made, desc=source, unit="turn")):
             row = {"id": f"{source}_{number:04}", "speaker": speaker, "source": source}
             lines.append(write_turn(out, row, turn, noises, rng))
     (out / "manifest.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
@@ -329,12 +454,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.build_dialogues", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets, each with a manifest.jsonl")
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
+    parser.add_argument("--part", choices=("test", "train"), default="test", help="(%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="(%(default)s)")
     parser.add_argument(
-        "--count", type=int, default=150, help="turns from LibriSpeech, half as many from LJ Speech (%(default)s)"
+        "--count", type=int, default=150, help="test turns from LibriSpeech, half as many from LJ Speech (%(default)s)"
     )
     options = parser.parse_args()
-    build(options.data, options.out, options.seed, options.count)
+    build(options.data, options.out, options.part, options.seed, options.count)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,8 @@ NARROW = Sizes(
     initializer_range=0.02,
 )
 # For benchmarks: as wide as Llama 3.2 1B, the smallest language model under a published checkpoint, and cut in depth (2
-# of 16 layers) and vocabulary to about 135M parameters: attention has the share of a layer's work that it has there.
+# of 16 layers) and vocabulary: attention has the share of a layer's work that it has there. The encoder is Whisper
+# base's, a sixth of the language model, as Voxtral Mini's is; together about 150M parameters.
 MEDIUM = Sizes(
     vocab_size=1024,
     hidden_size=2048,
@@ -103,9 +104,9 @@ MEDIUM = Sizes(
     layers=2,
     heads=32,
     key_heads=8,
-    audio_hidden_size=384,
-    audio_layers=4,
-    audio_heads=6,
+    audio_hidden_size=512,
+    audio_layers=6,
+    audio_heads=8,
     initializer_range=0.02,
 )
 # For benchmarks on a GPU: about the sizes of Llama 3.1 8B and of Whisper large's encoder.
