@@ -276,13 +276,14 @@ def _session_options(options: argparse.Namespace, model: AudioLanguageModel) -> 
 
 
 def _load_scorer(options: argparse.Namespace) -> "EndOfTurnScorer | None":
-    """Smart Turn, unless silence alone is wanted or the weights are not there."""
+    """Our judgement on Smart Turn's encoder, unless silence alone is wanted or the weights are not there."""
+    from realtime.end_of_turn import EndOfTurn
     from realtime.smart_turn import SmartTurn, find_smart_turn
 
     if options.endpointing == "silence":
         return None
     try:
-        return SmartTurn(find_smart_turn(options.cache_dir))
+        return EndOfTurn(SmartTurn(find_smart_turn(options.cache_dir)))
     except ModelUnavailable as error:
         print(f"Turns will end by silence alone: {error}", file=sys.stderr)
         return None

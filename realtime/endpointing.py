@@ -1,10 +1,10 @@
 """How long to wait, after speech stopped, before the turn counts as ended.
 
-Silence alone gives one wait for every pause. A scorer that hears whether the turn is complete makes it a little shorter
-or much longer, where it is sure (its certainty counts cubed), and what a speaker's own pauses are like moves all of it.
-The rule is pure: no clock, no threads; the session asks the scorer off the event loop and applies its answer at a fixed
-sample, so that a recording replays with the same decisions. Read `smart_turn.py` for a scorer, `vad.py` for how silence
-is heard, `turns.py` for what happens when the wait is over.
+Silence alone gives one wait for every pause. A scorer that hears whether the turn is complete makes it shorter or
+longer, and what a speaker's own pauses are like moves all of it. The rule is pure: no clock, no threads; the session
+asks the scorer off the event loop and applies its answer at a fixed sample, so that a recording replays with the same
+decisions. Read `end_of_turn.py` for the scorer, `vad.py` for how silence is heard, `turns.py` for what happens when the
+wait is over.
 """
 
 import math
@@ -16,6 +16,7 @@ from models.types import SAMPLE_RATE_HZ, Samples
 MAX_WAIT_S = 3.0  # LiveKit's longest; nobody is silent for longer within a turn without having lost the thread
 CUT_SHARE = 0.05  # of a speaker's pauses that may outlast the wait on silence; the budget eot-bench compares at
 ADAPTATION_STEP = 0.25  # of the logarithm of the wait: a pause too long adds 27 %, a pause short enough takes 1.2 %
+LEAST_DOUBT = 1e-6  # no score is surer
 MIN_ADAPTATION, MAX_ADAPTATION = 0.75, 2.0  # factors; the slowest speakers pause about twice as long as the median
 
 
@@ -40,8 +41,8 @@ class EndpointingOptions:
     Attributes:
         silence_s: this much silence ends a turn that nothing else is known of. People pause up to about half a second
             inside a turn (Heldner and Edlund, 2010); OpenAI's server VAD waits 0.5 s, LiveKit 0.3-0.5 s at least.
-        complete_factor: a turn that certainly sounds complete waits this times `silence_s`; 1 never shortens the wait.
-        incomplete_factor: one that certainly sounds incomplete waits this times `silence_s`; 1 never lengthens it.
+        mean_pause_s: of a speaker within a turn, which is how much a score counts: its log-odds times this are taken
+            off `silence_s`; 0 leaves scores without effect.
         score_at_s: a score counts from this long after the pause was noticed, however soon it was computed.
         max_wait_s: no silence is waited for longer than this.
         max_turn_s: a longer turn is kept as one message and goes on in the next.
@@ -50,8 +51,7 @@ class EndpointingOptions:
     """
 
     silence_s: float = 0.6
-    complete_factor: float = 0.85
-    incomplete_factor: float = 2.0
+    mean_pause_s: float = 0.3
     score_at_s: float = 0.1
     max_wait_s: float = MAX_WAIT_S
     max_turn_s: float = 180.0
@@ -61,10 +61,8 @@ class EndpointingOptions:
     def __post_init__(self) -> None:
         if self.silence_s < 0:
             raise ValueError(f"silence_s is {self.silence_s}; it must not be negative")
-        if not 0 < self.complete_factor <= 1:
-            raise ValueError(f"complete_factor is {self.complete_factor}; it must be above 0 and at most 1")
-        if self.incomplete_factor < 1:
-            raise ValueError(f"incomplete_factor is {self.incomplete_factor}; it must be at least 1")
+        if self.mean_pause_s < 0:
+            raise ValueError(f"mean_pause_s is {self.mean_pause_s}; it must not be negative")
         if self.score_at_s < 0:
             raise ValueError(f"score_at_s is {self.score_at_s}; it must not be negative")
         if self.max_wait_s < self.silence_s:
@@ -106,6 +104,11 @@ class EndpointingOptions:
 class Endpointing:
     """Turns scores into waits for one speaker, and learns from that speaker's pauses.
 
+    If pauses within turns last t on average, exponentially distributed, and a turn is complete with probability p, then
+    a wait w costs p w for waiting and (1 - p) c exp(-w / t) for cutting in, where c is what a cut-in is worth in
+    seconds of waiting. That is least at w = t ln(c / t) - t ln(p / (1 - p)): `silence_s` less `mean_pause_s` times the
+    log-odds.
+
     The wait on silence follows the quantile of the speaker's pauses that leaves `CUT_SHARE` of them longer: each pause
     that outlasts it raises it by much, each other one lowers it by little, so that the two balance at that share
     (stochastic approximation; Robbins and Monro, 1951).
@@ -124,10 +127,11 @@ class Endpointing:
         Returns:
             Samples; never more for a higher score, never beyond `max_wait_s`.
         """
-        certainty = 0.0 if score is None else (2 * min(1.0, max(0.0, score)) - 1) ** 3  # -1 incomplete, 1 complete
-        base = self._options.complete_factor if certainty > 0 else self._options.incomplete_factor
-        factor = self._adaptation * math.pow(base, abs(certainty))
-        return min(self._options.max_wait_samples, round(self._options.silence_samples * factor))
+        options = self._options
+        probability = 0.5 if score is None else min(1 - LEAST_DOUBT, max(LEAST_DOUBT, score))
+        log_odds = math.log(probability / (1 - probability))
+        wait_s = self._adaptation * (options.silence_s - options.mean_pause_s * log_odds)
+        return round(min(options.max_wait_s, max(0.0, wait_s)) * SAMPLE_RATE_HZ)
 
     def observe_hold(self, pause_samples: int) -> None:
         """Learns that the speaker went on after a pause."""

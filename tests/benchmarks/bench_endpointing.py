@@ -28,6 +28,7 @@ from tqdm import tqdm
 from app import default_cache_dir
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.audio import read_audio_file
+from realtime.end_of_turn import EndOfTurn
 from realtime.endpointing import EndOfTurnScorer, Endpointing, EndpointingOptions
 from realtime.smart_turn import SmartTurn, find_smart_turn
 from realtime.turns import SpeechStarted, SpeechStopped
@@ -42,8 +43,8 @@ BOOTSTRAPS = 500
 WAITS_S = np.round(np.arange(0.1, 3.01, 0.02), 2)
 CHUNKS_S = (0.3, 0.6, 1.2, 1.8)  # ReplyOnPause; 0.6 is its default
 SILENCES_S = np.round(np.arange(0.2, 1.81, 0.05), 2)
-RANGES = (1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0)
-THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.985)
+MEAN_PAUSES_S = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.985)
 DELAYS_S = np.round(np.arange(0.3, 1.21, 0.1), 2)
 TIMEOUTS_S = np.round(np.arange(0.4, 3.01, 0.1), 2)
 
@@ -287,11 +288,11 @@ def at_defaults(turns: Sequence[Turn], rule: Rule) -> dict[str, float]:
 # ---- columns ----
 
 
-def settings(ranges: Sequence[float]) -> list[EndpointingOptions]:
+def settings(mean_pauses_s: Sequence[float]) -> list[EndpointingOptions]:
     """The settings of our rule that are swept."""
     return [
-        EndpointingOptions(silence_s=float(silence_s), complete_factor=1 / score_range, incomplete_factor=score_range)
-        for silence_s, score_range in itertools.product(SILENCES_S, ranges)
+        EndpointingOptions(silence_s=float(silence_s), mean_pause_s=mean_pause_s)
+        for silence_s, mean_pause_s in itertools.product(SILENCES_S, mean_pauses_s)
     ]
 
 
@@ -307,32 +308,39 @@ def reply_on_pause_rules(rows: list[dict[str, Any]], audio: list[Samples]) -> li
     return [rule(chunk_s) for chunk_s in tqdm(CHUNKS_S, desc="ReplyOnPause")]
 
 
-def measure(folder: Path, rows: list[dict[str, Any]], scorer: EndOfTurnScorer, seed: int) -> list[dict[str, Any]]:
+def measure(
+    folder: Path, rows: list[dict[str, Any]], scorers: dict[str, EndOfTurnScorer], seed: int
+) -> list[dict[str, Any]]:
     """All columns over the rows of a manifest."""
     audio = [read_audio_file(folder / row["path"]) for row in rows]
-    turns = [
-        Turn(row, find_pauses(samples, scorer))
-        for row, samples in zip(rows, tqdm(audio, desc="Smart Turn"), strict=True)
-    ]
+    heard = {
+        name: [
+            Turn(row, find_pauses(samples, scorer))
+            for row, samples in zip(rows, tqdm(audio, desc=name, unit="turn"), strict=True)
+        ]
+        for name, scorer in scorers.items()
+    }
+    turns = next(iter(heard.values()))
     shipped = EndpointingOptions()
-    policies = [by_threshold(p, float(d), float(t)) for p in THRESHOLDS for d in DELAYS_S for t in TIMEOUTS_S if t >= d]
-    columns: list[tuple[str, list[Rule], Rule | None]] = [
-        ("vad only", [by_annotated_silence(float(wait_s)) for wait_s in WAITS_S], None),
-        ("ReplyOnPause", reply_on_pause_rules(rows, audio), None),
-        (
-            "ours, silence",
-            [by_endpointing(o) for o in settings([1.0])],
-            by_endpointing(replace(shipped, complete_factor=1, incomplete_factor=1)),
-        ),
-        ("ours, Smart Turn", [by_endpointing(o) for o in settings(RANGES)], by_endpointing(shipped)),
-        ("ours, Smart Turn, adapting", [by_adapting(o) for o in settings(RANGES)], by_adapting(shipped)),
-        ("Smart Turn, threshold", policies, None),
+    on_silence = replace(shipped, mean_pause_s=0)
+    columns: list[tuple[str, list[Turn], list[Rule], Rule | None]] = [
+        ("vad only", turns, [by_annotated_silence(float(wait_s)) for wait_s in WAITS_S], None),
+        ("ReplyOnPause", turns, reply_on_pause_rules(rows, audio), None),
+        ("ours, silence", turns, [by_endpointing(o) for o in settings([0.0])], by_endpointing(on_silence)),
     ]
+    policies = [by_threshold(p, float(d), float(t)) for p in THRESHOLDS for d in DELAYS_S for t in TIMEOUTS_S if t >= d]
+    for name, scored in heard.items():
+        swept = settings(MEAN_PAUSES_S)
+        columns += [
+            (f"ours, {name}", scored, [by_endpointing(o) for o in swept], by_endpointing(shipped)),
+            (f"ours, {name}, adapting", scored, [by_adapting(o) for o in swept], by_adapting(shipped)),
+            (f"{name}, threshold", scored, policies, None),
+        ]
     visible = first_visible(turns)
     result = []
-    for name, rules, default in columns:
-        row = figures_of(name, outcomes(turns, rules), seed)
-        result.append(row if default is None else row | visible | at_defaults(turns, default))
+    for name, scored, rules, default in columns:
+        row = figures_of(name, outcomes(scored, rules), seed)
+        result.append(row if default is None else row | visible | at_defaults(scored, default))
     return result
 
 
@@ -368,7 +376,8 @@ def main() -> None:
     rows = [row for row in rows if options.source in (None, row.get("source"))]
     if not rows:
         raise SystemExit(f"{options.data}: no turns in the manifest")
-    result = measure(options.data, rows, SmartTurn(find_smart_turn(options.cache_dir)), options.seed)
+    encoder = SmartTurn(find_smart_turn(options.cache_dir))
+    result = measure(options.data, rows, {"Smart Turn": encoder, "our head": EndOfTurn(encoder)}, options.seed)
     show(result)
     if options.json:
         print(json.dumps(result))

@@ -1,7 +1,7 @@
 """Time to first token, turn by turn, of our engine with its prefix cache and of a full recompute, in the same run.
 
 The checkpoint has a family's real classes and random weights. What grows with the history is attention, and its share
-of the work falls with the width of a model; so the default size, about 135M parameters, has the width of the smallest
+of the work falls with the width of a model; so the default size, about 150M parameters, has the width of the smallest
 published language model (Llama 3.2 1B) and what is cut is depth. `--size narrow` is as deep as small models are, 75M to
 125M parameters, and there attention weighs more than in any published checkpoint. `--size full` has 8B.
 The recompute is the same engine with its cache forgotten before every turn: it encodes every clip and prefills every

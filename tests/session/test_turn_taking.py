@@ -12,6 +12,7 @@ from models.errors import GenerationFailed
 from models.scripted import ScriptedModel
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.conversation import ConversationOptions
+from realtime.end_of_turn import EndOfTurn
 from realtime.endpointing import EndpointingOptions
 from realtime.events import ConversationWindow, MessageAdded, ResponseDone, SessionMetricsReported, SessionUpdated
 from realtime.load import AnswerLoad
@@ -328,7 +329,7 @@ def test_a_negative_limit_is_refused() -> None:
 @pytest.mark.parametrize("name", ["hesitation", "name_tell"])
 async def test_a_speaker_looking_for_words_is_waited_for(name: str, speech: Callable[[str], Samples]) -> None:
     model = ScriptedModel([["Yes."]])
-    scorer = SmartTurn(find_smart_turn(default_cache_dir()))
+    scorer = EndOfTurn(SmartTurn(find_smart_turn(default_cache_dir())))
     async with conversing(model, SessionOptions(), real_vad=True, scorer=scorer) as conversation:
         await conversation.hear(speech(name), quiet(1.5))
         assert len(conversation.of("response.retracted")) == 1

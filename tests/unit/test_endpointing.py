@@ -1,5 +1,6 @@
 """The rule on made-up scores, Smart Turn on real speech, and its weights."""
 
+import math
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -50,10 +51,23 @@ def test_a_higher_score_never_waits_longer(one: float, other: float, pauses: lis
 @given(st.one_of(st.none(), PROBABILITIES), PAUSES)
 def test_the_wait_stays_within_its_bounds(score: float | None, pauses: list[int | None]) -> None:
     options = EndpointingOptions()
-    wait = after(pauses, options).wait_samples(score)
-    shortest = options.silence_samples * MIN_ADAPTATION * options.complete_factor
-    longest = min(options.max_wait_samples, options.silence_samples * MAX_ADAPTATION * options.incomplete_factor)
-    assert shortest - 1 <= wait <= longest + 1
+    endpointing = after(pauses, options)
+    assert 0 <= endpointing.wait_samples(score) <= options.max_wait_samples
+    neutral = endpointing.wait_samples(None)
+    assert options.silence_samples * MIN_ADAPTATION - 1 <= neutral <= options.silence_samples * MAX_ADAPTATION + 1
+    assert neutral == endpointing.wait_samples(0.5)
+
+
+@given(st.floats(0.2, 0.8), st.floats(0.1, 0.6))
+def test_the_wait_costs_least_for_pauses_of_that_length(score: float, mean_pause_s: float) -> None:
+    options = EndpointingOptions(silence_s=1.0, mean_pause_s=mean_pause_s)
+    cut_in_s = mean_pause_s * math.exp(options.silence_s / mean_pause_s)  # what a cut-in is worth at this silence_s
+
+    def cost(wait_s: float) -> float:
+        return score * wait_s + (1 - score) * cut_in_s * math.exp(-wait_s / mean_pause_s)
+
+    wait_s = Endpointing(options).wait_samples(score) / SAMPLE_RATE_HZ
+    assert cost(wait_s) <= min(cost(wait_s - 0.01), cost(wait_s + 0.01))
 
 
 @given(PAUSES)
@@ -88,8 +102,7 @@ def test_the_wait_settles_where_one_pause_in_twenty_outlasts_it() -> None:
     "wrong",
     [
         {"silence_s": -0.1},
-        {"complete_factor": 1.5},
-        {"incomplete_factor": 0.5},
+        {"mean_pause_s": -0.1},
         {"score_at_s": -1},
         {"max_wait_s": 0.3},
         {"max_turn_s": 1},

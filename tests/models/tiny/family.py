@@ -96,7 +96,7 @@ NARROW = Sizes(
 )
 # For benchmarks: as wide as Llama 3.2 1B, the smallest language model under a published checkpoint, and cut in depth (2
 # of 16 layers) and vocabulary: attention has the share of a layer's work that it has there. The encoder is Whisper
-# base's, a sixth of the language model, as Voxtral Mini's is; together about 150M parameters.
+# base's, a sixth of the language model, as Voxtral Mini's is; together 145M to 152M parameters.
 MEDIUM = Sizes(
     vocab_size=1024,
     hidden_size=2048,
