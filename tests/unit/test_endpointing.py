@@ -1,4 +1,4 @@
-"""The rule on made-up scores, Smart Turn on real speech, and its weights."""
+"""The rule on made-up scores; Smart Turn, and our head on it, on real speech; their weights."""
 
 import math
 import shutil
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from app import default_cache_dir
 from models.errors import ModelUnavailable
 from models.types import SAMPLE_RATE_HZ, Samples
+from realtime.end_of_turn import EndOfTurn
 from realtime.endpointing import MAX_ADAPTATION, MIN_ADAPTATION, Endpointing, EndpointingOptions
 from realtime.smart_turn import (
     SHA256,
@@ -132,10 +133,21 @@ def test_a_question_is_complete_at_its_end_and_not_in_its_middle(
     assert smart_turn.score(clip) == smart_turn.score(clip)
 
 
+@pytest.mark.parametrize("name", ["question_capital", "question_sky", "name_ask", "question_story"])
+def test_our_head_hears_the_end_of_a_question_too(
+    smart_turn: SmartTurn, speech: Callable[[str], Samples], name: str
+) -> None:
+    head, clip = EndOfTurn(smart_turn), speech(name)
+    half = np.concatenate((clip[: len(clip) // 2], silence(0.2)))
+    assert head.score(half) < 0.5 < head.score(clip)
+    assert head.score(clip) == head.score(clip)
+
+
 @pytest.mark.parametrize("n_samples", [0, 1, 100, WINDOW_SAMPLES, WINDOW_SAMPLES + 1, 60 * SAMPLE_RATE_HZ])
 def test_any_length_has_a_probability(smart_turn: SmartTurn, n_samples: int) -> None:
     for samples in (np.zeros(n_samples, np.float32), np.ones(n_samples, np.float32)):
         assert 0 <= smart_turn.score(samples) <= 1
+        assert 0 <= EndOfTurn(smart_turn).score(samples) <= 1
 
 
 def test_only_the_last_eight_seconds_count(smart_turn: SmartTurn, speech: Callable[[str], Samples]) -> None:
