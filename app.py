@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         "--endpointing",
         default="semantic",
         choices=("semantic", "silence"),
-        help="what ends a turn: Smart Turn's judgement and silence, or silence alone (%(default)s)",
+        help="what ends a turn: how complete it sounds and silence, or silence alone (%(default)s)",
     )
     talking.add_argument(
         "--silence", type=float, default=0.6, metavar="S", help="ends a turn, in seconds (%(default)s)"

@@ -1,9 +1,9 @@
 """Whether a turn sounds complete, as we judge it: a linear head on the states of Smart Turn's encoder.
 
-Smart Turn's own classifier was made for conversations, and hears the ends of read sentences and of commands hardly
-better than chance; the head was trained on pauses within and after sentences of LibriSpeech's readers (CC BY 4.0) by
-`tests/benchmarks/train_end_of_turn.py`, and wins on speakers and recordings it has not heard. It costs nothing beside
-the encoder. Its weights, 6 kB, are in this folder. Read `endpointing.py` for what becomes of the score.
+Smart Turn's own classifier was made for conversations. The head was trained on pauses within and after sentences of
+LibriSpeech's readers (CC BY 4.0) by `tests/benchmarks/train_end_of_turn.py`; on sentences and commands of speakers it
+has not heard its AUC is 0.78, the classifier's 0.72. It costs nothing beside the encoder. Its weights, 6 kB, are in
+this folder. Read `endpointing.py` for what becomes of the score.
 """
 
 from pathlib import Path
