@@ -327,6 +327,7 @@ def measure(
         ("vad only", turns, [by_annotated_silence(float(wait_s)) for wait_s in WAITS_S], None),
         ("ReplyOnPause", turns, reply_on_pause_rules(rows, audio), None),
         ("ours, silence", turns, [by_endpointing(o) for o in settings([0.0])], by_endpointing(on_silence)),
+        ("ours, silence, adapting", turns, [by_adapting(o) for o in settings([0.0])], by_adapting(on_silence)),
     ]
     policies = [by_threshold(p, float(d), float(t)) for p in THRESHOLDS for d in DELAYS_S for t in TIMEOUTS_S if t >= d]
     for name, scored in heard.items():
