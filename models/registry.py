@@ -27,7 +27,7 @@ POCKET = ModelInfo(
     parameters="39M + 135M",
     licence="MIT + Apache-2.0",
     languages="English",
-    memory_gb=1.2,
+    memory_gb=1.4,
     context_tokens=8192,
 )
 
