@@ -1,23 +1,31 @@
 """How long to wait, after speech stopped, before the turn counts as ended.
 
 Silence alone gives one wait for every pause. A scorer that hears whether the turn is complete makes it shorter or
-longer, and what a speaker's own pauses are like moves all of it. The rule is pure: no clock, no threads; the session
+longer, and so does what the speaker's own pauses have been like. The rule is pure: no clock, no threads; the session
 asks the scorer off the event loop and applies its answer at a fixed sample, so that a recording replays with the same
 decisions. Read `end_of_turn.py` for the scorer, `vad.py` for how silence is heard, `turns.py` for what happens when the
 wait is over.
 """
 
 import math
+from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
+
+import numpy as np
 
 from models.types import SAMPLE_RATE_HZ, Samples
 
 MAX_WAIT_S = 3.0  # LiveKit's longest; nobody is silent for longer within a turn without having lost the thread
-CUT_SHARE = 0.05  # of a speaker's pauses that may outlast the wait on silence; the budget eot-bench compares at
-ADAPTATION_STEP = 0.25  # of the logarithm of the wait: a pause too long adds 27 %, a pause short enough takes 1.2 %
+WAIT_STEP_S = 0.02  # between the waits that are compared
+SHORTEST_PAUSE_S = 0.2  # shorter silences are no pauses: the detector does not notice them
+ASSUMED_PAUSES = 2  # what is assumed of a speaker weighs as much as so many pauses
+REMEMBERED_PAUSES = 50  # the last ones: people change
+PAUSE_SHARPNESS = 20  # a pause counts as one of 5 % more or less, too
+PATIENCE_STEP = 0.1  # of log-odds, for a turn that went on or ended though the score was sure that it would not
+MAX_PATIENCE = 2.0
+MAX_EXPONENT = 500.0  # of a number that float64 holds, and leaves room to multiply
 LEAST_DOUBT = 1e-6  # no score is surer
-MIN_ADAPTATION, MAX_ADAPTATION = 0.75, 2.0  # factors; the slowest speakers pause about twice as long as the median
 
 
 class EndOfTurnScorer(Protocol):
@@ -39,10 +47,11 @@ class EndpointingOptions:
     """When a turn has ended.
 
     Attributes:
-        silence_s: this much silence ends a turn that nothing else is known of. People pause up to about half a second
-            inside a turn (Heldner and Edlund, 2010); OpenAI's server VAD waits 0.5 s, LiveKit 0.3-0.5 s at least.
-        mean_pause_s: of a speaker within a turn, which is how much a score counts: its log-odds times this are taken
-            off `silence_s`; 0 leaves scores without effect.
+        silence_s: this much silence ends the turn of a speaker of whom nothing is known yet, not even a score. People
+            pause up to about half a second inside a turn (Heldner and Edlund, 2010); OpenAI's server VAD waits 0.5 s,
+            LiveKit 0.3-0.5 s at least.
+        mean_pause_s: by how much the pauses within a new speaker's turns are thought to be longer than 0.2 s, on
+            average; the wait differs from `silence_s` by this times the log-odds of the score.
         score_at_s: a score counts from this long after the pause was noticed, however soon it was computed.
         max_wait_s: no silence is waited for longer than this.
         max_turn_s: a longer turn is kept as one message and goes on in the next.
@@ -51,7 +60,7 @@ class EndpointingOptions:
     """
 
     silence_s: float = 0.6
-    mean_pause_s: float = 0.3
+    mean_pause_s: float = 0.1
     score_at_s: float = 0.1
     max_wait_s: float = MAX_WAIT_S
     max_turn_s: float = 180.0
@@ -61,8 +70,8 @@ class EndpointingOptions:
     def __post_init__(self) -> None:
         if self.silence_s < 0:
             raise ValueError(f"silence_s is {self.silence_s}; it must not be negative")
-        if self.mean_pause_s < 0:
-            raise ValueError(f"mean_pause_s is {self.mean_pause_s}; it must not be negative")
+        if self.mean_pause_s <= 0:
+            raise ValueError(f"mean_pause_s is {self.mean_pause_s}; it must be more than 0")
         if self.score_at_s < 0:
             raise ValueError(f"score_at_s is {self.score_at_s}; it must not be negative")
         if self.max_wait_s < self.silence_s:
@@ -104,19 +113,26 @@ class EndpointingOptions:
 class Endpointing:
     """Turns scores into waits for one speaker, and learns from that speaker's pauses.
 
-    If pauses within turns last t on average, exponentially distributed, and a turn is complete with probability p, then
-    a wait w costs p w for waiting and (1 - p) c exp(-w / t) for cutting in, where c is what a cut-in is worth in
-    seconds of waiting. That is least at w = t ln(c / t) - t ln(p / (1 - p)): `silence_s` less `mean_pause_s` times the
-    log-odds.
+    If the turn is complete with probability p, a wait w costs p w for waiting and (1 - p) c S(w) for cutting in, where
+    S(w) is the share of the speaker's pauses that are longer and c what a cut-in is worth in seconds of waiting. The
+    wait is where that is least.
 
-    The wait on silence follows the quantile of the speaker's pauses that leaves `CUT_SHARE` of them longer: each pause
-    that outlasts it raises it by much, each other one lowers it by little, so that the two balance at that share
-    (stochastic approximation; Robbins and Monro, 1951).
+    S begins as exponential, with c so that the wait for p = 0.5 is `silence_s`; the speaker's own pauses take its
+    place one by one. The odds of p are the score's, divided by the speaker's patience: a turn that goes on makes it
+    grow, one that ends makes it shrink, each by as much as the score had been wrong (logistic regression on line).
     """
 
     def __init__(self, options: EndpointingOptions) -> None:
         self._options = options
-        self._adaptation = 1.0
+        mean_s, longer_s = options.mean_pause_s, options.silence_s - SHORTEST_PAUSE_S
+        self._cut_in_s = mean_s * math.exp(min(MAX_EXPONENT, longer_s / mean_s))
+        shortest_s = min(SHORTEST_PAUSE_S, options.max_wait_s)
+        self._waits_s = np.arange(shortest_s, options.max_wait_s + WAIT_STEP_S / 2, WAIT_STEP_S)
+        self._assumed = np.exp(-(self._waits_s - shortest_s) / mean_s)
+        self._longer = self._assumed  # S of every wait
+        self._pauses: deque[np.ndarray] = deque(maxlen=REMEMBERED_PAUSES)
+        self._patience = 0.0  # logarithm
+        self._end: tuple[float | None, float] = (None, 0.0)  # the last one's score, and what it did to the patience
 
     def wait_samples(self, score: float | None) -> int:
         """Silence since the last voiced sample after which the turn is committed.
@@ -127,20 +143,35 @@ class Endpointing:
         Returns:
             Samples; never more for a higher score, never beyond `max_wait_s`.
         """
-        options = self._options
+        complete = self._complete(score)
+        costs = complete * self._waits_s + (1 - complete) * self._cut_in_s * self._longer
+        return round(float(self._waits_s[costs.argmin()]) * SAMPLE_RATE_HZ)
+
+    def observe_hold(self, pause_samples: int, score: float | None) -> None:
+        """Learns that the speaker went on after a pause that had this score."""
+        self._learn(score, ended=False)
+        pause_s = max(SHORTEST_PAUSE_S, pause_samples / SAMPLE_RATE_HZ)
+        self._pauses.append(1 / (1 + (self._waits_s / pause_s) ** PAUSE_SHARPNESS))
+        longer = ASSUMED_PAUSES * self._assumed + sum(self._pauses)
+        self._longer = longer / (ASSUMED_PAUSES + len(self._pauses))
+
+    def observe_end(self, score: float | None) -> None:
+        """Learns that a turn was committed at a pause that had this score."""
+        before = self._patience
+        self._learn(score, ended=True)
+        self._end = score, self._patience - before
+
+    def observe_cut_in(self, pause_samples: int) -> None:
+        """Learns that the last committed turn was none: after a pause of this length the speaker went on."""
+        score, change = self._end
+        self._patience -= change
+        self.observe_hold(pause_samples, score)
+
+    def _complete(self, score: float | None) -> float:
+        """The probability that the turn of this speaker is complete."""
         probability = 0.5 if score is None else min(1 - LEAST_DOUBT, max(LEAST_DOUBT, score))
-        log_odds = math.log(probability / (1 - probability))
-        wait_s = self._adaptation * (options.silence_s - options.mean_pause_s * log_odds)
-        return round(min(options.max_wait_s, max(0.0, wait_s)) * SAMPLE_RATE_HZ)
+        return 1 / (1 + (1 - probability) / probability * math.exp(self._patience))
 
-    def observe_hold(self, pause_samples: int) -> None:
-        """Learns that the speaker went on after a pause."""
-        self._adapt(too_short=pause_samples > self.wait_samples(None))
-
-    def observe_cut_in(self) -> None:
-        """Learns that a committed answer was talked over at once: the pause was longer than the wait."""
-        self._adapt(too_short=True)
-
-    def _adapt(self, *, too_short: bool) -> None:
-        step = ADAPTATION_STEP * (1 - CUT_SHARE if too_short else -CUT_SHARE)
-        self._adaptation = min(MAX_ADAPTATION, max(MIN_ADAPTATION, self._adaptation * math.exp(step)))
+    def _learn(self, score: float | None, *, ended: bool) -> None:
+        patience = self._patience + PATIENCE_STEP * (self._complete(score) - ended)
+        self._patience = min(MAX_PATIENCE, max(-MAX_PATIENCE, patience))

@@ -1,8 +1,9 @@
-"""The end-of-turn score of a pause: asked for at once, counting from a fixed place on the sample clock.
+"""The end-of-turn score of a pause: asked for at its first silent frames, counting from a fixed place in the samples.
 
-The scorer runs on a thread. However soon it is done, its score takes effect `score_at_s` after the pause, and if it is
-late the session waits for it there: so the same audio is always decided alike. A scorer that fails leaves the decision
-to silence. Read `endpointing.py` for what becomes of the score.
+The scorer runs on a thread, while it is not known yet whether the silence will be a pause. However soon it is done, its
+score takes effect `score_at_s` after the pause was noticed, and if it is late the session waits for it there: so the
+same audio is always decided alike. A scorer that fails leaves the decision to silence. Read `endpointing.py` for what
+becomes of the score.
 """
 
 import asyncio
@@ -19,13 +20,13 @@ logger = logging.getLogger(__name__)
 SCORE_TIMEOUT_S = 2.0  # twenty times what a score takes; beyond it silence alone decides
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Pending:
     """A score on its way."""
 
-    due_sample: int
     samples: Samples
     task: asyncio.Task[float]
+    due_sample: int | None = None  # None: the silence is no pause yet
 
 
 class PauseScoring:
@@ -60,25 +61,38 @@ class PauseScoring:
 
     @property
     def is_pending(self) -> bool:
-        """Whether a score is still to take effect; until then nothing ends the turn."""
-        return self._pending is not None
+        """Whether a pause's score is still to take effect; until then nothing ends the turn."""
+        return self._pending is not None and self._pending.due_sample is not None
 
     def is_due(self, sample: int) -> bool:
         """Whether the score takes effect at this position."""
-        return self._pending is not None and sample >= self._pending.due_sample
+        due_sample = None if self._pending is None else self._pending.due_sample
+        return due_sample is not None and sample >= due_sample
 
-    def start(self, samples: Samples | None, sample: int) -> None:
-        """Begins to score a pause.
+    def start(self, samples: Samples) -> None:
+        """Begins to score a silence that may become a pause.
 
         Args:
-            samples: the turn so far, (n_samples,) at 16 kHz; None if nothing was heard.
-            sample: position of the pause.
+            samples: the turn so far, (n_samples,) at 16 kHz.
         """
-        self._score = None
-        if self._scorer is not None and samples is not None:
+        self.drop()
+        if self._scorer is not None:
             task = asyncio.get_running_loop().create_task(asyncio.to_thread(self._scorer.score, samples))
             task.add_done_callback(lambda task: task.cancelled() or task.exception())  # it may fail when nobody asks
-            self._pending = _Pending(sample + self._delay_samples, samples, task)
+            self._pending = _Pending(samples, task)
+
+    def expect(self, samples: Samples | None, sample: int) -> None:
+        """The silence is a pause: its score will count.
+
+        Args:
+            samples: the turn so far, to be scored if no score is on its way; None if nothing was heard.
+            sample: where the pause was noticed.
+        """
+        self._score = None
+        if self._pending is None and samples is not None:
+            self.start(samples)
+        if self._pending is not None:
+            self._pending.due_sample = sample + self._delay_samples
 
     async def take(self) -> float | None:
         """Waits for the score and lets it take effect; None if it failed."""

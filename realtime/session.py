@@ -97,7 +97,9 @@ logger = logging.getLogger(__name__)
 MAX_INBOX = 1024  # 20 s of 20 ms chunks; beyond it new audio is dropped and counted, and nothing else is
 MAX_UNREAD_EVENTS = 4096  # a client that reads nothing for that long has gone; its session is closed
 MAX_TEXT_CHARACTERS = 20_000  # of one typed message; every model's context is shorter
-HEAD_START_SAMPLES = SAMPLE_RATE_HZ * 60 // 1000  # two frames: most are the closure of a "p" or "t", the rest a pause
+HEAD_START_SAMPLES = (
+    SAMPLE_RATE_HZ * 60 // 1000
+)  # two frames: half of such silences become pauses, the others are the closure of a "p" or "t"
 CUT_IN_SAMPLES = 1 * SAMPLE_RATE_HZ  # who goes on within this time of the commit had not finished
 
 _SOUND_OVER_ANSWER = (TurnState.INTERRUPTED, TurnState.OVERLAPPING)
@@ -124,7 +126,7 @@ class _Turn:
     item_id: str
     start_sample: int | None  # None: typed, nothing was heard
     onset_sample: int = 0
-    may_be_cut_in: bool = False  # it began within a second of an answer's commit
+    cut_in_after_samples: int | None = None  # of silence: it began within a second of the commit that ended it
     asked: bool = False  # a sound over an answer: the model is to say what it was
     takes_turn: bool = False  # a sound over an answer: it has been judged to be a turn
     continues: bool = False  # the turn before was too long, and is this one's beginning
@@ -207,7 +209,7 @@ class Session:
         self._turn: _Turn | None = None
         self._turn_end_sample = 0  # end of the audio that has been given to a turn
         self._turn_voiced_s = 0.0  # wall time of the last voiced sample of the turn that paused last
-        self._committed_sample: int | None = None  # where silence was last taken for the end of a turn
+        self._committed: DetectedFrame | None = None  # whose silence was last taken for the end of a turn
         self._response: _Response | None = None
         self._model_transcribes = False
         self._turn_detection = True
@@ -395,7 +397,7 @@ class Session:
                 self._feed(SpeechOverProtected(event.onset_sample, event.sample))
             elif event is not None:
                 if state is TurnState.PAUSED and isinstance(event, SpeechStarted) and isinstance(before, SpeechStopped):
-                    self._endpointing.observe_hold(event.onset_sample - before.offset_sample)
+                    self._endpointing.observe_hold(event.onset_sample - before.offset_sample, self._scoring.score)
                 self._feed(event)
             elif state is TurnState.PAUSED:
                 self._judge_silence(frame)
@@ -406,7 +408,7 @@ class Session:
             self._feed(TurnTooLong(frame.end_sample))
 
     def _listen_ahead(self, frame: DetectedFrame) -> None:
-        """Lets the model hear the turn at its first silent frames, so that it has when they become a pause.
+        """Lets model and scorer hear the turn at its first silent frames, so that they have when those become a pause.
 
         The turn's message is made here, of the audio so far, and is the same one then.
         """
@@ -414,8 +416,10 @@ class Session:
         assert turn is not None
         if not frame.silence_samples:
             turn.message = None  # speech goes on
+            self._scoring.drop()
         elif turn.message is None and turn.start_sample is not None and frame.silence_samples >= HEAD_START_SAMPLES:
             self._work.listen_ahead((*self._conversation.messages, self._turn_message()))
+            self._scoring.start(self._intake.cut(turn.start_sample, self._sample))
 
     def _turn_samples(self) -> int:
         if self._turn is None or self._turn.start_sample is None:
@@ -444,7 +448,7 @@ class Session:
             self._feed(NothingHeard())
             return
         self.metrics.note_wait(frame.silence_samples / SAMPLE_RATE_HZ)
-        self._committed_sample = frame.end_sample
+        self._committed = frame
         self._feed(SilenceElapsed(frame.end_sample))
 
     # Sounds over an answer.
@@ -601,8 +605,10 @@ class Session:
             case SpeechStarted(onset_sample) | SpeechOverProtected(onset_sample):
                 turn.start_sample = max(0, onset_sample - self._pre_roll_samples, self._turn_end_sample)
                 turn.onset_sample = onset_sample
-                committed = self._committed_sample
-                turn.may_be_cut_in = committed is not None and onset_sample - committed <= CUT_IN_SAMPLES
+                committed = self._committed
+                if committed is not None and onset_sample - committed.end_sample <= CUT_IN_SAMPLES:
+                    last_voiced_sample = committed.end_sample - committed.silence_samples
+                    turn.cut_in_after_samples = onset_sample - last_voiced_sample
             case PushToTalkPressed():
                 turn.start_sample = self._intake.end_sample
             case _:
@@ -640,9 +646,11 @@ class Session:
         assert turn is not None
         self._turn = None
         self.metrics.turns += 1
-        if turn.may_be_cut_in:
+        if turn.cut_in_after_samples is not None:
             self.metrics.cut_ins += 1
-            self._endpointing.observe_cut_in()
+            self._endpointing.observe_cut_in(turn.cut_in_after_samples)
+        if isinstance(event, SilenceElapsed):
+            self._endpointing.observe_end(self._scoring.score)
         self._conversation.add(message)
         self._announce(message)
         if isinstance(event, TurnTooLong):
@@ -669,7 +677,7 @@ class Session:
         self._send(UserSpeechStopped(item_id=self._turn.item_id, audio_end_ms=sample_to_ms(event.offset_sample)))
         self._turn_voiced_s = self._now_s - (self._sample - event.offset_sample) / SAMPLE_RATE_HZ
         message = self._turn_message()
-        self._scoring.start(self._heard_of_turn(), self._sample)
+        self._scoring.expect(self._heard_of_turn(), self._sample)
         if self._may_speculate():
             self.metrics.provisional += 1
             prompt = (*self._conversation.messages, message)
@@ -825,7 +833,7 @@ class Session:
 
     def _clear_conversation(self) -> None:
         self._conversation.clear()
-        self._committed_sample = None
+        self._committed = None
         self._send(ConversationWasCleared())
         self._send(self._conversation.window())
         self._work.prefill(self._conversation.messages)

@@ -167,22 +167,23 @@ def by_adapting(options: EndpointingOptions) -> Rule:
             commit_s = pause.commit_s(our_wait_s(endpointing, pause, options.score_at_s))
             ended_s = pause.silences[-1][1]
             if commit_s is None:
-                endpointing.observe_hold(round((ended_s - pause.offset_s) * SAMPLE_RATE_HZ))
+                scored = ended_s >= pause.noticed_s + options.score_at_s
+                endpointing.observe_hold(
+                    round((ended_s - pause.offset_s) * SAMPLE_RATE_HZ), pause.score if scored else None
+                )
                 continue
             yield commit_s
+            endpointing.observe_end(pause.score)
             if pause.resumed and ended_s - commit_s <= CUT_IN_S:
-                endpointing.observe_cut_in()
+                endpointing.observe_cut_in(round((ended_s - pause.offset_s) * SAMPLE_RATE_HZ))
 
     return commits
 
 
 def our_wait_s(endpointing: Endpointing, pause: Pause, score_at_s: float) -> float:
-    """How long the session waits after the last voiced frame of a pause."""
-    noticed_s = pause.noticed_s - pause.offset_s
-    before_s = endpointing.wait_samples(None) / SAMPLE_RATE_HZ
-    if before_s <= noticed_s + score_at_s:
-        return max(noticed_s, before_s)
-    return max(noticed_s + score_at_s, endpointing.wait_samples(pause.score) / SAMPLE_RATE_HZ)
+    """How long the session waits after the last voiced frame of a pause: never before the score counts."""
+    scored_s = pause.noticed_s - pause.offset_s + score_at_s
+    return max(scored_s, endpointing.wait_samples(pause.score) / SAMPLE_RATE_HZ)
 
 
 def by_threshold(threshold: float, delay_s: float, timeout_s: float) -> Rule:
