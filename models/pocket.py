@@ -38,8 +38,9 @@ from models.types import (
     Transcription,
 )
 
-WINDOW_S = 30  # what Whisper's encoder takes at most
-SHORT_WINDOW_S = 15  # clips up to this are padded to this: half the time, and un-padded ones make it loop
+WINDOWS_S = (10, 15, 20, 30)  # to which clips are padded: 10 takes a quarter of the time of 30, Whisper's own
+WINDOW_S = WINDOWS_S[-1]
+MIN_PADDING_S = 4  # with less it loops: twice as many words were wrong
 CUT_SEARCH_S = 5  # a window ends at the quietest moment in its last seconds
 QUIET_FRAME_SAMPLES = 1600  # 100 ms
 FRAMES_PER_S = 100  # of the mel spectrogram
@@ -74,8 +75,7 @@ class Ears:
         return " ".join(text for text in texts if text)
 
     def _transcribe_window(self, samples: Samples) -> str:
-        padded_s = SHORT_WINDOW_S if len(samples) <= SHORT_WINDOW_S * SAMPLE_RATE_HZ else WINDOW_S
-        n_frames = padded_s * FRAMES_PER_S
+        n_frames = padded_s(samples) * FRAMES_PER_S
         mel = self._features(samples)[:, :n_frames]
         mel = np.pad(mel, ((0, 0), (0, n_frames - mel.shape[1])))
         features = ctranslate2.StorageView.from_array(np.ascontiguousarray(mel[None], np.float32))
@@ -91,6 +91,12 @@ class Ears:
             return ""
         text = NON_SPEECH.sub("", self._tokenizer.decode(result.sequences_ids[0]))
         return " ".join(text.split()) if re.search(r"\w", text) else ""
+
+
+def padded_s(samples: Samples) -> int:
+    """To how many seconds a clip (n_samples,) of at most 30 s is padded before it is heard."""
+    least_s = len(samples) / SAMPLE_RATE_HZ + MIN_PADDING_S
+    return next((window_s for window_s in WINDOWS_S if window_s >= least_s), WINDOW_S)
 
 
 def split_at_quiet(samples: Samples) -> list[Samples]:

@@ -21,7 +21,7 @@ WAIT_STEP_S = 0.02  # between the waits that are compared
 SHORTEST_PAUSE_S = 0.2  # shorter silences are no pauses: the detector does not notice them
 ASSUMED_PAUSES = 2  # what is assumed of a speaker weighs as much as so many pauses
 REMEMBERED_PAUSES = 50  # the last ones: people change
-PAUSE_SHARPNESS = 20  # a pause counts as one of 5 % more or less, too
+PAUSE_SHARPNESS = 40  # a pause counts as one of 3 % more or less, too
 PATIENCE_STEP = 0.1  # of log-odds, for a turn that went on or ended though the score was sure that it would not
 MAX_PATIENCE = 2.0
 MAX_EXPONENT = 500.0  # of a number that float64 holds, and leaves room to multiply
@@ -61,7 +61,7 @@ class EndpointingOptions:
 
     silence_s: float = 0.6
     mean_pause_s: float = 0.1
-    score_at_s: float = 0.1
+    score_at_s: float = 0.03
     max_wait_s: float = MAX_WAIT_S
     max_turn_s: float = 180.0
     min_interruption_s: float = 0.25

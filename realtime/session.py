@@ -97,9 +97,7 @@ logger = logging.getLogger(__name__)
 MAX_INBOX = 1024  # 20 s of 20 ms chunks; beyond it new audio is dropped and counted, and nothing else is
 MAX_UNREAD_EVENTS = 4096  # a client that reads nothing for that long has gone; its session is closed
 MAX_TEXT_CHARACTERS = 20_000  # of one typed message; every model's context is shorter
-HEAD_START_SAMPLES = (
-    SAMPLE_RATE_HZ * 60 // 1000
-)  # two frames: half of such silences become pauses, the others are the closure of a "p" or "t"
+HEAD_START_SAMPLES = SAMPLE_RATE_HZ * 60 // 1000  # two frames: half become pauses, half are the closure of a "p" or "t"
 CUT_IN_SAMPLES = 1 * SAMPLE_RATE_HZ  # who goes on within this time of the commit had not finished
 
 _SOUND_OVER_ANSWER = (TurnState.INTERRUPTED, TurnState.OVERLAPPING)

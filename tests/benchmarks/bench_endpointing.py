@@ -30,9 +30,10 @@ from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.audio import read_audio_file
 from realtime.end_of_turn import EndOfTurn
 from realtime.endpointing import EndOfTurnScorer, Endpointing, EndpointingOptions
+from realtime.session import HEAD_START_SAMPLES
 from realtime.smart_turn import SmartTurn, find_smart_turn
 from realtime.turns import SpeechStarted, SpeechStopped
-from realtime.vad import DetectedFrame, SpeechDetector, VadOptions
+from realtime.vad import SILERO_FRAME_SAMPLES, DetectedFrame, SpeechDetector, VadOptions
 from tests.benchmarks.reply_on_pause import LocalSilero
 
 MIN_HOLD_S, MAX_HOLD_S = 0.2, 5.0  # the holds eot-bench counts
@@ -42,8 +43,8 @@ CUT_IN_S = 1.0  # an answer talked over within this tells the rule that it cut i
 BOOTSTRAPS = 500
 WAITS_S = np.round(np.arange(0.1, 3.01, 0.02), 2)
 CHUNKS_S = (0.3, 0.6, 1.2, 1.8)  # ReplyOnPause; 0.6 is its default
-SILENCES_S = np.round(np.arange(0.2, 1.81, 0.05), 2)
-MEAN_PAUSES_S = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+SILENCES_S = np.round(np.arange(0.2, 1.41, 0.05), 2)
+MEAN_PAUSES_S = (0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.985)
 DELAYS_S = np.round(np.arange(0.3, 1.21, 0.1), 2)
 TIMEOUTS_S = np.round(np.arange(0.4, 3.01, 0.1), 2)
@@ -100,13 +101,14 @@ Rule = Callable[[Turn], Iterator[float]]  # when the rule commits, in seconds, i
 
 
 def find_pauses(samples: Samples, scorer: EndOfTurnScorer) -> tuple[Pause, ...]:
-    """Runs our detector over float32 `(n_samples,)` and scores each pause on the audio up to it."""
+    """Runs our detector over float32 `(n_samples,)` and scores pauses at their first silent frames, as sessions do."""
     pauses: list[Pause] = []
+    head_start = math.ceil(HEAD_START_SAMPLES / SILERO_FRAME_SAMPLES) * SILERO_FRAME_SAMPLES
     frames = SpeechDetector(VadOptions()).push(samples)
     for frame in frames:
         if isinstance(frame.event, SpeechStopped):
             silences, resumed = silences_until_speech(frames, frame.event.offset_sample)
-            score = scorer.score(samples[: frame.event.sample])
+            score = scorer.score(samples[: frame.event.offset_sample + head_start])
             pauses.append(Pause(frame.event.sample / SAMPLE_RATE_HZ, score, silences, resumed))
     return tuple(pauses)
 
@@ -289,11 +291,11 @@ def at_defaults(turns: Sequence[Turn], rule: Rule) -> dict[str, float]:
 # ---- columns ----
 
 
-def settings(mean_pauses_s: Sequence[float]) -> list[EndpointingOptions]:
+def settings() -> list[EndpointingOptions]:
     """The settings of our rule that are swept."""
     return [
         EndpointingOptions(silence_s=float(silence_s), mean_pause_s=mean_pause_s)
-        for silence_s, mean_pause_s in itertools.product(SILENCES_S, mean_pauses_s)
+        for silence_s, mean_pause_s in itertools.product(SILENCES_S, MEAN_PAUSES_S)
     ]
 
 
@@ -322,17 +324,16 @@ def measure(
         for name, scorer in scorers.items()
     }
     turns = next(iter(heard.values()))
-    shipped = EndpointingOptions()
-    on_silence = replace(shipped, mean_pause_s=0)
+    unscored = [Turn(turn.row, tuple(replace(pause, score=0.5) for pause in turn.pauses)) for turn in turns]
+    shipped, swept = EndpointingOptions(), settings()
     columns: list[tuple[str, list[Turn], list[Rule], Rule | None]] = [
         ("vad only", turns, [by_annotated_silence(float(wait_s)) for wait_s in WAITS_S], None),
         ("ReplyOnPause", turns, reply_on_pause_rules(rows, audio), None),
-        ("ours, silence", turns, [by_endpointing(o) for o in settings([0.0])], by_endpointing(on_silence)),
-        ("ours, silence, adapting", turns, [by_adapting(o) for o in settings([0.0])], by_adapting(on_silence)),
+        ("ours, silence", unscored, [by_endpointing(o) for o in swept], by_endpointing(shipped)),
+        ("ours, silence, adapting", unscored, [by_adapting(o) for o in swept], by_adapting(shipped)),
     ]
     policies = [by_threshold(p, float(d), float(t)) for p in THRESHOLDS for d in DELAYS_S for t in TIMEOUTS_S if t >= d]
     for name, scored in heard.items():
-        swept = settings(MEAN_PAUSES_S)
         columns += [
             (f"ours, {name}", scored, [by_endpointing(o) for o in swept], by_endpointing(shipped)),
             (f"ours, {name}, adapting", scored, [by_adapting(o) for o in swept], by_adapting(shipped)),

@@ -5,8 +5,7 @@ of the turn. Two kinds of turns: commands as they were spoken, with their natura
 read, whose utterances (what is said between two pauses) are joined again with pauses of 0.2 to 1.2 s. So a hold is
 inside a sentence and a turn ends where one does: after a finished one nothing tells whether another follows.
 Where sentences end is the transcript's punctuation; where it has none, that of Whisper tiny.en, which hears up to 30 s
-of the reading at once, what follows included. It hears everything twice, in other stretches the second time, and where
-the two differ it is not known. `words.json` in the folder keeps what it wrote, for the next build.
+of the reading at once, what follows included. `words.json` in the folder keeps what it wrote, for the next build.
 
 Each utterance keeps the quiet around its speech, so that no last consonant is lost, and pauses are filled up with the
 room of the recording itself; then some turns get noise or the band of a telephone. A third of LibriSpeech's readers
@@ -175,33 +174,14 @@ class Listener:
         folder = find_weights(default_cache_dir()) / "ears"
         self._model = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1)
 
-    def utterances(self, recordings: Iterable[Recording]) -> Iterator[Utterance]:
-        """All utterances of a reading."""
-        reading = list(recordings)
-        first = self._ends(windows(reading), beam_size=1)
-        second = self._ends(shifted_windows(reading), beam_size=5)
-        for recording, once, again in zip(reading, first, second, strict=True):
-            agreed = [one if one == other else None for one, other in zip(once, again, strict=True)]
-            yield from utterances(recording, agreed)
-
-    def _ends(self, heard: Iterable[list[Recording]], beam_size: int) -> list[list[bool | None]]:
-        """Of every recording, for each utterance whether a sentence ends with it."""
-        ends = []
-        for window in heard:
-            words, starts_s = self._write_down(window, beam_size), 0.0
-            for recording in window:
-                ends.append(ends_by_words(recording, words, starts_s, is_last=recording is window[-1]))
-                starts_s += len(recording.samples) / SAMPLE_RATE_HZ + GAP_S
-        return ends
-
-    def _write_down(self, window: Sequence[Recording], beam_size: int) -> list[Word]:
+    def words(self, window: Sequence[Recording]) -> list[Word]:
         """Of consecutive recordings with 0.3 s between them."""
-        name = f"{window[0].path.stem}, {len(window)} files, beam {beam_size}"
+        name = window[0].path.stem
         if name not in self._words:
             gap = np.zeros(round(GAP_S * SAMPLE_RATE_HZ), np.float32)
             audio = np.concatenate([part for recording in window for part in (recording.samples, gap)])
             segments, _ = self._model.transcribe(
-                audio, beam_size=beam_size, word_timestamps=True, language="en", condition_on_previous_text=False
+                audio, beam_size=1, word_timestamps=True, language="en", condition_on_previous_text=False
             )
             self._words[name] = [
                 (word.word, round(float(word.start), 3), round(float(word.end), 3))
@@ -210,6 +190,15 @@ class Listener:
             ]
             self._kept.write_text(json.dumps(self._words), "utf-8")
         return self._words[name]
+
+    def utterances(self, recordings: Iterable[Recording]) -> Iterator[Utterance]:
+        """All utterances of a reading."""
+        for window in windows(recordings):
+            words, starts_s = self.words(window), 0.0
+            for recording in window:
+                ends = ends_by_words(recording, words, starts_s, is_last=recording is window[-1])
+                yield from utterances(recording, ends)
+                starts_s += len(recording.samples) / SAMPLE_RATE_HZ + GAP_S
 
 
 def windows(recordings: Iterable[Recording]) -> Iterator[list[Recording]]:
@@ -225,14 +214,6 @@ def windows(recordings: Iterable[Recording]) -> Iterator[list[Recording]]:
         seconds += GAP_S
     if window:
         yield window
-
-
-def shifted_windows(recordings: Sequence[Recording]) -> Iterator[list[Recording]]:
-    """The same from the middle of the first window on, before which a shorter one ends."""
-    first = next(windows(recordings), [])
-    middle = max(1, len(first) // 2)
-    yield from windows(recordings[:middle])
-    yield from windows(recordings[middle:])
 
 
 def sentences(spoken: Iterable[Utterance]) -> Iterator[list[Utterance]]:

@@ -2,7 +2,7 @@
 
 Every pause that our detector notices is one example: its features, as the session would compute them at that moment,
 and whether the turn had ended. A logistic regression, both classes weighed alike; how much it is held back is chosen on
-readers it was not fitted to. The same data, the same weights.
+readers it was not fitted to, and so is the scale of its log-odds. The same data, the same weights.
 Run: `python -m tests.benchmarks.build_dialogues --part train --data DATA --out DIR`, then
 `python -m tests.benchmarks.train_end_of_turn --data DIR [--test OTHER]`.
 """
@@ -23,11 +23,11 @@ from tqdm import tqdm
 from app import default_cache_dir
 from models.types import Samples
 from realtime.audio import read_audio_file
-from realtime.end_of_turn import WEIGHTS, features
+from realtime.end_of_turn import WEIGHTS, features, own_share
 from realtime.smart_turn import SmartTurn, find_smart_turn
 from tests.benchmarks.bench_endpointing import find_pauses
 
-HELD_BACK = (1000.0, 3000.0, 10_000.0, 30_000.0)  # weight of the squared norm against the sum of losses
+HELD_BACK = (1000.0, 3000.0, 10_000.0, 30_000.0, 100_000.0)  # weight of the squared norm against the sum of losses
 FOLDS = 3
 LATE_S = 0.15  # how much before its annotated end the detector may hear a turn end
 
@@ -103,24 +103,24 @@ def auc(scores: torch.Tensor, has_ended: torch.Tensor) -> float:
     return float((ended > going_on).float().mean() + 0.5 * (ended == going_on).float().mean())
 
 
-def auc_on_others(pauses: Pauses, held_back: float) -> float:
-    """The AUC over readers that were left out of the fit, a third of them at a time."""
+def log_odds_of_others(pauses: Pauses, held_back: float) -> torch.Tensor:
+    """Log-odds `(n_pauses,)` of readers that were left out of the fit, a third of them at a time."""
     readers = sorted(set(pauses.speakers))
     scores = torch.zeros(len(pauses.speakers))
     for fold in range(FOLDS):
         left_out = torch.tensor([speaker in readers[fold::FOLDS] for speaker in pauses.speakers])
         weight, bias = fit(pauses.features[~left_out], pauses.has_ended[~left_out], held_back)
         scores[left_out] = pauses.features[left_out] @ weight + bias
-    return auc(scores, pauses.has_ended)
+    return scores
 
 
 def show_test(pauses: Pauses, weight: torch.Tensor, bias: torch.Tensor) -> None:
-    """Prints the AUC of Smart Turn and of the head for each source."""
+    """Prints the AUC of Smart Turn and of our score for each source."""
     table = Table(title="AUC on other speakers")
-    for column in ("source", "ended", "going on", "Smart Turn", "head"):
+    for column in ("source", "ended", "going on", "Smart Turn", "ours"):
         table.add_column(column)
     sources = [speaker.split()[0] for speaker in pauses.speakers]
-    scores = pauses.features @ weight + bias
+    scores = pauses.features @ weight + bias + torch.tensor(own_share(pauses.scores.numpy()))
     for source in [*dict.fromkeys(sources), "all"]:
         chosen = torch.tensor([source in (other, "all") for other in sources])
         ended = pauses.has_ended[chosen]
@@ -139,10 +139,14 @@ def main() -> None:
     options = parser.parse_args()
     encoder = SmartTurn(find_smart_turn(options.cache_dir))
     pauses = read_pauses(options.data, encoder)
-    on_others = {held_back: auc_on_others(pauses, held_back) for held_back in HELD_BACK}
-    best = max(on_others, key=on_others.__getitem__)
-    print(f"AUC on readers left out: {on_others}")
+    of_others = {held_back: log_odds_of_others(pauses, held_back) for held_back in HELD_BACK}
+    aucs = {held_back: auc(log_odds, pauses.has_ended) for held_back, log_odds in of_others.items()}
+    best = max(aucs, key=aucs.__getitem__)
+    print(f"AUC on readers left out: {aucs}")
     weight, bias = fit(pauses.features, pauses.has_ended, best)
+    (scale,), _ = fit(of_others[best][:, None], pauses.has_ended, 0.0)
+    print(f"Log-odds are scaled by {scale:.2f}")
+    weight, bias = weight * scale, bias * scale
     save_file({"weight": weight.numpy(), "bias": bias.numpy()}, options.out)
     if options.test:
         show_test(read_pauses(options.test, encoder), weight, bias)

@@ -12,7 +12,7 @@ import pytest
 
 from app import default_cache_dir
 from models.errors import InvalidPrompt, ModelUnavailable, PromptTooLong
-from models.pocket import Pocket, load_pocket, split_at_quiet
+from models.pocket import Pocket, load_pocket, padded_s, split_at_quiet
 from models.pocket_weights import CHECKSUMS, EARS_FILES, EARS_FOLDER, fetch_weights, find_weights, weights_folder
 from models.types import (
     SAMPLE_RATE_HZ,
@@ -153,6 +153,11 @@ def test_recordings_are_cut_where_they_are_quiet() -> None:
     assert len(windows[0]) == quiet_at + 800
     assert all(0 < len(window) <= 30 * SAMPLE_RATE_HZ for window in windows)
     assert np.array_equal(np.concatenate(windows), samples)
+
+
+@pytest.mark.parametrize(("clip_s", "window_s"), [(0.0, 10), (6.0, 10), (6.1, 15), (11.1, 20), (16.1, 30), (30.0, 30)])
+def test_a_clip_is_heard_with_four_seconds_of_padding_where_they_fit(clip_s: float, window_s: int) -> None:
+    assert padded_s(np.zeros(round(clip_s * SAMPLE_RATE_HZ), np.float32)) == window_s
 
 
 def test_missing_and_altered_weights_say_what_to_do(tmp_path: Path) -> None:

@@ -69,7 +69,8 @@ async def test_where_a_pause_cannot_be_scored_silence_decides(failure: float | E
 
 
 async def test_a_score_nobody_waits_for_any_more_is_dropped() -> None:
-    async with conversing(ScriptedModel([["Yes."]]), scorer=Scorer(RuntimeError("late"))) as conversation:
+    options = replace(OPTIONS, endpointing=EndpointingOptions(score_at_s=0.1))
+    async with conversing(ScriptedModel([["Yes."]]), options, scorer=Scorer(RuntimeError("late"))) as conversation:
         await conversation.hear(loud(0.5), quiet(0.2), loud(0.5))
         conversation.session.clear()
         await conversation.hear(quiet(1.0))

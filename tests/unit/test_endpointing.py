@@ -1,4 +1,4 @@
-"""The rule on made-up scores; Smart Turn, and our head on it, on real speech; their weights."""
+"""The rule on made-up scores; Smart Turn, and our score from it, on real speech; their weights."""
 
 import math
 import shutil
@@ -26,6 +26,7 @@ from realtime.smart_turn import (
     smart_turn_path,
 )
 from tests.conftest import silence
+from tests.voiced import last_voiced_sample
 
 PROBABILITIES = st.floats(0, 1)
 SCORES = st.one_of(st.none(), PROBABILITIES)
@@ -168,14 +169,18 @@ def test_a_question_is_complete_at_its_end_and_not_in_its_middle(
     assert smart_turn.score(clip) == smart_turn.score(clip)
 
 
-@pytest.mark.parametrize("name", ["question_capital", "question_sky", "name_ask", "question_story"])
-def test_our_head_hears_the_end_of_a_question_too(
-    smart_turn: SmartTurn, speech: Callable[[str], Samples], name: str
+def test_our_score_tells_the_ends_of_questions_from_their_middles(
+    smart_turn: SmartTurn, speech: Callable[[str], Samples]
 ) -> None:
-    head, clip = EndOfTurn(smart_turn), speech(name)
-    half = np.concatenate((clip[: len(clip) // 2], silence(0.2)))
-    assert head.score(half) < min(0.3, head.score(clip))
-    assert head.score(clip) == head.score(clip)
+    ours, pause = EndOfTurn(smart_turn), silence(0.06)
+    clips = [
+        speech(name) for name in ("question_capital", "question_river", "question_sky", "question_story", "name_ask")
+    ]
+    ends = [ours.score(np.concatenate((clip[: last_voiced_sample(clip)], pause))) for clip in clips]
+    middles = [ours.score(np.concatenate((clip[: last_voiced_sample(clip) // 2], pause))) for clip in clips]
+    assert np.mean(ends) > 0.5 > np.mean(middles) + 0.15
+    assert sum(end > middle for end, middle in zip(ends, middles, strict=True)) >= 4
+    assert ours.score(clips[0]) == ours.score(clips[0])
 
 
 @pytest.mark.parametrize("n_samples", [0, 1, 100, WINDOW_SAMPLES, WINDOW_SAMPLES + 1, 60 * SAMPLE_RATE_HZ])
