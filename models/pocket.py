@@ -6,6 +6,7 @@ Read `pocket_weights.py` for where the weights come from.
 """
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -38,9 +39,8 @@ from models.types import (
     Transcription,
 )
 
-WINDOWS_S = (10, 15, 20, 30)  # to which clips are padded: 10 takes a quarter of the time of 30, Whisper's own
-WINDOW_S = WINDOWS_S[-1]
-MIN_PADDING_S = 4  # with less it loops: twice as many words were wrong
+WINDOW_S = 30  # what Whisper's encoder takes at most, and was made for; 10 s take a quarter of the time
+SHORTEST_WINDOW_S, MIN_PADDING_S = 10, 4  # in a shorter one, or with less silence in it, it repeats itself
 CUT_SEARCH_S = 5  # a window ends at the quietest moment in its last seconds
 QUIET_FRAME_SAMPLES = 1600  # 100 ms
 FRAMES_PER_S = 100  # of the mel spectrogram
@@ -95,8 +95,8 @@ class Ears:
 
 def padded_s(samples: Samples) -> int:
     """To how many seconds a clip (n_samples,) of at most 30 s is padded before it is heard."""
-    least_s = len(samples) / SAMPLE_RATE_HZ + MIN_PADDING_S
-    return next((window_s for window_s in WINDOWS_S if window_s >= least_s), WINDOW_S)
+    least_s = math.ceil(len(samples) / SAMPLE_RATE_HZ + MIN_PADDING_S)
+    return min(WINDOW_S, max(SHORTEST_WINDOW_S, least_s))
 
 
 def split_at_quiet(samples: Samples) -> list[Samples]:
