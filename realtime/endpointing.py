@@ -37,7 +37,7 @@ class EndOfTurnScorer(Protocol):
         Thread-safe; blocks for about 100 ms, so it is called off the event loop.
 
         Args:
-            samples: the turn up to its present pause, float32 `(n_samples,)` at 16 kHz.
+            samples: the turn and the beginning of its present silence, float32 `(n_samples,)` at 16 kHz.
         """
         ...
 
