@@ -7,6 +7,7 @@ however many sessions share one call of the network (`SileroBatch`). Read `turns
 """
 
 import asyncio
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -79,7 +80,7 @@ class OffsetRemoval:
 
     def __call__(self, frame: Samples) -> Samples:
         """Gives the next frame without the mean of the last seconds."""
-        mean = float(frame.mean())
+        mean = float(frame.sum()) / len(frame)  # `mean` itself takes three times as long for so few
         self._offset = mean if self._offset is None else self._offset + OFFSET_STEP * (mean - self._offset)
         return frame - np.float32(self._offset)
 
@@ -282,7 +283,7 @@ class SpeechDetector:
 
     def _gate(self, frame: Samples, score: float) -> float:
         """Gives 0 for a frame that is no louder than the room, and follows the room's noise."""
-        rms = float(np.sqrt(np.mean(np.square(frame))))
+        rms = math.sqrt(float(np.square(frame).sum()) / len(frame))
         if rms < self._floor_rms:
             self._floor_rms += FLOOR_FALL * (rms - self._floor_rms)
         else:
