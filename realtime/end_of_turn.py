@@ -35,7 +35,7 @@ def own_share(probability: np.ndarray) -> np.ndarray:
 
 
 class EndOfTurn:
-    """Scores turns at their pauses; shared by all sessions.
+    """Scores turns in their silences; shared by all sessions.
 
     Args:
         encoder: Smart Turn.

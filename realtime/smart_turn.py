@@ -1,7 +1,7 @@
 """Whether a turn sounds complete: Smart Turn v3.2, a Whisper-tiny encoder with a classifier (BSD-2-Clause, Daily).
 
 Its ONNX file comes out of the pinned `pipecat-ai` wheel, of which nothing else is used. It hears the last 8 s, the
-pause included, and judges words and melody together; 60 to 100 ms on one core, so it is asked at pauses only.
+silence included, and judges words and melody together; 60 to 100 ms on one core, so it is asked in silences only.
 `python app.py fetch` gets the file; without it the assistant works on silence alone. Read `end_of_turn.py` for our own
 judgement on the same encoder, `endpointing.py` for what becomes of the score.
 """

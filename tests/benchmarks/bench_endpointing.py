@@ -154,7 +154,7 @@ def by_pauses(wait_of: Callable[[Pause], float]) -> Rule:
 
 
 def by_endpointing(options: EndpointingOptions) -> Rule:
-    """Our rule for a speaker it has not heard before: the wait without a score until the score counts, then with it."""
+    """Our rule for a speaker it has not heard before, at every pause."""
     endpointing = Endpointing(options)
     return by_pauses(lambda pause: our_wait_s(endpointing, pause, options.score_at_s))
 

