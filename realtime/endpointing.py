@@ -68,16 +68,19 @@ class EndpointingOptions:
     max_backchannel_s: float = 0.8
 
     def __post_init__(self) -> None:
-        if self.silence_s < 0:
-            raise ValueError(f"silence_s is {self.silence_s}; it must not be negative")
-        if self.mean_pause_s <= 0:
-            raise ValueError(f"mean_pause_s is {self.mean_pause_s}; it must be more than 0")
-        if self.score_at_s < 0:
-            raise ValueError(f"score_at_s is {self.score_at_s}; it must not be negative")
-        if self.max_wait_s < self.silence_s:
-            raise ValueError(f"max_wait_s is {self.max_wait_s}; it must be at least silence_s ({self.silence_s})")
         if self.max_turn_s <= 1:
             raise ValueError(f"max_turn_s is {self.max_turn_s}; it must be more than 1 s")
+        if not 0 <= self.silence_s <= self.max_turn_s:
+            raise ValueError(f"silence_s is {self.silence_s}; it must be from 0 to max_turn_s ({self.max_turn_s})")
+        if not 0 < self.mean_pause_s < math.inf:
+            raise ValueError(f"mean_pause_s is {self.mean_pause_s}; it must be more than 0, and finite")
+        if self.score_at_s < 0:
+            raise ValueError(f"score_at_s is {self.score_at_s}; it must not be negative")
+        if not self.silence_s <= self.max_wait_s <= self.max_turn_s:
+            raise ValueError(
+                f"max_wait_s is {self.max_wait_s}; it must be from silence_s ({self.silence_s}) to max_turn_s "
+                f"({self.max_turn_s})"
+            )
 
     @property
     def silence_samples(self) -> int:

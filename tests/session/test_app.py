@@ -94,7 +94,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         (["ask", "missing.ogg", "?"], "missing.ogg: no such file"),
         (["ask", __file__, "?"], "not readable as audio"),
         (["ask", CAPITAL, "?", "--model", "gpt-9"], "unknown model 'gpt-9'; choose pocket"),
-        (["--model", "gpt-9"], "unknown model"),
+        (["--model", "gpt-9", "--port", "0"], "unknown model"),
         (["ask", CAPITAL, "?", "--temperature", "-1"], "must be 0 (greedy) or more"),
         (["talk", CAPITAL, "--silence", "-1"], "silence_s"),
         (["talk", CAPITAL, "--record", __file__], "--record"),

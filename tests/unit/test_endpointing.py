@@ -139,9 +139,13 @@ def test_what_is_learnt_of_a_speaker_costs_little_more_than_the_best_wait_in_hin
     "wrong",
     [
         {"silence_s": -0.1},
+        {"silence_s": math.nan},
+        {"silence_s": math.inf, "max_wait_s": math.inf},
         {"mean_pause_s": 0},
+        {"mean_pause_s": math.nan},
         {"score_at_s": -1},
         {"max_wait_s": 0.3},
+        {"max_wait_s": math.inf},
         {"max_turn_s": 1},
     ],
 )
