@@ -106,16 +106,16 @@ def score_streams(streams: Sequence[SileroStream], frames: Sequence[Samples]) ->
     Returns:
         Probabilities of speech, float32 `(n_streams,)`.
     """
-    centred = [stream.centred(frame) for stream, frame in zip(streams, frames, strict=True)]
-    inputs = {
-        "input": np.stack([np.concatenate((s.context, new)) for s, new in zip(streams, centred, strict=True)]),
-        "state": np.stack([stream.state for stream in streams], axis=1),
-        "sr": np.array(SAMPLE_RATE_HZ, np.int64),
-    }
+    windows = np.empty((len(streams), SILERO_CONTEXT_SAMPLES + SILERO_FRAME_SAMPLES), np.float32)
+    for window, stream, frame in zip(windows, streams, frames, strict=True):
+        window[:SILERO_CONTEXT_SAMPLES] = stream.context
+        window[SILERO_CONTEXT_SAMPLES:] = stream.centred(frame)
+        stream.context = window[-SILERO_CONTEXT_SAMPLES:]
+    state = np.stack([stream.state for stream in streams], axis=1)
+    inputs = {"input": windows, "state": state, "sr": np.array(SAMPLE_RATE_HZ, np.int64)}
     probabilities, states = _silero_session().run(None, inputs)
     for index, stream in enumerate(streams):
         stream.state = states[:, index]
-        stream.context = centred[index][-SILERO_CONTEXT_SAMPLES:]
     return np.asarray(probabilities[:, 0], np.float32)
 
 
@@ -235,8 +235,26 @@ class DetectedFrame:
     speech_samples: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """One frame before detection.
+
+    Attributes:
+        samples: float32 `(frame_samples,)`.
+        is_audible: whether it is louder than the room; else it is silence, whatever its score.
+        is_scored: whether the scorer hears it, which silence that has already lasted a pause is not.
+    """
+
+    samples: Samples
+    is_audible: bool
+    is_scored: bool
+
+
 class SpeechDetector:
     """Turns the samples of one stream into frames with speech events.
+
+    Silence beyond a pause costs next to nothing, because the scorer does not hear it. Shorter silences it does hear:
+    without them it notices the next word later.
 
     Args:
         options: how scores become speech.
@@ -253,6 +271,7 @@ class SpeechDetector:
         self._stream = SileroStream()
         self._pending = np.zeros(0, np.float32)
         self._floor_rms = SILENCE_RMS / GATE_RATIO
+        self._inaudible_samples = 0  # since the last audible frame
         self._sample = 0  # end of the last whole frame
         self._speaking = False
         self._onset_sample: int | None = None  # of speech not yet long enough to count, or of the speech under way
@@ -261,39 +280,41 @@ class SpeechDetector:
     def push(self, samples: Samples) -> Iterator[DetectedFrame]:
         """Takes float32 `(n_samples,)`, any number, and yields every frame that is now whole."""
         for frame in self._whole_frames(samples):
-            yield self._detect(frame, self._scorer.score(frame))
+            yield self._detect(frame, self._scorer.score(frame.samples) if frame.is_scored else 0.0)
 
     async def push_batched(self, samples: Samples) -> list[DetectedFrame]:
         """What `push` gives, scored together with other sessions where there is a batch; a few milliseconds later."""
         if self._batch is None:
             return list(self.push(samples))
         frames = list(self._whole_frames(samples))
-        if not frames:
-            return []
-        scores = await self._batch.score(self._stream, frames)
-        return [self._detect(frame, score) for frame, score in zip(frames, scores, strict=True)]
+        heard = [frame.samples for frame in frames if frame.is_scored]
+        scores = iter(await self._batch.score(self._stream, heard) if heard else ())
+        return [self._detect(frame, next(scores) if frame.is_scored else 0.0) for frame in frames]
 
-    def _whole_frames(self, samples: Samples) -> Iterator[Samples]:
+    def _whole_frames(self, samples: Samples) -> Iterator[_Frame]:
         """Cuts the stream into frames."""
         self._pending = np.concatenate((self._pending, samples))
         size = self._scorer.frame_samples
         while len(self._pending) >= size:
             frame, self._pending = self._pending[:size], self._pending[size:]
-            yield frame
+            is_audible = self._is_audible(frame)
+            self._inaudible_samples = 0 if is_audible else self._inaudible_samples + size
+            is_past_pause = self._inaudible_samples - size >= self.options.pause_s * SAMPLE_RATE_HZ
+            yield _Frame(frame, is_audible, not is_past_pause)
 
-    def _gate(self, frame: Samples, score: float) -> float:
-        """Gives 0 for a frame that is no louder than the room, and follows the room's noise."""
-        rms = math.sqrt(float(np.square(frame).sum()) / len(frame))
+    def _is_audible(self, frame: Samples) -> bool:
+        """Whether a frame is louder than the room, whose noise it follows."""
+        rms = math.sqrt(float(frame.dot(frame)) / len(frame))
         if rms < self._floor_rms:
             self._floor_rms += FLOOR_FALL * (rms - self._floor_rms)
         else:
             self._floor_rms = min(self._floor_rms * FLOOR_RISE, MAX_FLOOR_RMS)
-        return score if rms >= max(SILENCE_RMS, self._floor_rms * GATE_RATIO) else 0.0
+        return rms >= max(SILENCE_RMS, self._floor_rms * GATE_RATIO)
 
-    def _detect(self, frame: Samples, score: float) -> DetectedFrame:
-        score = self._gate(frame, score)
-        start, self._sample = self._sample, self._sample + len(frame)
-        voiced = score >= (self.options.offset if self._onset_sample is not None else self.options.onset)
+    def _detect(self, frame: _Frame, score: float) -> DetectedFrame:
+        start, self._sample = self._sample, self._sample + len(frame.samples)
+        threshold = self.options.offset if self._onset_sample is not None else self.options.onset
+        voiced = frame.is_audible and score >= threshold
         if voiced:
             self._last_voiced_sample = self._sample
             if self._onset_sample is None:

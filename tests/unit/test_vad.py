@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -11,7 +12,17 @@ from hypothesis import strategies as st
 
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.turns import SpeechStarted, SpeechStopped
-from realtime.vad import DetectedFrame, SileroBatch, SileroStream, SpeechDetector, VadName, VadOptions, score_streams
+from realtime.vad import (
+    SILERO_FRAME_SAMPLES,
+    DetectedFrame,
+    SileroBatch,
+    SileroScorer,
+    SileroStream,
+    SpeechDetector,
+    VadName,
+    VadOptions,
+    score_streams,
+)
 from tests.conftest import silence
 
 
@@ -98,6 +109,43 @@ def test_the_gate_rises_to_a_steady_noise_and_lets_speech_through(speech: Callab
     assert frames[0].silence_samples == 0
     assert frames[-1].silence_samples > SAMPLE_RATE_HZ
     assert any(frame.event for frame in detector.push(speech("question_capital")))
+
+
+class CountingScorer(SileroScorer):
+    """Silero's network, counting what it hears."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n_frames = 0
+
+    def score(self, frame: Samples) -> float:
+        self.n_frames += 1
+        return super().score(frame)
+
+
+def test_silence_beyond_a_pause_is_not_scored(speech: Callable[[str], Samples]) -> None:
+    clip, scorer = speech("question_capital"), CountingScorer()
+    frames = list(SpeechDetector(VadOptions(), scorer).push(np.concatenate((silence(5), clip, silence(5)))))
+    pauses = 2 * math.ceil(VadOptions().pause_s * SAMPLE_RATE_HZ / SILERO_FRAME_SAMPLES)
+    assert scorer.n_frames <= len(clip) // SILERO_FRAME_SAMPLES + 2 + pauses
+    assert len(frames) == (10 * SAMPLE_RATE_HZ + len(clip)) // SILERO_FRAME_SAMPLES
+
+
+def noticed_after(before: Samples, clip: Samples) -> int:
+    """How many samples of a clip pass until it is called speech, with this before it."""
+    frames = SpeechDetector(VadOptions()).push(np.concatenate((before, clip)))
+    starts = [frame.event.sample for frame in frames if isinstance(frame.event, SpeechStarted)]
+    return next(sample for sample in starts if sample > len(before)) - len(before)
+
+
+@pytest.mark.parametrize("clip", ["question_capital", "hesitation", "backchannel", "name_ask"])
+@pytest.mark.parametrize("silence_s", [1, 30])
+def test_speech_after_a_long_silence_is_found_as_soon(
+    speech: Callable[[str], Samples], clip: str, silence_s: int
+) -> None:
+    quiet, talk = np.zeros(silence_s * SAMPLE_RATE_HZ, np.float32), speech("tale_of_two_cities")
+    first, later = noticed_after(quiet, speech(clip)), noticed_after(np.concatenate((talk, quiet)), speech(clip))
+    assert later == pytest.approx(first, abs=2 * SILERO_FRAME_SAMPLES)
 
 
 def test_minutes_of_babble_raise_nothing(speech: Callable[[str], Samples]) -> None:
