@@ -21,6 +21,10 @@ from typing import Any, cast
 
 import gradio as gr
 import numpy as np
+from aiortc import RTCPeerConnection
+from aiortc.jitterbuffer import JitterFrame
+from aiortc.rtp import RtpPacket
+from aiortc.utils import uint16_add
 from fastapi import FastAPI, WebSocket
 from fastapi.responses import JSONResponse
 from fastrtc import AsyncStreamHandler, Stream
@@ -40,6 +44,8 @@ logger = logging.getLogger(__name__)
 WEBRTC_RATE_HZ = 48_000  # Opus's own: asking FastRTC for 16 kHz would gather 60 ms chunks
 WEBSOCKET_RATE_HZ = 16_000  # unless the client says ?rate=
 MAX_MESSAGE_CHARACTERS = 1_000_000  # of one JSON message: a minute of audio at 16 kHz, mu-law in base64
+WAITING_PACKETS = 3  # of 20 ms each, while one before them may still come
+MAX_LATE_PACKETS = 100  # one further behind begins a new count
 IDLE_EMIT_S = 1.0  # FastRTC asks for audio to play; there is none
 
 MakeSession = Callable[[], Session]
@@ -270,7 +276,10 @@ class EarpieceStream(Stream):  # type: ignore[misc]  # FastRTC is not typed
             return _refusal("invalid_offer", "the offer has no sdp", 422)
         known = body.webrtc_id in self.pcs
         try:
-            return await super().offer(body)
+            answer = await super().offer(body)
+            if not known and body.webrtc_id in self.pcs:
+                hear_at_once(self.pcs[body.webrtc_id])
+            return answer
         except Exception as error:
             logger.info("offer %s: %s", body.webrtc_id, error)
             peer = None if known else self.pcs.pop(body.webrtc_id, None)
@@ -325,6 +334,41 @@ async def _close_quietly(websocket: WebSocket) -> None:
         await websocket.close()
     except (RuntimeError, WebSocketDisconnect):
         logger.debug("the websocket was closed already")
+
+
+class PacketOrder:
+    """Hands on audio packets in their order as they come.
+
+    aiortc's own buffer holds back 100 ms so that audio plays smoothly, which nobody does here, and 300 ms for good once
+    a packet is lost.
+    """
+
+    def __init__(self) -> None:
+        self._next: int | None = None  # sequence number
+        self._early: dict[int, RtpPacket] = {}
+
+    def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
+        """Takes a packet as aiortc's receiver gives it: whether a key frame is needed, and the next packet's audio."""
+        if self._next is None:
+            self._next = packet.sequence_number
+        if 0 < uint16_add(self._next, -packet.sequence_number) <= MAX_LATE_PACKETS:  # given up, or there before
+            return False, None
+        self._early[packet.sequence_number] = packet
+        if self._next not in self._early:
+            if len(self._early) < WAITING_PACKETS:
+                return False, None
+            behind = self._next
+            self._next = min(self._early, key=lambda number: uint16_add(number, -behind))
+        first = self._early.pop(self._next)
+        self._next = uint16_add(self._next, 1)
+        return False, JitterFrame(first._data, first.timestamp)
+
+
+def hear_at_once(peer: RTCPeerConnection) -> None:
+    """Has the audio that a peer sends go through `PacketOrder`; aiortc has no setting for it."""
+    for transceiver in peer.getTransceivers():
+        if transceiver.kind == "audio":
+            transceiver.receiver._RTCRtpReceiver__jitter_buffer = PacketOrder()
 
 
 def _limit_reached(limit: int | None) -> dict[str, Any]:
