@@ -506,7 +506,6 @@ class Engine:
         is_batchable = _has_full_attention(language_model)
         is_on_gpu = language_model.get_input_embeddings().weight.is_cuda
         use_prefix_attention(language_model)
-        _lay_out_for_short_prompts(language_model)
         self._worker = _Worker(
             language_model,
             tokenizer,
@@ -609,19 +608,6 @@ def _has_full_attention(model: Any) -> bool:
         )
     is_windowed = getattr(config, "sliding_window", None) is not None and not getattr(config, "layer_types", None)
     return kinds == {"full_attention"} and not is_windowed
-
-
-def _lay_out_for_short_prompts(model: Any) -> None:
-    """Stores the float32 weights of a CPU's linear layers column by column; what they compute stays the same.
-
-    MKL then multiplies 4 to 48 rows, which is a short prompt or a batch, in half the time, and others as fast.
-    """
-    looked_up = model.get_input_embeddings().weight  # row by row; often the output's weight too
-    for module in model.modules():
-        if isinstance(module, torch.nn.Linear) and module.weight is not looked_up:
-            weight = module.weight
-            if weight.device.type == "cpu" and weight.dtype == torch.float32:
-                weight.data = weight.data.T.contiguous().T
 
 
 def _flatten(prompt: Prompt) -> tuple[list[PositionKey], dict[str, AudioSpan]]:

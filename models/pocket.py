@@ -245,6 +245,18 @@ def fastest_dtype() -> torch.dtype:
     return torch.bfloat16 if can.get("avx512_bf16") or can.get("amx_bf16") else torch.float32
 
 
+def lay_out_for_short_prompts(model: Any) -> None:
+    """Stores the float32 weights of linear layers column by column; what they compute stays the same.
+
+    In a model this narrow MKL then multiplies a short prompt, or the tokens of 4 dialogues and more, in half the time,
+    and single tokens a few hundredths slower.
+    """
+    looked_up = model.get_input_embeddings().weight  # row by row; it is the output's weight too
+    for weight in [module.weight for module in model.modules() if isinstance(module, torch.nn.Linear)]:
+        if weight.dtype == torch.float32 and weight is not looked_up:
+            weight.data = weight.data.T.contiguous().T
+
+
 def load_pocket(cache_dir: Path) -> Pocket:
     """Loads the model.
 
@@ -262,4 +274,5 @@ def load_pocket(cache_dir: Path) -> Pocket:
         language_model = AutoModelForCausalLM.from_pretrained(folder / "language", dtype=fastest_dtype())
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelUnavailable(f"the weights in {folder} cannot be loaded: {error}") from error
+    lay_out_for_short_prompts(language_model)
     return Pocket(ears, language_model.eval(), tokenizer, POCKET.context_tokens)

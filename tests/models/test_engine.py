@@ -96,9 +96,6 @@ class Probe:
     def get_input_embeddings(self) -> Any:
         return self.model.get_input_embeddings()
 
-    def modules(self) -> Any:
-        return self.model.modules()
-
     def __call__(self, **inputs: Any) -> Any:
         positions = inputs["position_ids"]
         tensor = inputs.get("input_ids", inputs.get("inputs_embeds"))
@@ -495,21 +492,6 @@ async def test_closed_engine_refuses_and_closes_twice(model: Any) -> None:
 
 
 # Limits and failures.
-
-
-@pytest.mark.parametrize("is_tied", [False, True])
-async def test_weights_are_laid_out_column_by_column_and_compute_the_same(is_tied: bool) -> None:
-    model = llama(tie_word_embeddings=is_tied)
-    ids = torch.tensor([some_ids(20)])
-    with torch.inference_mode():
-        before = model(ids).logits
-        async with running(model):
-            torch.testing.assert_close(model(ids).logits, before)
-    looked_up = model.get_input_embeddings().weight
-    assert looked_up.is_contiguous()
-    linear = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
-    assert sum(module.weight is looked_up for module in linear) == is_tied
-    assert all(module.weight.T.is_contiguous() for module in linear if module.weight is not looked_up)
 
 
 async def test_prompts_that_do_not_fit_never_reach_the_model(model: Any) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from transformers import AutoModelForCausalLM, AutoTokenizer
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from app import default_cache_dir
 from models.errors import InvalidPrompt, ModelUnavailable, PromptTooLong
-from models.pocket import Ears, Pocket, load_pocket, padded_s, split_at_quiet
+from models.pocket import Ears, Pocket, lay_out_for_short_prompts, load_pocket, padded_s, split_at_quiet
 from models.pocket_weights import (
     CHECKSUMS,
     EARS_FILES,
@@ -168,6 +169,22 @@ async def test_no_messages_and_too_many_are_refused(pocket: Pocket) -> None:
         await answer(pocket, [])
     with pytest.raises(PromptTooLong, match="start a new conversation"):
         await answer(pocket, [Message("user", ("word " * 10_000,))])
+
+
+@pytest.mark.parametrize("is_tied", [False, True])
+def test_weights_laid_out_column_by_column_compute_the_same(is_tied: bool) -> None:
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=100, tie_word_embeddings=is_tied, **sizes)).eval()  # type: ignore[arg-type]
+    ids = torch.arange(20)[None]
+    with torch.inference_mode():
+        before = model(ids).logits
+        lay_out_for_short_prompts(model)
+        torch.testing.assert_close(model(ids).logits, before)
+    looked_up = model.get_input_embeddings().weight
+    assert looked_up.is_contiguous()
+    laid_out = [weight for name, weight in model.named_parameters() if name.endswith("_proj.weight")]
+    assert len(laid_out) == 14
+    assert all(weight.T.is_contiguous() for weight in laid_out)
 
 
 def test_recordings_are_cut_where_they_are_quiet() -> None:
