@@ -339,7 +339,7 @@ async def _close_quietly(websocket: WebSocket) -> None:
 class PacketOrder:
     """Hands on audio packets in their order as they come.
 
-    aiortc's own buffer holds back 100 ms so that audio plays smoothly, which nobody does here, and 300 ms for good once
+    aiortc's own buffer holds back 80 ms so that audio plays smoothly, which nobody does here, and 300 ms for good once
     a packet is lost.
     """
 
