@@ -87,11 +87,10 @@ class OffsetRemoval:
 
 @dataclass(slots=True, eq=False)
 class SileroStream:
-    """What is remembered of one stream: Silero's recurrent state, the end of the frame before, the offset."""
+    """What Silero remembers of one stream: its recurrent state, and the end of the frame before."""
 
     state: Samples = field(default_factory=lambda: np.zeros((2, 128), np.float32))
     context: Samples = field(default_factory=lambda: np.zeros(SILERO_CONTEXT_SAMPLES, np.float32))
-    centred: OffsetRemoval = field(default_factory=OffsetRemoval)
 
 
 def score_streams(streams: Sequence[SileroStream], frames: Sequence[Samples]) -> Samples:
@@ -109,7 +108,7 @@ def score_streams(streams: Sequence[SileroStream], frames: Sequence[Samples]) ->
     windows = np.empty((len(streams), SILERO_CONTEXT_SAMPLES + SILERO_FRAME_SAMPLES), np.float32)
     for window, stream, frame in zip(windows, streams, frames, strict=True):
         window[:SILERO_CONTEXT_SAMPLES] = stream.context
-        window[SILERO_CONTEXT_SAMPLES:] = stream.centred(frame)
+        window[SILERO_CONTEXT_SAMPLES:] = frame
         stream.context = window[-SILERO_CONTEXT_SAMPLES:]
     state = np.stack([stream.state for stream in streams], axis=1)
     inputs = {"input": windows, "state": state, "sr": np.array(SAMPLE_RATE_HZ, np.int64)}
@@ -209,11 +208,10 @@ class WebRtcScorer:
     def __init__(self, aggressiveness: int = 3) -> None:
         self._vad = webrtcvad.Vad(aggressiveness)
         self._recent = [0.0, 0.0, 0.0]
-        self._centred = OffsetRemoval()
 
     def score(self, frame: Samples) -> float:
         """Gives the share of the last three frames that are speech; `frame` is float32 `(480,)`."""
-        pcm = (np.clip(self._centred(frame), -1, 1) * 32767).astype(np.int16).tobytes()
+        pcm = (np.clip(frame, -1, 1) * 32767).astype(np.int16).tobytes()
         self._recent = [*self._recent[1:], float(self._vad.is_speech(pcm, SAMPLE_RATE_HZ))]
         return sum(self._recent) / len(self._recent)
 
@@ -240,7 +238,7 @@ class _Frame:
     """One frame before detection.
 
     Attributes:
-        samples: float32 `(frame_samples,)`.
+        samples: float32 `(frame_samples,)`, without a constant offset.
         is_audible: whether it is louder than the room; else it is silence, whatever its score.
         is_scored: whether the scorer hears it, which silence that has already lasted a pause is not.
     """
@@ -270,6 +268,7 @@ class SpeechDetector:
         self._batch = batch if options.engine == "silero" and scorer is None else None
         self._stream = SileroStream()
         self._pending = np.zeros(0, np.float32)
+        self._centred = OffsetRemoval()
         self._floor_rms = SILENCE_RMS / GATE_RATIO
         self._inaudible_samples = 0  # since the last audible frame
         self._sample = 0  # end of the last whole frame
@@ -296,7 +295,7 @@ class SpeechDetector:
         self._pending = np.concatenate((self._pending, samples))
         size = self._scorer.frame_samples
         while len(self._pending) >= size:
-            frame, self._pending = self._pending[:size], self._pending[size:]
+            frame, self._pending = self._centred(self._pending[:size]), self._pending[size:]
             is_audible = self._is_audible(frame)
             self._inaudible_samples = 0 if is_audible else self._inaudible_samples + size
             is_past_pause = self._inaudible_samples - size >= self.options.pause_s * SAMPLE_RATE_HZ

@@ -90,6 +90,17 @@ def test_a_constant_offset_changes_no_decision(engine: VadName, speech: Callable
             assert one.event.onset_sample == pytest.approx(other.event.onset_sample, abs=0.1 * SAMPLE_RATE_HZ)
 
 
+@pytest.mark.parametrize("offset", [0.018, 0.03, 0.3])
+def test_an_offset_does_not_hide_quiet_speech_in_a_room_long_listened_to(
+    offset: float, speech: Callable[[str], Samples]
+) -> None:
+    quiet_speech = speech("question_capital")
+    quiet_speech = quiet_speech * np.float32(10 ** (-36 / 20) / np.sqrt(np.square(quiet_speech).mean()))
+    audio = np.concatenate((noise(45, 0.0005), quiet_speech, noise(1, 0.0005)))
+    plain, shifted = spoken(audio), spoken(audio + np.float32(offset))
+    assert [type(event) for event in shifted] == [type(event) for event in plain] == [SpeechStarted, SpeechStopped]
+
+
 def test_clipped_speech_is_speech(speech: Callable[[str], Samples]) -> None:
     clipped = np.clip(speech("question_capital") * 20, -1, 1)
     events = spoken(clipped)
