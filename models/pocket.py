@@ -9,8 +9,9 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ class Pocket:
     async def generate(
         self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str
     ) -> AsyncGenerator[GenerationEvent, None]:
-        """Answers the conversation, after saying what it heard; a message in which nothing is said has no answer."""
+        """Answers the conversation, after saying what it heard; where nobody has said anything, there is no answer."""
         if options.transcribe is not None:
             raise InvalidPrompt("pocket has no request for transcription; it says what it heard before each answer")
         called_s = time.perf_counter()
@@ -151,7 +152,7 @@ class Pocket:
         newest = messages[-1]
         if newest.role == "user" and newest.clips:
             yield Transcription(newest.id, _said(newest, transcripts))
-        if not _content(newest, transcripts):
+        if not any(_content(message, transcripts) for message in _unanswered(messages)):
             yield _no_answer(time.perf_counter() - called_s)
             return
         if options.repetition_penalty == 1:
@@ -196,13 +197,14 @@ class Pocket:
             return await self._ears.transcribe(clip.samples)
 
     def _prompt(self, messages: Sequence[Message], transcripts: dict[str, str]) -> list[TokenSpan]:
-        """ChatML, one span a message, so that a conversation's beginning is always the same tokens."""
+        """ChatML, one span a message in which something is said, so that a beginning is always the same tokens."""
         if not messages:
             raise InvalidPrompt("there are no messages; say or write something first")
         spans = []
         for message in messages:
-            body = tuple(self._encode(f"{message.role}\n{_content(message, transcripts)}"))
-            spans.append(TokenSpan((self._start, *body, self._end, *self._newline)))
+            if content := _content(message, transcripts):
+                body = tuple(self._encode(f"{message.role}\n{content}"))
+                spans.append(TokenSpan((self._start, *body, self._end, *self._newline)))
         if messages[-1].role == "assistant":  # to be continued: it has not ended
             spans[-1] = TokenSpan(spans[-1].ids[: -1 - len(self._newline)])
         else:
@@ -213,6 +215,12 @@ class Pocket:
         """Tokens of plain text; what looks like a mark of the format stays text."""
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
         return ids
+
+
+def _unanswered(messages: Sequence[Message]) -> Iterator[Message]:
+    """The newest message and, if it is a user's, the user's before it: a long turn comes in parts."""
+    role = messages[-1].role
+    return takewhile(lambda message: message.role == role, reversed(messages))
 
 
 def _said(message: Message, transcripts: dict[str, str]) -> str:
