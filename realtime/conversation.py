@@ -1,9 +1,10 @@
 """What was said: a rolling buffer of whole messages under a token and an audio budget.
 
-It is cut in one large step, right after an answer and never while somebody waits, so that the prefix cache survives
-almost every turn. Audio that a model has transcribed is demoted to its text first; then the oldest exchanges leave the
-window. What has left waits for an idle moment, in which the model makes it a summary, kept beside the system prompt;
-both stay. It refuses to cut a message in two. Read `session.py` for who calls it.
+It is cut in one large step, right after an answer and, unless the model finds its prompt too long, never while somebody
+waits, so that the prefix cache survives almost every turn. Audio that a model has transcribed is demoted to its text
+first; then the oldest exchanges leave the window. What has left waits for an idle moment, in which the model makes it a
+summary, kept beside the system prompt; both stay. It refuses to cut a message in two, or an answer from its question.
+Read `session.py` for who calls it.
 """
 
 import math
@@ -94,9 +95,14 @@ class Conversation:
         """Remembers what a model understood of a message."""
         self._transcripts[message_id] = text
 
+    def remove(self, message_id: str) -> None:
+        """Takes a message out that the model cannot take in."""
+        self._messages = [message for message in self._messages if message.id != message_id]
+
     def note_tokens(self, prompt: Sequence[Message], prompt_tokens: int) -> None:
-        """Learns from a model's own count how long a prompt really is."""
-        self._tokens_per_unit = prompt_tokens / max(1.0, sum(map(_estimate, prompt)))
+        """Learns from a model's own count how long a prompt really is; 0 where it did not look at it."""
+        if prompt_tokens:
+            self._tokens_per_unit = prompt_tokens / max(1.0, sum(map(_estimate, prompt)))
 
     def clear(self) -> None:
         """Forgets everything but the system prompt."""
@@ -112,18 +118,29 @@ class Conversation:
         Returns:
             Whether anything changed, and the prompt is worth prefilling again.
         """
-        if not self._is_over(1.0):
-            return False
-        keep = self._options.keep
+        return self._is_over(1.0) and self.shorten()
+
+    def shorten(self) -> bool:
+        """Brings the window down to what a cut keeps, and takes one exchange out at least; not the last one.
+
+        Returns:
+            Whether anything changed.
+        """
+        changed, keep = False, self._options.keep
         for index in range(len(self._messages) - 1):  # the newest message stays as it was given
             if self._is_over(keep):
-                self._messages[index] = self._demoted(self._messages[index])
-        while self._is_over(keep) and len(self._messages) > 1:
-            self._leaving += _take_oldest_exchange(self._messages)
+                message = self._messages[index] = self._demoted(before := self._messages[index])
+                changed = changed or message is not before
+        while (oldest := _oldest_exchange(self._messages)) < len(self._messages) and (
+            self._is_over(keep) or not changed
+        ):
+            self._leaving += self._messages[:oldest]
+            del self._messages[:oldest]
+            changed = True
         self._trim_leaving()
         known = {message.id for message in self._messages}
         self._transcripts = {key: text for key, text in self._transcripts.items() if key in known}
-        return True
+        return changed
 
     def to_summarise(self) -> tuple[Message, ...]:
         """Gives the prompt that makes a summary of what has left the window; empty if nothing has."""
@@ -165,7 +182,7 @@ class Conversation:
         if not self._options.summarise:
             self._leaving.clear()
         while self._exceeds(self._leaving, 1.0):
-            _take_oldest_exchange(self._leaving)
+            del self._leaving[: _oldest_exchange(self._leaving)]
 
     def _demoted(self, message: Message) -> Message:
         transcript = self._transcripts.get(message.id)
@@ -175,13 +192,12 @@ class Conversation:
         return replace(message, parts=(transcript, *text))
 
 
-def _take_oldest_exchange(messages: list[Message]) -> list[Message]:
-    """Removes and gives the first message and the answers to it; the last message stays if it is not the first."""
+def _oldest_exchange(messages: Sequence[Message]) -> int:
+    """How many messages the first one and the answers to it are."""
     end = 1
-    while end < len(messages) - 1 and messages[end].role == "assistant":
+    while end < len(messages) and messages[end].role == "assistant":
         end += 1
-    taken, messages[:] = messages[:end], messages[end:]
-    return taken
+    return end
 
 
 TOKENS_PER_CHARACTER = 0.3  # English, byte-pair vocabularies of 32k to 152k

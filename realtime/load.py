@@ -32,9 +32,9 @@ class AnswerLoad:
         """Whether there is room for work that may prove to be in vain."""
         return self._running < self._speculate_below
 
-    def allows_speculation(self) -> bool:
-        """Whether one more answer may be started that might be retracted."""
-        return self.is_light
+    def allows_speculation(self, making_way: int = 0) -> bool:
+        """Whether one more answer may be started that might be retracted, if so many of those running stop for it."""
+        return self._running - making_way < self._speculate_below
 
     @contextmanager
     def answering(self) -> Iterator[None]:

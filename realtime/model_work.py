@@ -53,11 +53,22 @@ class ModelWork:
 
     # Answers.
 
-    def start_answer(self, prompt: Sequence[Message]) -> None:
-        """Begins to generate; the events come as `Generated`."""
+    @property
+    def may_speculate(self) -> bool:
+        """Whether the load allows an answer that might be retracted; listening ahead makes way for it."""
+        return self._load.allows_speculation(self._hearing is not None and not self._hearing.done())
+
+    def start_answer(self, prompt: Sequence[Message], *, n_delivered: int = 0) -> None:
+        """Begins to generate; the events come as `Generated`.
+
+        Args:
+            prompt: what to answer; a last assistant message is gone on with.
+            n_delivered: deltas of that message, each a token at least, which the longest answer includes.
+        """
         self._stop_listening_ahead()  # what it has computed stays, and the answer computes the rest in one go
         self._generation += 1
-        self._answering = self._spawn(self._answer(self._generation, prompt))
+        options = replace(self._options, max_new_tokens=max(1, self._options.max_new_tokens - n_delivered))
+        self._answering = self._spawn(self._answer(self._generation, prompt, options))
 
     def stop_answer(self) -> None:
         """Cancels; what is still on its way belongs to an old generation."""
@@ -70,8 +81,8 @@ class ModelWork:
         """Whether this was said by the answer under way."""
         return generated.generation == self._generation
 
-    async def _answer(self, generation: int, prompt: Sequence[Message]) -> None:
-        stream = self._model.generate(prompt, self._options, dialogue=self._dialogue)
+    async def _answer(self, generation: int, prompt: Sequence[Message], options: GenerationOptions) -> None:
+        stream = self._model.generate(prompt, options, dialogue=self._dialogue)
         try:
             with self._load.answering():
                 async with aclosing(stream):

@@ -346,7 +346,7 @@ class _RecordedLoad(AnswerLoad):
         super().__init__()
         self._speculations = deque(speculations)
 
-    def allows_speculation(self) -> bool:
+    def allows_speculation(self, making_way: int = 0) -> bool:
         return self._speculations.popleft() if self._speculations else True
 
 

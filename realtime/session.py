@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from models.base import AudioLanguageModel
-from models.errors import GenerationFailed, InvalidPrompt, ModelError
+from models.errors import GenerationFailed, InvalidPrompt, ModelError, PromptTooLong
 from models.types import (
     SAMPLE_RATE_HZ,
     AudioClip,
@@ -96,7 +96,7 @@ logger = logging.getLogger(__name__)
 
 MAX_INBOX = 1024  # 20 s of 20 ms chunks; beyond it new audio is dropped and counted, and nothing else is
 MAX_UNREAD_EVENTS = 4096  # a client that reads nothing for that long has gone; its session is closed
-MAX_TEXT_CHARACTERS = 20_000  # of one typed message; every model's context is shorter
+MAX_TEXT_CHARACTERS = 20_000  # of one typed message: ten pages
 HEAD_START_SAMPLES = SAMPLE_RATE_HZ * 60 // 1000  # two frames: half become pauses, half are the closure of a "p" or "t"
 CUT_IN_SAMPLES = 1 * SAMPLE_RATE_HZ  # who goes on within this time of the commit had not finished
 
@@ -141,7 +141,9 @@ class _Response:
     prompt: tuple[Message, ...]
     provisional: bool
     last_voiced_s: float | None  # wall time
+    sent: tuple[Message, ...] = ()  # what the model was given last: the prompt, and what it had said before a sound
     text: str = ""
+    n_deltas: int = 0
     first_delta_s: float | None = None  # wall time
     heard_nothing: bool = False
     stats: GenerationStats | None = None
@@ -162,7 +164,7 @@ class Session:
         now: wall time in seconds, for metrics only.
         detector: finds speech; made from the options if not given.
         scorer: judges at pauses whether a turn is complete; without it silence alone decides.
-        load: of the process, shared between sessions; without it provisional answers are always allowed.
+        load: of the process, shared between sessions; without it the session counts only its own answers.
         recorder: is told all that a replay needs; closed with the session.
     """
 
@@ -184,7 +186,6 @@ class Session:
         self._options = options or SessionOptions()
         self._now = now
         self._detector = detector or SpeechDetector(self._options.vad)
-        self._load = load
         self._recorder = recorder
         self._machine = TurnMachine()
         self._endpointing = Endpointing(self._options.endpointing)
@@ -209,6 +210,7 @@ class Session:
         self._turn_voiced_s = 0.0  # wall time of the last voiced sample of the turn that paused last
         self._committed: DetectedFrame | None = None  # whose silence was last taken for the end of a turn
         self._response: _Response | None = None
+        self._long_turn_id = ""  # of the last message that was cut off at the longest turn
         self._model_transcribes = False
         self._turn_detection = True
         self._protect_answer = False
@@ -230,7 +232,9 @@ class Session:
 
     def submit_text(self, text: str) -> None:
         """Takes typed text as (part of) the user's turn; empty or endless text is reported to the client."""
-        text = text.strip()
+        text = (
+            text.strip().encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        )  # JSON may hold half characters
         if not text:
             self.report(InvalidPrompt("the message is empty; type a question"))
         elif len(text) > MAX_TEXT_CHARACTERS:
@@ -288,8 +292,9 @@ class Session:
         await self._idle.wait()
 
     def _put(self, item: InboxItem) -> None:
-        self._inbox.put_nowait(item)
-        self._idle.clear()
+        if self._machine.state is not TurnState.CLOSED:
+            self._inbox.put_nowait(item)
+            self._idle.clear()
 
     # The loop.
 
@@ -343,6 +348,12 @@ class Session:
 
     async def end(self) -> None:
         """Frees everything and lets `events` end, even if nobody has read it for long; the last part of `run`."""
+        try:
+            self._feed(Closed())  # of its own accord: what is provisional is settled
+        finally:
+            await self._free()
+
+    async def _free(self) -> None:
         self._idle.set()
         self._scoring.drop()
         if self._outbox.full():
@@ -364,7 +375,7 @@ class Session:
             self._outbox.put_nowait(event)
         except asyncio.QueueFull:
             logger.warning("session %s: the client reads nothing; closing it", self.id)
-            self._feed(Closed())
+            self._put(Closed())  # not at once: what is being carried out ends first
 
     # Audio in.
 
@@ -458,6 +469,8 @@ class Session:
             turn.message = None  # it goes on after a pause: there is more of it, and it is no "mm-hm"
             verdict: Verdict | None = Verdict.TURN
         elif turn.takes_turn or turn.asked:
+            if isinstance(frame.event, SpeechStopped):
+                self._turn_message()  # what is said over a protected answer ends here, not when that has ended
             return
         else:
             verdict = judge_by_length(
@@ -503,6 +516,8 @@ class Session:
             return  # keys repeat
         if pressed:
             self._pushed = True
+            if self._turn is not None:
+                self._turn.message = None  # made ahead; while the key is down more is heard
             self._feed(event)
             return
         turn = self._turn
@@ -653,6 +668,7 @@ class Session:
         self._announce(message)
         if isinstance(event, TurnTooLong):
             self.metrics.long_turns += 1
+            self._long_turn_id = message.id
             self._cut_window()
 
     def _announce(self, message: Message) -> None:
@@ -690,7 +706,7 @@ class Session:
         return self._intake.cut(self._turn.start_sample, self._sample)
 
     def _may_speculate(self) -> bool:
-        allowed = self._load is None or self._load.allows_speculation()
+        allowed = self._work.may_speculate
         if self._recorder is not None:
             self._recorder.note_speculation(allowed)
         return allowed
@@ -700,11 +716,20 @@ class Session:
     ) -> None:
         response = self._response = _Response(self._new_id("resp"), prompt, provisional, last_voiced_s)
         self._send(ResponseCreated(response_id=response.id, item_id=prompt[-1].id, provisional=provisional))
-        self._start_answer(prompt)
+        self._start_answer(response, prompt)
 
-    def _start_answer(self, prompt: tuple[Message, ...]) -> None:
+    def _start_answer(self, response: _Response, prompt: tuple[Message, ...]) -> None:
         self._idle.clear()
-        self._work.start_answer(prompt)
+        response.sent = prompt
+        self._work.start_answer(prompt, n_delivered=response.n_deltas)
+
+    def _starts_again_shorter(self, response: _Response) -> bool:
+        """Whether an answer whose prompt was too long is tried again, now that its turn counts, with less before it."""
+        if not isinstance(response.error, PromptTooLong) or response.text or not self._conversation.shorten():
+            return False
+        response.error, response.prompt = None, self._conversation.messages
+        self._start_answer(response, response.prompt)
+        return True
 
     def _take(self, generated: Generated) -> None:
         response, event = self._response, generated.event
@@ -715,6 +740,7 @@ class Session:
                 if response.first_delta_s is None:
                     response.first_delta_s = self._now_s
                 response.text += text
+                response.n_deltas += 1
                 self._send(ResponseDelta(response_id=response.id, delta=text, provisional=response.provisional))
             case Transcription():
                 self._take_transcription(event, response)
@@ -723,14 +749,16 @@ class Session:
                 self._feed(ResponseFinished())
             case ModelError():
                 response.error = event
-                self._feed(ResponseFinished())
+                if response.provisional or not self._starts_again_shorter(response):
+                    self._feed(ResponseFinished())
 
     def _take_transcription(self, event: Transcription, response: _Response) -> None:
         self._model_transcribes = True
         self._conversation.note_transcript(event.message_id, event.text)
         self._send(MessageTranscribed(item_id=event.message_id, transcript=event.text))
-        newest = response.prompt[-1]
-        response.heard_nothing = event.message_id == newest.id and not event.text and not newest.text
+        *_, before, newest = (None, *response.prompt)
+        goes_on = before is not None and before.id == self._long_turn_id  # the words were in the part before
+        response.heard_nothing = event.message_id == newest.id and not (event.text or newest.text or goes_on)
         if response.heard_nothing and not response.provisional:
             self._feed(NothingHeard())
 
@@ -738,6 +766,7 @@ class Session:
         if self._response is not None:
             self._work.stop_answer()
             self.metrics.retracted += 1
+            self.metrics.failed += self._response.error is not None
             self._send(ResponseRetracted(response_id=self._response.id))
             self._response = None
         if self._turn is not None:
@@ -749,15 +778,15 @@ class Session:
             return
         self._response.provisional = False
         self._send(ResponseCommitted(response_id=self._response.id))
+        self._starts_again_shorter(self._response)
 
     def _resume_response(self) -> None:
         response = self._response
         assert response is not None
         self.metrics.false_interruptions += 1
         self._send(ResponseResumed(response_id=response.id))
-        self._start_answer(
-            (*response.prompt, Message("assistant", (response.text,))) if response.text else response.prompt
-        )
+        said = (Message("assistant", (response.text,)),) if response.text else ()
+        self._start_answer(response, (*response.prompt, *said))
 
     def _end_interrupted(self, event: TurnEvent) -> None:
         self._work.stop_answer()
@@ -772,10 +801,12 @@ class Session:
             self.metrics.failed += 1
             logger.warning("session %s, %s: %s", self.id, response.id, response.error)
             self._send(_report_of(response.error))
+            if isinstance(response.error, InvalidPrompt):  # it would make the next answer fail, too
+                self._conversation.remove(response.prompt[-1].id)
             self._finish_response("failed")
             return
         assert response.stats is not None
-        self._conversation.note_tokens(response.prompt, response.stats.prompt_tokens)
+        self._conversation.note_tokens(response.sent, response.stats.prompt_tokens)
         self._finish_response(_STATUS[response.stats.finish_reason])
 
     def _finish_response(self, status: ResponseStatus) -> None:
@@ -802,13 +833,13 @@ class Session:
             )
         )
         logger.info("session %s, %s: %s, response_latency_s %s, %s", self.id, response.id, status, latency_s, stats)
-        self._after_answer(status)
+        self._after_answer()
 
-    def _after_answer(self, status: ResponseStatus) -> None:
+    def _after_answer(self) -> None:
         if self._protect_answer:
             self._protect_answer = False
             self._announce_settings()
-        if status == "cancelled":  # somebody is waiting: no time for a cut
+        if self._machine.state is TurnState.RESPONDING:  # the next answer is waited for: no time for a cut
             self._send(self._conversation.window())
         else:
             self._cut_window()

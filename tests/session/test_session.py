@@ -1,20 +1,23 @@
 """Turn-taking of a whole session on the sample clock, with a model that says what it was told."""
 
 import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.errors import GenerationFailed
+from models.errors import GenerationFailed, PromptTooLong
 from models.scripted import ScriptedModel
-from models.types import SAMPLE_RATE_HZ, Samples
+from models.types import SAMPLE_RATE_HZ, GenerationEvent, GenerationOptions, Message, Samples
 from realtime.conversation import ConversationOptions
-from realtime.events import MessageAdded, ResponseDone
+from realtime.events import ConversationWindow, MessageAdded, ResponseDone
 from realtime.session import MAX_TEXT_CHARACTERS, MAX_UNREAD_EVENTS, Session, SessionOptions
-from tests.session.conversing import OPTIONS, Conversation, conversing, loud, quiet, texts
+from tests.session.conversing import OPTIONS, Conversation, conversing, loud, loudness_detector, quiet, texts
 
+NO_PROMPT = replace(OPTIONS, conversation=ConversationOptions(system_prompt="", summarise=False))
 ONE_TURN = [
     "session.created",
     "input_audio_buffer.speech_started",
@@ -274,8 +277,96 @@ async def test_a_client_that_reads_nothing_is_closed() -> None:
     await asyncio.wait_for(session.run(), 20)
 
 
+async def test_a_client_that_reads_nothing_is_closed_whatever_is_under_way() -> None:
+    session = Session(ScriptedModel([["Yes."]]), OPTIONS)
+    running = asyncio.create_task(session.run())
+    for _ in range(MAX_UNREAD_EVENTS - 1):
+        session.request_metrics()
+    await session.settled()
+    session.submit_text("and now?")
+    await asyncio.wait_for(running, 20)
+    await asyncio.wait_for(session.settled(), 20)
+
+
+async def test_a_session_that_is_ended_takes_back_what_was_provisional() -> None:
+    model = ScriptedModel([["Perhaps ", "this."]], gate=asyncio.Semaphore(1))
+    session = Session(model, OPTIONS, detector=loudness_detector(OPTIONS.vad))
+    conversation, running = Conversation(session), asyncio.create_task(session.run())
+    await conversation.hear(loud(0.5), quiet(0.3), wait=False)
+    await conversation.session_caught_up()
+    running.cancel()
+    await conversation.collect()
+    assert conversation.types()[-3:] == [
+        "response.output_text.delta",
+        "response.retracted",
+        "input_audio_buffer.cleared",
+    ]
+
+
+class ShortOfMemory(ScriptedModel):
+    """Takes prompts of a few characters only."""
+
+    room = 80
+
+    async def generate(
+        self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str
+    ) -> AsyncGenerator[GenerationEvent, None]:
+        length = sum(len(message.text) for message in messages)
+        if length > self.room:
+            raise PromptTooLong(length, self.room)
+        async for event in super().generate(messages, options, dialogue=dialogue):
+            yield event
+
+
+async def test_a_message_that_does_not_fit_is_refused_and_forgotten() -> None:
+    async with conversing(ShortOfMemory([["Yes."]]), NO_PROMPT) as conversation:
+        for text in ("x" * 200, "and now?"):
+            conversation.session.submit_text(text)
+            await conversation.session.settled()
+        assert [event.status for event in done(conversation)] == ["failed", "completed"]
+
+
+@pytest.mark.parametrize("spoken", [False, True])
+async def test_where_the_conversation_leaves_no_room_for_a_question_it_is_cut(spoken: bool) -> None:
+    model = ShortOfMemory([["x" * 60], ["Yes."]])
+    async with conversing(model, NO_PROMPT) as conversation:
+        conversation.session.submit_text("first")
+        await conversation.session.settled()
+        if spoken:
+            model.room = 60
+            await conversation.hear(loud(0.5), quiet(1.0))
+        else:
+            conversation.session.submit_text("y" * 20)
+            await conversation.session.settled()
+        assert [event.status for event in done(conversation)] == ["completed", "completed"]
+        assert "first" not in texts(model.requests[-1])
+        assert conversation.of("error") == []
+
+
+async def test_the_window_is_cut_after_answers_that_were_stopped_too() -> None:
+    options = SessionOptions(conversation=ConversationOptions(max_tokens=200))
+    gate = asyncio.Semaphore(0)
+    async with conversing(ScriptedModel([["word " * 20, "more"]], gate=gate), options) as conversation:
+        for number in range(1, 9):
+            conversation.session.submit_text(f"question {number}")
+            gate.release()
+            await conversation.until("response.output_text.delta", number)
+            conversation.session.cancel()
+            await conversation.until("response.done", number)
+        windows = [event for event in conversation.events if isinstance(event, ConversationWindow)]
+        assert max(window.tokens for window in windows) < 250
+
+
+async def test_half_characters_are_replaced() -> None:
+    model = ScriptedModel([["Yes."]])
+    async with conversing(model) as conversation:
+        conversation.session.submit_text("smile \ud83d and \ud83d\ude00")
+        await conversation.session.settled()
+        assert model.requests[0][-1].text == "smile \ufffd and 😀"
+
+
 async def test_the_window_is_cut_after_an_answer_and_prefilled_again() -> None:
-    options = SessionOptions(conversation=ConversationOptions(system_prompt="Be brief.", max_tokens=8, keep=0.5))
+    options = SessionOptions(conversation=ConversationOptions(system_prompt="Be brief.", max_tokens=5, summarise=False))
     model = ScriptedModel([["word " * 100]])
     async with conversing(model, options) as conversation:
         for text in ("first", "second", "third"):

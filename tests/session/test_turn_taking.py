@@ -1,7 +1,7 @@
 """Who has the floor, beyond plain turns: scores, backchannels, protection, push-to-talk, mute, load, long turns."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +10,7 @@ import pytest
 from app import default_cache_dir
 from models.errors import GenerationFailed
 from models.scripted import ScriptedModel
-from models.types import SAMPLE_RATE_HZ, Samples
+from models.types import SAMPLE_RATE_HZ, GenerationOptions, Message, Samples
 from realtime.conversation import ConversationOptions
 from realtime.end_of_turn import EndOfTurn
 from realtime.endpointing import EndpointingOptions
@@ -119,6 +119,20 @@ async def test_a_short_utterance_over_an_answer_is_judged_by_its_words(words: st
             assert turns(conversation) == turns(conversation)[:1], "not committed before the silence"
 
 
+async def test_an_answer_that_goes_on_stays_within_its_longest_length() -> None:
+    gate = asyncio.Semaphore(3)
+    options = replace(OPTIONS, generation=GenerationOptions(max_new_tokens=8))
+    async with conversing(ScriptedModel([LONG_ANSWER], gate=gate), options) as conversation:
+        conversation.session.submit_text("count")
+        await conversation.until("response.output_text.delta", 3)
+        await conversation.hear(loud(0.15), quiet(0.5), wait=False)
+        await conversation.until("response.resumed")
+        for _ in range(20):
+            gate.release()
+        await conversation.until("response.done")
+        assert len(answers(conversation)[0][1].split()) == 8
+
+
 async def test_a_long_utterance_over_an_answer_needs_no_judging() -> None:
     gate = asyncio.Semaphore(2)
     model = ScriptedModel([LONG_ANSWER], transcripts=["Count.", "Yeah."], gate=gate)
@@ -163,6 +177,21 @@ async def test_over_a_protected_answer_speech_becomes_the_next_turn() -> None:
         assert turns(conversation)[1].audio_s > 1.0
         settings = [event for event in conversation.events if isinstance(event, SessionUpdated)]
         assert [event.protect_answer for event in settings] == [True, False], "it ends with the answer"
+
+
+async def test_silence_after_speech_over_a_protected_answer_is_not_kept() -> None:
+    gate = asyncio.Semaphore(1)
+    async with conversing(ScriptedModel([["One ", "two."], ["Yes."]], gate=gate)) as conversation:
+        conversation.session.change_settings(protect_answer=True)
+        conversation.session.submit_text("count")
+        await conversation.until("response.output_text.delta")
+        await conversation.hear(loud(1.0), quiet(20.0), wait=False)
+        gate.release()
+        gate.release()
+        await conversation.until("response.done", 1)
+        await conversation.hear(quiet(0.2), wait=False)
+        await conversation.until("response.done", 2)
+        assert turns(conversation)[1].audio_s < 2.0
 
 
 async def test_speech_under_way_when_a_protected_answer_ends_goes_on_as_a_turn() -> None:
@@ -227,6 +256,18 @@ async def test_a_key_pressed_by_mistake_is_no_turn(sound: Samples) -> None:
         assert len(turns(conversation)) == 1, "the detector listens again"
 
 
+@pytest.mark.parametrize("silence_s", [0.03, 0.1, 0.16, 0.25])
+async def test_a_key_pressed_shortly_after_a_word_loses_nothing(silence_s: float) -> None:
+    async with conversing(ScriptedModel([["Yes."]])) as conversation:
+        await conversation.hear(loud(1.0), quiet(silence_s))
+        conversation.session.press_to_talk()
+        await conversation.hear(loud(2.0), quiet(0.1))
+        conversation.session.release_to_talk()
+        await conversation.session.settled()
+        (turn,) = turns(conversation)
+        assert turn.audio_s == pytest.approx(3.1 + silence_s, abs=0.1)
+
+
 async def test_typing_while_the_key_is_down_needs_no_voice() -> None:
     model = ScriptedModel([["Yes."]])
     async with conversing(model) as conversation:
@@ -288,6 +329,17 @@ async def test_muting_in_the_middle_of_a_sentence_ends_the_turn() -> None:
         assert turns(conversation)[0].audio_s < 1.0
 
 
+# ---- Long turns ----
+
+
+async def test_a_long_turn_is_answered_even_if_its_last_part_has_no_words() -> None:
+    model = ScriptedModel([["What a story."]], transcripts=["A very long story.", ""])
+    async with conversing(model) as conversation:
+        await conversation.hear(loud(4.1), quiet(1.0))
+        assert len(turns(conversation)) == 2
+        assert answers(conversation) == [("completed", "What a story.")]
+
+
 # ---- Load ----
 
 
@@ -308,6 +360,16 @@ async def test_under_load_the_answer_starts_at_the_end_of_the_turn() -> None:
         await conversation.hear(loud(0.5), quiet(1.0))
         assert conversation.session.metrics.provisional == 1
         assert load.running == 0
+
+
+async def test_hearing_a_turn_ahead_makes_way_for_its_own_answer() -> None:
+    class SlowToHear(ScriptedModel):
+        async def prefill(self, messages: Sequence[Message], *, dialogue: str) -> None:
+            await asyncio.sleep(10)
+
+    async with conversing(SlowToHear([["Yes."]]), load=AnswerLoad(speculate_below=1)) as conversation:
+        await conversation.hear(loud(0.5), quiet(0.3))
+        assert conversation.session.metrics.provisional == 1
 
 
 async def test_a_retracted_answer_no_longer_counts_as_load() -> None:
