@@ -95,7 +95,7 @@ def test_an_offset_does_not_hide_quiet_speech_in_a_room_long_listened_to(
     offset: float, speech: Callable[[str], Samples]
 ) -> None:
     quiet_speech = speech("question_capital")
-    quiet_speech = quiet_speech * np.float32(10 ** (-36 / 20) / np.sqrt(np.square(quiet_speech).mean()))
+    quiet_speech = quiet_speech * np.float32(10 ** (-40 / 20) / np.sqrt(np.square(quiet_speech).mean()))
     audio = np.concatenate((noise(45, 0.0005), quiet_speech, noise(1, 0.0005)))
     plain, shifted = spoken(audio), spoken(audio + np.float32(offset))
     assert [type(event) for event in shifted] == [type(event) for event in plain] == [SpeechStarted, SpeechStopped]
