@@ -97,8 +97,11 @@ def test_an_offset_does_not_hide_quiet_speech_in_a_room_long_listened_to(
     quiet_speech = speech("question_capital")
     quiet_speech = quiet_speech * np.float32(10 ** (-40 / 20) / np.sqrt(np.square(quiet_speech).mean()))
     audio = np.concatenate((noise(45, 0.0005), quiet_speech, noise(1, 0.0005)))
-    plain, shifted = spoken(audio), spoken(audio + np.float32(offset))
-    assert [type(event) for event in shifted] == [type(event) for event in plain] == [SpeechStarted, SpeechStopped]
+    n_voiced, n_voiced_with_offset = (
+        sum(frame.silence_samples == 0 for frame in SpeechDetector(VadOptions()).push(heard))
+        for heard in (audio, audio + np.float32(offset))
+    )
+    assert n_voiced_with_offset == pytest.approx(n_voiced, abs=2) and n_voiced > 20
 
 
 def test_clipped_speech_is_speech(speech: Callable[[str], Samples]) -> None:
