@@ -57,6 +57,9 @@ class CaptureCounters:
         offset_samples: in tenths of a second whose mean is far from 0: a direct current in the microphone's wire.
         flat_samples: in tenths of a second in which nothing moves: a stuck, unplugged or muted microphone.
         rate_changes: times the transport changed its sample rate, or gave one that cannot be.
+        failed_chunks: that could not be converted, and were lost.
+        lost_packets: of WebRTC, that never came: each 20 ms, by which the audio is shorter.
+        late_packets: of WebRTC, that came when they had been given up, or had been there before.
     """
 
     non_finite_samples: int = 0
@@ -64,6 +67,9 @@ class CaptureCounters:
     offset_samples: int = 0
     flat_samples: int = 0
     rate_changes: int = 0
+    failed_chunks: int = 0
+    lost_packets: int = 0
+    late_packets: int = 0
 
 
 def to_float32(samples: RawSamples) -> Samples:

@@ -221,6 +221,7 @@ class SessionMetricsReported:
     failed: int
     scorer_failures: int
     summaries: int
+    rejected: int
     mean_wait_s: float
     recent_waits_s: tuple[float, ...]
     dropped_samples: int
@@ -232,6 +233,9 @@ class SessionMetricsReported:
     offset_samples: int
     flat_samples: int
     rate_changes: int
+    failed_chunks: int
+    lost_packets: int
+    late_packets: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,17 +21,18 @@ class SessionMetrics:
         long_turns: times a turn reached the longest length and was kept in parts.
         cut_ins: committed answers over which the speaker went on within a second: the turn was not over.
         provisional: answers started at a pause.
-        retracted: of these, withdrawn because the speaker went on.
+        retracted: of these, withdrawn: the speaker went on, typed, stopped it, or had said nothing.
         speculations_skipped: pauses at which the load did not allow a provisional answer.
         interrupted: answers cut off by a turn, or by the user's wish.
         false_interruptions: answers that stopped for a sound that was no turn, and went on.
-        failed: answers the model could not finish.
+        failed: answers the model could not finish, provisional ones too.
         scorer_failures: pauses that could not be scored, where silence alone decided.
         summaries: times the oldest messages became a summary.
         n_waits: turns whose end was found by the detector.
         total_wait_s: sum of their waits, last voiced sample to commit, on the sample clock.
         recent_waits_s: the newest of these.
-        dropped_samples: audio that came while the inbox was full.
+        rejected: messages and commands of the client that could not be understood or done.
+        dropped_samples: audio that came while the inbox was full; to what comes next it is a gap.
         gap_samples: audio missing between chunks, replaced by silence.
         repeated_samples: audio delivered twice, ignored the second time.
         clock_drift_s: wall time since the first chunk, less the audio since then; grows when audio is lost or late.
@@ -49,6 +50,7 @@ class SessionMetrics:
     failed: int = 0
     scorer_failures: int = 0
     summaries: int = 0
+    rejected: int = 0
     n_waits: int = 0
     total_wait_s: float = 0.0
     recent_waits_s: deque[float] = field(default_factory=lambda: deque(maxlen=N_RECENT_WAITS))
@@ -96,6 +98,7 @@ class SessionMetrics:
             failed=self.failed,
             scorer_failures=self.scorer_failures,
             summaries=self.summaries,
+            rejected=self.rejected,
             mean_wait_s=round(self.mean_wait_s, 4),
             recent_waits_s=tuple(round(wait_s, 4) for wait_s in self.recent_waits_s),
             dropped_samples=self.dropped_samples,
@@ -107,4 +110,7 @@ class SessionMetrics:
             offset_samples=capture.offset_samples,
             flat_samples=capture.flat_samples,
             rate_changes=capture.rate_changes,
+            failed_chunks=capture.failed_chunks,
+            lost_packets=capture.lost_packets,
+            late_packets=capture.late_packets,
         )

@@ -8,6 +8,7 @@
   const WEBRTC_TIMEOUT_MS = 6000;
   const SAMPLE_RATE_HZ = 16000; // of the session, and of the WebSocket
   const WORTH_SHOWING_SAMPLES = 160; // 10 ms: a single peak at full scale is no trouble
+  const PACKET_SAMPLES = 320; // 20 ms, of WebRTC
   const RETRACTED_SHOWN_MS = 900;
   const NO_MICROPHONE = {
     NotAllowedError: "The browser refused the microphone. Allow it in the address bar, then start again. You can also type.",
@@ -27,13 +28,14 @@
     const sender = peer.addTrack(silence);
     const channel = peer.createDataChannel("events");
     const id = newId();
+    const close = () => (peer.close(), context.close());
     const candidates = []; // of this side, until the server knows the offer that they belong to
     let sendCandidate = (candidate) => candidates.push(candidate);
     peer.onicecandidate = ({ candidate }) => candidate && sendCandidate(candidate);
     await peer.setLocalDescription(await peer.createOffer());
     const answer = await post({ sdp: peer.localDescription.sdp, type: "offer", webrtc_id: id });
     if (!answer.sdp) {
-      peer.close();
+      close();
       const limit = answer.meta?.error === "concurrency_limit_reached";
       throw new Error(limit ? "All places are taken. Try again in a minute." : answer.meta?.message || "The server refused.");
     }
@@ -51,7 +53,7 @@
     try {
       await opened;
     } catch (error) {
-      peer.close();
+      close();
       throw error;
     }
     peer.onconnectionstatechange = () => {
@@ -61,7 +63,7 @@
       name: "WebRTC",
       send: (message) => channel.send(JSON.stringify(message)),
       setTrack: (track) => sender.replaceTrack(track || silence),
-      close: () => peer.close(),
+      close,
     };
   }
 
@@ -99,7 +101,7 @@
         recorder?.close();
         recorder = track && (await recordMuLaw(track, (payload) => send({ event: "media", media: { payload } })));
       },
-      close: () => socket.close(),
+      close: () => (recorder?.close(), socket.close()),
     };
   }
 
@@ -135,6 +137,7 @@
 
   const items = new Map(); // item id or response id -> element
   let connection = null;
+  let connecting = null; // a promise of it
   let microphone = null;
   let held = false; // the push-to-talk button or key is down
   const settings = { muted: false, protect_answer: false, turn_detection: true }; // as the server has them, or will
@@ -216,7 +219,8 @@
       "Pauses that could not be scored": event.scorer_failures,
       "Answers that failed": event.failed,
       "Summaries of what is older": event.summaries,
-      "Audio lost": audio(event.gap_samples + event.dropped_samples),
+      "Messages not understood": event.rejected,
+      "Audio lost": audio(event.gap_samples + event.lost_packets * PACKET_SAMPLES),
       "Audio sent twice": audio(event.repeated_samples),
       "Audio distorted": audio(event.clipped_samples),
       "Audio broken": audio(event.non_finite_samples),
@@ -263,6 +267,7 @@
       element.classList.remove("hearing");
       if (event.text) text(element).textContent = event.text;
       if (event.audio_s) note(element, `${event.audio_s.toFixed(1)} s of speech`);
+      showListening();
     },
     "response.created": (event) => {
       const element = item(event.response_id, "assistant");
@@ -272,7 +277,10 @@
     "response.output_text.delta": (event) => {
       text(item(event.response_id, "assistant")).textContent += event.delta;
     },
-    "response.committed": (event) => item(event.response_id, "assistant").classList.remove("provisional"),
+    "response.committed": (event) => {
+      item(event.response_id, "assistant").classList.remove("provisional");
+      showAnswering();
+    },
     "response.retracted": (event) => {
       const element = items.get(event.response_id);
       element?.classList.add("retracted");
@@ -313,13 +321,16 @@
 
   function onClose() {
     if (!connection) return;
+    const lost = connection;
     connection = null;
+    lost.close();
     stopMicrophone();
     showError("The connection was lost. Start again to reconnect; the conversation begins anew.");
   }
 
-  async function connect() {
-    if (connection) return;
+  const connect = async () => connection || (await (connecting ??= open().finally(() => (connecting = null))));
+
+  async function open() {
     showState("idle", "Connecting…");
     try {
       connection = await connectWebRtc(onEvent, onClose);

@@ -340,6 +340,7 @@ class Session:
             case MetricsRequested():
                 self._send(self.metrics.report())
             case ErrorReported():
+                self.metrics.rejected += 1
                 self._send(item)
             case PushToTalkPressed() | PushToTalkReleased():
                 self._push_to_talk(item)

@@ -13,10 +13,10 @@ when the key is pressed and `input_audio_buffer.commit` when it is released; and
 
 import asyncio
 import base64
-import binascii
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import gradio as gr
@@ -35,17 +35,20 @@ from numpy.typing import NDArray
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from models.errors import InvalidPrompt
-from realtime.audio import MAX_RATE_HZ, MIN_RATE_HZ, Capture
+from realtime.audio import MAX_RATE_HZ, MIN_RATE_HZ, Capture, CaptureCounters
 from realtime.events import to_wire
-from realtime.session import Session
+from realtime.session import MAX_TEXT_CHARACTERS, Session
 
 logger = logging.getLogger(__name__)
 
 WEBRTC_RATE_HZ = 48_000  # Opus's own: asking FastRTC for 16 kHz would gather 60 ms chunks
 WEBSOCKET_RATE_HZ = 16_000  # unless the client says ?rate=
-MAX_MESSAGE_CHARACTERS = 1_000_000  # of one JSON message: a minute of audio at 16 kHz, mu-law in base64
+MAX_MESSAGE_CHARACTERS = 1_000_000  # of one JSON message: 47 s of audio at 16 kHz, mu-law in base64
+MAX_RATE_DIGITS = 6
+START_TIMEOUT_S = 30.0  # a WebSocket that has a place and says nothing loses it
 WAITING_PACKETS = 3  # of 20 ms each, while one before them may still come
 MAX_LATE_PACKETS = 100  # one further behind begins a new count
+MAX_LOST_PACKETS = 3000  # a minute; one further ahead begins a new count
 IDLE_EMIT_S = 1.0  # FastRTC asks for audio to play; there is none
 
 MakeSession = Callable[[], Session]
@@ -63,22 +66,32 @@ class SessionHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is no
         self._make_session = make_session
         self._capture = Capture()
         self._session: Session | None = None
+        self._begun = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._typed: list[str] = []
+        self.close_transport: Callable[[], Awaitable[None]] | None = None
 
     def copy(self) -> "SessionHandler":
         """Makes the handler of one connection."""
         return SessionHandler(self._make_session)
 
     @property
-    def started(self) -> bool:
-        """Whether the connection has a session."""
+    def counters(self) -> CaptureCounters:
+        """What was wrong with the audio."""
+        return self._capture.counters
+
+    async def has_session(self) -> bool:
+        """Waits until the session has begun; False if it could not."""
+        await self._begun.wait()
         return self._session is not None
 
     async def start_up(self) -> None:
         """Begins the session, once the connection can carry its events."""
-        session = self._session = self._make_session()
-        session.metrics.capture = self._capture.counters
+        try:
+            session = self._session = self._make_session()
+        finally:
+            self._begun.set()
+        session.metrics.capture = self.counters
         context = current_context.get()
         websocket = context.websocket if context is not None else None
         self._tasks = [asyncio.create_task(session.run()), asyncio.create_task(self._send_events(session, websocket))]
@@ -97,6 +110,7 @@ class SessionHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is no
         try:
             self._session.push_audio(self._capture.push(*frame))
         except Exception:
+            self.counters.failed_chunks += 1
             logger.exception("session %s: a chunk of audio was lost", self._session.id)
 
     async def emit(self) -> None:
@@ -121,6 +135,8 @@ class SessionHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is no
     def _obey(self, session: Session, command: dict[str, Any]) -> None:
         match command:
             case {"type": "conversation.item.create", "item": {"content": [{"type": "input_text", "text": str(text)}]}}:
+                if sum(map(len, self._typed)) + len(text) > MAX_TEXT_CHARACTERS:
+                    raise InvalidPrompt(f"at most {MAX_TEXT_CHARACTERS} characters fit in what is typed for one answer")
                 self._typed.append(text)
             case {"type": "response.create"}:
                 text, self._typed = "\n".join(self._typed), []
@@ -128,6 +144,7 @@ class SessionHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is no
             case {"type": "response.cancel"}:
                 session.cancel()
             case {"type": "conversation.clear"}:
+                self._typed = []
                 session.clear()
             case {"type": "input_audio_buffer.clear"}:
                 session.press_to_talk()
@@ -158,6 +175,14 @@ class SessionHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is no
         except Exception as error:  # aiortc's InvalidStateError: the data channel was closed
             logger.info("session %s: the data channel is closed (%s)", session.id, type(error).__name__)
             session.close()
+        if self.close_transport is not None:
+            await self.close_transport()  # a session that has ended by itself keeps no place
+
+    def report(self, error: InvalidPrompt) -> bool:
+        """Has the session tell the client what is wrong, and count it; False if there is none."""
+        if self._session is not None:
+            self._session.report(error)
+        return self._session is not None
 
 
 def _settings_of(changes: dict[str, Any]) -> dict[str, bool]:
@@ -203,18 +228,31 @@ class CheckedWebSocket:
 
     async def receive_json(self) -> dict[str, Any]:
         """Waits for the next message of FastRTC's protocol."""
+        if self._started and not await self._handler.has_session():
+            raise WebSocketDisconnect(1011)  # the server's log says why
         while True:
-            received = await self._websocket.receive()
+            received = await self._receive()
             if received["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(received.get("code", 1005))
             try:
                 message = _parse(received.get("text") or received.get("bytes") or "")
                 if "event" in message:
                     return self._checked(message)
+                if not self._started:
+                    raise InvalidPrompt('a command comes after {"event": "start", "websocket_id": ...}')
             except InvalidPrompt as error:
-                await self._reject(error)
+                if not self._handler.report(error):
+                    await self._websocket.send_text(json.dumps(_invalid_request(str(error))))
                 continue
             self._handler.handle_command(json.dumps(message))
+
+    async def _receive(self) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(None if self._started else START_TIMEOUT_S):
+                return cast(dict[str, Any], await self._websocket.receive())
+        except TimeoutError:
+            await self._websocket.send_text(json.dumps(_invalid_request(f"no start within {START_TIMEOUT_S:g} s")))
+            raise WebSocketDisconnect(1008) from None
 
     def _checked(self, message: dict[str, Any]) -> dict[str, Any]:
         match message:
@@ -223,7 +261,7 @@ class CheckedWebSocket:
             case {"event": "media", "media": {"payload": str(payload)}} if self._started:
                 try:
                     base64.b64decode(payload, validate=True)
-                except binascii.Error as error:
+                except ValueError as error:
                     raise InvalidPrompt(f"the audio is not base64: {error}") from None
             case {"event": "ping" | "stop"}:
                 pass
@@ -234,10 +272,6 @@ class CheckedWebSocket:
             case _:
                 raise InvalidPrompt(f"unknown event {message['event']!r}; known are start, media, ping, stop")
         return message
-
-    async def _reject(self, error: InvalidPrompt) -> None:
-        wire = {"type": "error", "error_type": "invalid_request_error", "message": str(error)}
-        await self._websocket.send_text(json.dumps(wire))
 
 
 class EarpieceStream(Stream):  # type: ignore[misc]  # FastRTC is not typed
@@ -275,10 +309,14 @@ class EarpieceStream(Stream):  # type: ignore[misc]  # FastRTC is not typed
         if body.type == "offer" and not body.sdp:
             return _refusal("invalid_offer", "the offer has no sdp", 422)
         known = body.webrtc_id in self.pcs
+        if body.type == "offer" and not known and self._is_full:
+            return _refusal("concurrency_limit_reached", _limit_reached(self.concurrency_limit)["message"], 503)
         try:
             answer = await super().offer(body)
             if not known and body.webrtc_id in self.pcs:
-                hear_at_once(self.pcs[body.webrtc_id])
+                peer, handler = self.pcs[body.webrtc_id], self.handlers[body.webrtc_id]
+                handler.close_transport = peer.close
+                hear_at_once(peer, handler.counters)
             return answer
         except Exception as error:
             logger.info("offer %s: %s", body.webrtc_id, error)
@@ -290,43 +328,47 @@ class EarpieceStream(Stream):  # type: ignore[misc]  # FastRTC is not typed
 
     async def websocket_offer(self, websocket: WebSocket) -> None:
         """Serves one WebSocket from start to end."""
-        if len(self.connections) >= cast(int, self.concurrency_limit):
-            await websocket.accept()
-            await websocket.send_text(json.dumps(_limit_reached(self.concurrency_limit)))
-            await websocket.close(1013)  # "try again later"
+        if self._is_full:
+            await _refuse(websocket, _limit_reached(self.concurrency_limit), 1013)  # "try again later"
             return
         handler = self.event_handler.copy()
         rate = websocket.query_params.get("rate", str(WEBSOCKET_RATE_HZ))
-        handler.input_sample_rate = int(rate) if rate.isdecimal() else 0
+        handler.input_sample_rate = int(rate) if rate.isdecimal() and len(rate) <= MAX_RATE_DIGITS else 0
         if not MIN_RATE_HZ <= handler.input_sample_rate <= MAX_RATE_HZ:
-            await websocket.accept()
-            message = f"rate={rate} is not a sample rate between {MIN_RATE_HZ} and {MAX_RATE_HZ} Hz"
-            wire = {"type": "error", "error_type": "invalid_request_error", "message": message}
-            await websocket.send_text(json.dumps(wire))
-            await websocket.close(1008)
+            message = f"rate={rate[:20]} is not a sample rate between {MIN_RATE_HZ} and {MAX_RATE_HZ} Hz"
+            await _refuse(websocket, _invalid_request(message), 1008)
             return
         await self._serve(websocket, handler)
 
-    async def _serve(self, websocket: WebSocket, handler: SessionHandler) -> None:
-        name: str | None = None
+    @property
+    def _is_full(self) -> bool:
+        """Whether no more connections fit; one counts from its beginning, whether or not its session has begun."""
+        return len(self.connections.keys() | self.pcs.keys()) >= cast(int, self.concurrency_limit)
 
-        async def set_handler(websocket_id: str, connection: WebSocketHandler) -> None:
-            nonlocal name
-            name = f"websocket:{id(connection)}"  # the client's own name need not be unique
-            self.connections[name] = [connection]
+    async def _serve(self, websocket: WebSocket, handler: SessionHandler) -> None:
+        async def set_handler(_: str, __: WebSocketHandler) -> None:
+            """Has its place already."""
 
         connection = WebSocketHandler(handler, set_handler, lambda _: None, lambda _: lambda _: None)
         connection.start_up_task = None  # FastRTC reads it at the end even if there was no start
+        handler.close_transport = partial(_close_quietly, websocket)
+        name = f"websocket:{id(connection)}"  # the client's own name need not be unique
+        self.connections[name] = [connection]
         try:
             await connection.handle_websocket(CheckedWebSocket(websocket, handler))
         except (WebSocketDisconnect, RuntimeError) as error:  # closed while something was being sent
             logger.info("websocket: %s", error)
         finally:
-            if name is not None:
-                self.connections.pop(name, None)
+            self.connections.pop(name, None)
             await handler.shutdown()
             if websocket.application_state is WebSocketState.CONNECTED:
                 await _close_quietly(websocket)
+
+
+async def _refuse(websocket: WebSocket, error: dict[str, Any], code: int) -> None:
+    await websocket.accept()
+    await websocket.send_text(json.dumps(error))
+    await websocket.close(code)
 
 
 async def _close_quietly(websocket: WebSocket) -> None:
@@ -340,10 +382,15 @@ class PacketOrder:
     """Hands on audio packets in their order as they come.
 
     aiortc's own buffer holds back 80 ms so that audio plays smoothly, which nobody does here, and 300 ms for good once
-    a packet is lost.
+    a packet is lost; this one 20 ms for good once two have changed places, and 40 once one is lost, because aiortc
+    takes one packet for each that comes.
+
+    Args:
+        counters: where packets that never came, or too late, are counted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, counters: CaptureCounters) -> None:
+        self._counters = counters
         self._next: int | None = None  # sequence number
         self._early: dict[int, RtpPacket] = {}
 
@@ -352,6 +399,7 @@ class PacketOrder:
         if self._next is None:
             self._next = packet.sequence_number
         if 0 < uint16_add(self._next, -packet.sequence_number) <= MAX_LATE_PACKETS:  # given up, or there before
+            self._counters.late_packets += 1
             return False, None
         self._early[packet.sequence_number] = packet
         if self._next not in self._early:
@@ -359,16 +407,18 @@ class PacketOrder:
                 return False, None
             behind = self._next
             self._next = min(self._early, key=lambda number: uint16_add(number, -behind))
+            missing = uint16_add(self._next, -behind)
+            self._counters.lost_packets += missing if missing <= MAX_LOST_PACKETS else 0
         first = self._early.pop(self._next)
         self._next = uint16_add(self._next, 1)
         return False, JitterFrame(first._data, first.timestamp)
 
 
-def hear_at_once(peer: RTCPeerConnection) -> None:
+def hear_at_once(peer: RTCPeerConnection, counters: CaptureCounters) -> None:
     """Has the audio that a peer sends go through `PacketOrder`; aiortc has no setting for it."""
     for transceiver in peer.getTransceivers():
         if transceiver.kind == "audio":
-            transceiver.receiver._RTCRtpReceiver__jitter_buffer = PacketOrder()
+            transceiver.receiver._RTCRtpReceiver__jitter_buffer = PacketOrder(counters)
 
 
 def _limit_reached(limit: int | None) -> dict[str, Any]:
@@ -377,6 +427,10 @@ def _limit_reached(limit: int | None) -> dict[str, Any]:
         "error_type": "server_error",
         "message": f"all {limit} places are taken; try again in a minute",
     }
+
+
+def _invalid_request(message: str) -> dict[str, Any]:
+    return {"type": "error", "error_type": "invalid_request_error", "message": message}
 
 
 def _refusal(error: str, message: str, status_code: int) -> JSONResponse:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ from aiortc.rtp import RtpPacket
 
 from models.scripted import ScriptedModel
 from models.types import SAMPLE_RATE_HZ, GenerationOptions, Samples
+from realtime.audio import CaptureCounters
 from realtime.session import SessionOptions
 from realtime.webrtc import PacketOrder, hear_at_once
 from tests.conftest import silence
@@ -53,7 +55,8 @@ async def test_speech_is_answered(
 @pytest.mark.parametrize("first", [1, 0xFFFF - 5])
 @pytest.mark.parametrize("jump", [30_000, -30_000])
 def test_audio_packets_are_handed_on_as_they_come_and_in_order(first: int, jump: int) -> None:
-    order = PacketOrder()
+    counters = CaptureCounters()
+    order = PacketOrder(counters)
 
     def heard(*numbers: int) -> list[int]:
         found = []
@@ -71,15 +74,17 @@ def test_audio_packets_are_handed_on_as_they_come_and_in_order(first: int, jump:
     assert heard(11, 12, 10, 12) == [8, 9, 10, 11], "and one twice"
     assert heard(14, 15, 16, 13) == [12, 14], "13 came too late"
     assert heard(60, 61, 62, 63) == [15, 16, 60, 61], "a gap"
+    assert (counters.lost_packets, counters.late_packets) == (1 + 43, 1)
     first += jump
     assert heard(64, 65, 66, 67, 68) == [62, 63, 64, 65, 66], "a new count"
+    assert counters.lost_packets == 1 + 43
 
 
 async def test_audio_of_a_peer_goes_through_our_buffer() -> None:
     peer = RTCPeerConnection()
     receiver = peer.addTransceiver("audio").receiver
     (name,) = (name for name in vars(receiver) if name.endswith("jitter_buffer"))
-    hear_at_once(peer)
+    hear_at_once(peer, CaptureCounters())
     assert isinstance(getattr(receiver, name), PacketOrder)
     await peer.close()
 
@@ -162,6 +167,7 @@ async def test_a_client_that_vanishes_in_the_middle_of_a_turn_leaves_nothing_beh
         ('{"event": "start", "websocket_id": "again"}', "once"),
         ('{"event": "media"}', "payload"),
         ('{"event": "media", "media": {"payload": "%%%"}}', "base64"),
+        ('{"event": "media", "media": {"payload": "é"}}', "base64"),
         ('{"event": "dance"}', "dance"),
         ('{"type": "response.create"}', "empty"),
         ('{"type": "session.update"}', "wrong fields"),
@@ -180,30 +186,64 @@ async def test_a_malformed_message_is_explained_and_the_connection_goes_on(
         await client.send({"event": "media", "media": {"payload": ""}})
         await client.type_text("still there?")
         await client.until("response.done")
+        assert (await client.until("session.metrics"))["rejected"] == 1
 
 
 async def test_stop_and_silence_before_start_end_quietly(port: int) -> None:
     async with websocket_client(port, start=False) as client:
         await client.send({"event": "media", "media": {"payload": "AAAA"}})
         assert "start" in (await client.until("error"))["message"]
+        await client.send({"type": "session.metrics"})
+        assert "start" in (await client.until("error", 2))["message"]
         await client.send({"event": "ping"})
         await client.send({"event": "stop"})
         await asyncio.wait_for(client.websocket.wait_closed(), 10)
 
 
-@pytest.mark.parametrize("rate", ["0", "abc", "1000000"])
+async def test_what_comes_in_one_burst_with_the_start_is_obeyed(port: int) -> None:
+    for _ in range(5):
+        async with websocket_client(port, start=False) as client:
+            await client.send({"event": "start", "websocket_id": "eager"})
+            await client.send({"type": "session.update", "session": {"muted": True}})
+            await client.type_text("at once")
+            assert (await client.until("session.updated"))["muted"]
+            await client.until("response.done")
+
+
+@pytest.mark.parametrize("rate", ["0", "abc", "1000000", "9" * 5000])
 async def test_an_impossible_rate_is_refused(rate: str, port: int) -> None:
     async with websocket_client(port, start=False, query=f"?rate={rate}") as client:
-        assert rate in (await client.until("error"))["message"]
+        assert rate[:20] in (await client.until("error"))["message"]
 
 
 async def test_two_people_do_not_hear_each_other_and_a_fourth_is_told_to_wait(port: int) -> None:
     async with websocket_client(port) as first, websocket_client(port) as second, webrtc_client(port):
         async with websocket_client(port, start=False) as fourth:
             assert "places are taken" in (await fourth.until("error"))["message"]
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+            refused = await http.post("/webrtc/offer", json={"sdp": "v=0", "type": "offer", "webrtc_id": "fifth"})
+            assert refused.json()["meta"]["error"] == "concurrency_limit_reached"
         await first.type_text("only for me")
         await first.until("response.done")
         assert [event["type"] for event in second.events] == ["session.created"]
+
+
+async def test_a_connection_has_its_place_from_the_beginning() -> None:
+    with serving(ScriptedModel([ANSWER]), max_sessions=1) as port:
+        async with websocket_client(port, start=False) as first, websocket_client(port, start=False) as second:
+            assert "places are taken" in (await second.until("error"))["message"]
+            await first.send({"event": "start", "websocket_id": "first"})
+            await first.until("session.created")
+
+
+@pytest.mark.parametrize("client_of", [websocket_client, webrtc_client])
+async def test_a_session_that_fails_gives_its_place_back(client_of: Callable[..., object]) -> None:
+    no_text: Any = 5
+    with serving(ScriptedModel([[no_text]])) as port:
+        async with client_of(port) as client:  # type: ignore[attr-defined]
+            await client.type_text("hello")
+            assert "reconnect" in (await client.until("error"))["message"]
+            await no_sessions_left(port)
 
 
 async def test_bad_offers_are_explained_and_keep_no_place(port: int) -> None:
