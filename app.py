@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from realtime.session import Session, SessionOptions
     from realtime.vad import SileroBatch
 
+logger = logging.getLogger(__name__)
+
 EXIT_OK, EXIT_USER_ERROR, EXIT_INTERRUPTED = 0, 2, 130
 
 
@@ -60,21 +62,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return EXIT_OK
 
 
-def _parser() -> argparse.ArgumentParser:
-    shared = argparse.ArgumentParser(add_help=False)
+class _Options(argparse.ArgumentParser):
+    """Options that may stand before a command or behind it; behind it only those that are given count.
+
+    Args:
+        behind: whether these are the ones behind.
+    """
+
+    def __init__(self, *, behind: bool) -> None:
+        super().__init__(add_help=False)
+        self._behind = behind
+
+    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
+        """Adds one, whose default is the one before the command."""
+        if self._behind:
+            settings["help"] = settings["help"].replace("%(default)s", str(settings.get("default")))
+            settings["default"] = argparse.SUPPRESS
+        return super().add_argument(*names, **settings)
+
+
+def _shared_options(*, behind: bool) -> argparse.ArgumentParser:
+    shared = _Options(behind=behind)
     shared.add_argument(
         "--model", default="pocket", help="a name that `python app.py models` lists, a hub id or a folder (%(default)s)"
     )
     shared.add_argument("--text-model", help="hub id or folder of the language model, where a checkpoint has none")
     shared.add_argument("--device", default="auto", help="cuda, cuda:1, cpu, ... (%(default)s)")
-    shared.add_argument("--dtype", default="auto", choices=("auto", "bfloat16", "float16", "float32"))
+    shared.add_argument(
+        "--dtype", default="auto", choices=("auto", "bfloat16", "float16", "float32"), help="(%(default)s)"
+    )
     shared.add_argument("--quantization", default="none", choices=("none", "8bit", "4bit"), help="needs bitsandbytes")
     shared.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="converted weights (%(default)s)")
     shared.add_argument("--system-prompt", help="what the model is told to be")
     shared.add_argument("--max-new-tokens", type=int, default=256, help="longest answer (%(default)s)")
     shared.add_argument("--temperature", type=float, default=0.0, help="0 always gives the same answer (%(default)s)")
     shared.add_argument("-v", "--verbose", action="store_true", help="one line per turn on stderr")
-    talking = argparse.ArgumentParser(add_help=False)
+    return shared
+
+
+def _talking_options(*, behind: bool) -> argparse.ArgumentParser:
+    talking = _Options(behind=behind)
     talking.add_argument("--vad", default="silero", choices=("silero", "webrtc"), help="finds speech (%(default)s)")
     talking.add_argument(
         "--endpointing",
@@ -89,6 +116,21 @@ def _parser() -> argparse.ArgumentParser:
         "--record", type=Path, metavar="DIR", help="keep every session, audio and text, in a folder here"
     )
     talking.add_argument("--no-summary", action="store_true", help="forget what leaves the window, without a summary")
+    return talking
+
+
+def _ice_servers(text: str) -> list[dict[str, Any]]:
+    """Reads `--ice-servers`."""
+    try:
+        servers = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
+    if not isinstance(servers, list) or not all(isinstance(server, dict) and "urls" in server for server in servers):
+        raise argparse.ArgumentTypeError('it must be a list like [{"urls": "turn:...", "username": "...", ...}]')
+    return servers
+
+
+def _parser() -> argparse.ArgumentParser:
     serving = argparse.ArgumentParser(add_help=False)
     serving.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for other machines too (%(default)s)")
     serving.add_argument("--port", type=int, default=7860, help="(%(default)s)")
@@ -100,15 +142,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="answer before a turn has ended only while fewer answers than this are generated; 0 never (%(default)s)",
     )
-    serving.add_argument("--ice-servers", type=json.loads, default=[], metavar="JSON", help="STUN and TURN servers")
+    serving.add_argument("--ice-servers", type=_ice_servers, default=[], metavar="JSON", help="STUN and TURN servers")
 
     parser = argparse.ArgumentParser(
         prog="python app.py",
         description="Speak, and read the answer while it is generated. Without a command it serves the page.",
-        parents=[shared, talking, serving],
+        parents=[_shared_options(behind=False), _talking_options(behind=False), serving],
     )
     parser.set_defaults(command=serve)
     commands = parser.add_subparsers(title="commands", metavar="")
+    shared, talking = _shared_options(behind=True), _talking_options(behind=True)
     one = commands.add_parser("ask", parents=[shared], help="put a question to a recording")
     one.add_argument("clip", help="any audio or video file")
     one.add_argument("prompt", nargs="?", default="", help="the question, if it is not in the recording")
@@ -125,7 +168,9 @@ def _parser() -> argparse.ArgumentParser:
     many.set_defaults(command=talk)
     again = commands.add_parser("replay", help="play a recorded session again, and check that it decides the same")
     again.add_argument("recording", type=Path, help="folder of one session, in the folder given to --record")
-    again.add_argument("-v", "--verbose", action="store_true", help="one line per turn on stderr")
+    again.add_argument(
+        "-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="one line per turn on stderr"
+    )
     again.set_defaults(command=replay)
     fetch_help = "get a model's weights, once; does nothing where they are"
     commands.add_parser("fetch", parents=[shared], help=fetch_help).set_defaults(command=fetch)
@@ -167,7 +212,9 @@ def serve(options: argparse.Namespace) -> None:
 
     from realtime.load import AnswerLoad
 
-    _check_port(options.host, options.port)
+    if options.max_sessions < 1:
+        raise UsageError(f"--max-sessions {options.max_sessions}: nobody could connect; give 1 or more")
+    family = _check_port(options.host, options.port)
     _check_folder(options.record)
     print(f"Loading {options.model} …", flush=True)
     model = _load(options)
@@ -180,7 +227,8 @@ def serve(options: argparse.Namespace) -> None:
         max_sessions=options.max_sessions,
         ice_servers=options.ice_servers,
     )
-    shown = "127.0.0.1" if options.host == "0.0.0.0" else options.host
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
+    shown = f"[{shown}]" if family is socket.AF_INET6 else shown
     print(f"Earpiece is at http://{shown}:{options.port} (Ctrl-C ends it)", flush=True)
     uvicorn.run(app, host=options.host, port=options.port, log_level="warning", ws_max_size=2**20)
 
@@ -252,7 +300,10 @@ def _make_session(
     recorder = None
     if record is not None:
         folder = record / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
-        recorder = SessionRecorder(folder, options, has_scorer=scorer is not None)
+        try:
+            recorder = SessionRecorder(folder, options, has_scorer=scorer is not None)
+        except OSError as error:
+            logger.error("%s: this session is not recorded: %s", folder, error)
     detector = SpeechDetector(options.vad, batch=batch)
     return Session(model, options, detector=detector, scorer=scorer, load=load, recorder=recorder)
 
@@ -263,14 +314,25 @@ def _session_options(options: argparse.Namespace, model: AudioLanguageModel) -> 
     from realtime.session import SessionOptions
     from realtime.vad import VadOptions
 
+    info = model.info
+    if options.max_new_tokens >= info.context_tokens:
+        raise UsageError(
+            f"--max-new-tokens {options.max_new_tokens}: {info.name} takes {info.context_tokens} tokens, question and "
+            "answer together; give less"
+        )
+    endpointing = EndpointingOptions(silence_s=options.silence, max_wait_s=max(MAX_WAIT_S, options.silence))
+    conversation = ConversationOptions(
+        system_prompt=SYSTEM_PROMPT if options.system_prompt is None else options.system_prompt,
+        max_tokens=info.context_tokens - options.max_new_tokens,
+        summarise=not options.no_summary,
+    )
+    if info.max_audio_s is not None:  # and the longest turn is to fit beside what is remembered
+        max_audio_s = min(conversation.max_audio_s, info.max_audio_s - endpointing.max_turn_s)
+        conversation = replace(conversation, max_audio_s=max_audio_s)
     return SessionOptions(
         vad=VadOptions(engine=options.vad),
-        endpointing=EndpointingOptions(silence_s=options.silence, max_wait_s=max(MAX_WAIT_S, options.silence)),
-        conversation=ConversationOptions(
-            system_prompt=SYSTEM_PROMPT if options.system_prompt is None else options.system_prompt,
-            max_tokens=model.info.context_tokens - options.max_new_tokens,
-            summarise=not options.no_summary,
-        ),
+        endpointing=endpointing,
+        conversation=conversation,
         generation=_generation_options(options),
     )
 
@@ -297,13 +359,17 @@ def _check_folder(record: Path | None) -> None:
         raise UsageError(f"--record {record}: {error.strerror}; choose a folder that can be written") from error
 
 
-def _check_port(host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except (OSError, OverflowError) as error:
-            raise UsageError(f"port {port} on {host} cannot be used ({error}); choose another with --port") from error
+def _check_port(host: str, port: int) -> socket.AddressFamily:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except socket.gaierror as error:
+        raise UsageError(f"--host {host}: no such address ({error.strerror})") from error
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"port {port} on {host} cannot be used ({error}); choose another with --port") from error
+    return family
 
 
 # ---- ask ----
@@ -354,7 +420,8 @@ async def _answer(
 # ---- talk ----
 
 TALK_CHUNK_S = 0.02
-TALK_SILENCE_S = 1.5  # after each clip: longer than any endpoint
+TALK_BETWEEN_S = 1.5  # of silence between clips that are to interrupt
+TALK_AFTER_S = 0.5  # of silence beyond the longest wait
 
 
 def talk(options: argparse.Namespace) -> None:
@@ -364,11 +431,19 @@ def talk(options: argparse.Namespace) -> None:
     model = _load(options)
     session_options = _session_options(options, model)
     session = _make_session(model, session_options, scorer=_load_scorer(options), record=options.record)
-    asyncio.run(_talk(model, session, options.clips, clips, realtime=options.realtime))
+    after_s = session_options.endpointing.max_wait_s + TALK_AFTER_S
+    silences_s = [TALK_BETWEEN_S if options.realtime else after_s] * (len(clips) - 1) + [after_s]
+    asyncio.run(_talk(model, session, options.clips, clips, silences_s, realtime=options.realtime))
 
 
 async def _talk(
-    model: AudioLanguageModel, session: "Session", names: Sequence[str], clips: Sequence[Samples], *, realtime: bool
+    model: AudioLanguageModel,
+    session: "Session",
+    names: Sequence[str],
+    clips: Sequence[Samples],
+    silences_s: Sequence[float],
+    *,
+    realtime: bool,
 ) -> None:
     import numpy as np
 
@@ -377,12 +452,11 @@ async def _talk(
 
     tasks = [asyncio.create_task(session.run()), asyncio.create_task(_print_events(session))]
     chunk_samples, sample = round(TALK_CHUNK_S * SAMPLE_RATE_HZ), 0
-    silence = np.zeros(round(TALK_SILENCE_S * SAMPLE_RATE_HZ), np.float32)
     began_s = time.perf_counter()
     try:
-        for name, clip in zip(names, clips, strict=True):
+        for name, clip, silence_s in zip(names, clips, silences_s, strict=True):
             print(f"▶ {name}", flush=True)
-            audio = np.concatenate((clip, silence))
+            audio = np.concatenate((clip, np.zeros(round(silence_s * SAMPLE_RATE_HZ), np.float32)))
             for start in range(0, len(audio), chunk_samples):
                 session.push_audio(AudioChunk(audio[start : start + chunk_samples], sample))
                 sample += len(audio[start : start + chunk_samples])

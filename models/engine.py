@@ -589,8 +589,12 @@ class Engine:
         done: Future[None] = Future()
 
         def call() -> None:
-            function()
-            done.set_result(None)
+            try:
+                function()
+            except Exception as error:
+                done.set_exception(error)
+            else:
+                done.set_result(None)
 
         if self._submit(call, is_last=is_last):
             await asyncio.shield(asyncio.wrap_future(done))

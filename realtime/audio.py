@@ -181,7 +181,7 @@ def read_audio_file(path: str | Path, *, max_s: float = MAX_FILE_S) -> Samples:
     """
     path = Path(path)
     if not path.is_file():
-        raise AudioFileError(f"{path}: no such file")
+        raise AudioFileError(f"{path}: not a file" if path.exists() else f"{path}: no such file")
     pieces: list[Samples] = []
     n_samples = 0
     try:

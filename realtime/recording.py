@@ -88,7 +88,11 @@ class SessionRecorder:
         self._events = (folder / EVENTS_NAME).open(
             "x", encoding="utf-8", buffering=1
         )  # whole lines, even after a crash
-        self._audio = wave.open(str(folder / AUDIO_NAME), "wb")  # noqa: SIM115  # closed by `close`
+        try:
+            self._audio = wave.open(str(folder / AUDIO_NAME), "wb")  # noqa: SIM115  # closed by `close`
+        except OSError:
+            self._events.close()
+            raise
         self._audio.setnchannels(1)
         self._audio.setsampwidth(2)
         self._audio.setframerate(SAMPLE_RATE_HZ)

@@ -8,6 +8,7 @@ becomes of the score.
 
 import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from models.types import Samples
@@ -17,7 +18,10 @@ from realtime.metrics import SessionMetrics
 
 logger = logging.getLogger(__name__)
 
-SCORE_TIMEOUT_S = 2.0  # twenty times what a score takes; beyond it silence alone decides
+SCORE_TIMEOUT_S = 1.0  # ten times what a score takes; beyond it silence alone decides
+N_THREADS = 2  # that score, for all sessions: in the common pool a score would wait behind what hears whole clips
+
+_threads = ThreadPoolExecutor(N_THREADS, thread_name_prefix="end-of-turn")
 
 
 @dataclass(slots=True)
@@ -25,7 +29,7 @@ class _Pending:
     """A score on its way."""
 
     samples: Samples
-    task: asyncio.Task[float]
+    future: asyncio.Future[float]
     due_sample: int | None = None  # None: the silence is no pause yet
 
 
@@ -77,9 +81,9 @@ class PauseScoring:
         """
         self.drop()
         if self._scorer is not None:
-            task = asyncio.get_running_loop().create_task(asyncio.to_thread(self._scorer.score, samples))
-            task.add_done_callback(lambda task: task.cancelled() or task.exception())  # it may fail when nobody asks
-            self._pending = _Pending(samples, task)
+            future = asyncio.get_running_loop().run_in_executor(_threads, self._scorer.score, samples)
+            future.add_done_callback(lambda future: future.cancelled() or future.exception())  # perhaps nobody asks
+            self._pending = _Pending(samples, future)
 
     def expect(self, samples: Samples | None, sample: int) -> None:
         """The silence is a pause: its score will count.
@@ -99,7 +103,7 @@ class PauseScoring:
         pending, self._pending = self._pending, None
         assert pending is not None
         try:
-            self._score = await asyncio.wait_for(pending.task, SCORE_TIMEOUT_S)
+            self._score = await asyncio.wait_for(pending.future, SCORE_TIMEOUT_S)
             if not 0 <= self._score <= 1:
                 raise ValueError(f"the score {self._score} is no probability")
         except Exception as error:
@@ -113,5 +117,5 @@ class PauseScoring:
     def drop(self) -> None:
         """Forgets a score nobody waits for any more."""
         if self._pending is not None:
-            self._pending.task.cancel()
+            self._pending.future.cancel()
             self._pending = None

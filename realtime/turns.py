@@ -185,7 +185,7 @@ TRANSITIONS: dict[tuple[TurnState, type[TurnEvent]], tuple[TurnState, tuple[Acti
     (_S.LISTENING, SpeechStarted): (_S.USER_SPEAKING, (_A.OPEN_TURN,)),
     (_S.LISTENING, SpeechStopped): (_S.LISTENING, ()),  # the speech was before "new conversation"
     (_S.LISTENING, PushToTalkPressed): (_S.USER_SPEAKING, (_A.OPEN_TURN,)),
-    (_S.LISTENING, PushToTalkReleased): (_S.LISTENING, ()),  # the turn was too long, or cleared
+    (_S.LISTENING, PushToTalkReleased): (_S.LISTENING, ()),  # the turn was cleared, or detection switched off
     (_S.LISTENING, TextSubmitted): (_S.RESPONDING, (_A.ADD_TEXT, _A.COMMIT_TURN, _A.START_RESPONSE)),
     (_S.LISTENING, CancelRequested): (_S.LISTENING, ()),  # the answer finished on its way here
     (_S.LISTENING, ConversationCleared): (_S.LISTENING, (_A.CLEAR_CONVERSATION,)),

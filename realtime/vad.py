@@ -33,6 +33,9 @@ FLOOR_RISE = 10 ** (1.0 * 0.032 / 20)  # 1 dB/s at 32 ms frames: slower than spe
 FLOOR_FALL = 0.3  # of the way down, each frame that is quieter than the floor
 OFFSET_STEP = 0.02  # of the way to a frame's mean: a time constant of 1.6 s, so that no voice is filtered
 BATCH_WINDOW_S = 0.008  # frames wait this long for others: a quarter of a frame
+MAX_FRAMES_AT_ONCE = (
+    32  # of one stream, in one turn of the event loop: a second of audio, a hundredth of a second's work
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,8 +290,11 @@ class SpeechDetector:
             return list(self.push(samples))
         frames = list(self._whole_frames(samples))
         heard = [frame.samples for frame in frames if frame.is_scored]
-        scores = iter(await self._batch.score(self._stream, heard) if heard else ())
-        return [self._detect(frame, next(scores) if frame.is_scored else 0.0) for frame in frames]
+        scores: list[float] = []
+        for start in range(0, len(heard), MAX_FRAMES_AT_ONCE):  # the event loop is not held for long
+            scores += await self._batch.score(self._stream, heard[start : start + MAX_FRAMES_AT_ONCE])
+        found = iter(scores)
+        return [self._detect(frame, next(found) if frame.is_scored else 0.0) for frame in frames]
 
     def _whole_frames(self, samples: Samples) -> Iterator[_Frame]:
         """Cuts the stream into frames."""

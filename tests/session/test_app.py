@@ -3,6 +3,7 @@
 import json
 import socket
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -93,6 +94,11 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["ask", "missing.ogg", "?"], "missing.ogg: no such file"),
         (["ask", __file__, "?"], "not readable as audio"),
+        (["ask", "/dev/null", "?"], "/dev/null: not a file"),
+        (["--model", "gpt-9", "ask", CAPITAL, "?"], "unknown model 'gpt-9'"),
+        (["talk", CAPITAL, "--max-new-tokens", "9000"], "--max-new-tokens 9000: pocket takes"),
+        (["--max-sessions", "0"], "--max-sessions 0"),
+        (["--host", "no.such.host.invalid"], "--host no.such.host.invalid"),
         (["ask", CAPITAL, "?", "--model", "gpt-9"], "unknown model 'gpt-9'; choose pocket"),
         (["--model", "gpt-9", "--port", "0"], "unknown model"),
         (["ask", CAPITAL, "?", "--temperature", "-1"], "must be 0 (greedy) or more"),
@@ -114,6 +120,28 @@ def test_mistakes_end_in_one_line_and_exit_code_2(
 def test_missing_weights_name_the_command_that_gets_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ask", CAPITAL, "?", "--cache-dir", str(tmp_path)]) == 2
     assert "python app.py fetch" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("servers", ["{nonsense", "5", '{"urls": "stun:x"}', '["stun:x"]'])
+def test_malformed_ice_servers_are_refused(servers: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--ice-servers", servers])
+    assert ended.value.code == 2
+    assert "--ice-servers" in capsys.readouterr().err
+
+
+def test_a_session_whose_recording_cannot_be_opened_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with mock.patch("realtime.recording.wave.open", side_effect=OSError("no space left")):
+        assert main(["talk", CAPITAL, "--record", str(tmp_path)]) == 0
+    assert "Paris" in capsys.readouterr().out
+    assert "not recorded: no space left" in caplog.text
+
+
+def test_options_stand_before_a_command_or_behind_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--silence", "2", "talk", CAPITAL]) == 0
+    assert "Paris" in capsys.readouterr().out
 
 
 def test_a_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
