@@ -4,7 +4,7 @@ The page is a client like any other: it speaks the protocol of `webrtc.py` and k
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import redirect_stdout
 from html import escape
 from io import StringIO
@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 
 from models.types import ModelInfo
 
 _HERE = Path(__file__).parent
+POLICY = (
+    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws: wss:"  # Gradio's page names a script elsewhere
+)
 
 MARKUP = """
 <div class="earpiece">
@@ -52,6 +55,14 @@ def mount_page(app: FastAPI, model: ModelInfo, *, ice_servers: Sequence[dict[str
         model: shown at the top of the page.
         ice_servers: STUN and TURN servers for the browser, as the WebRTC API takes them.
     """
+
+    @app.middleware("http")
+    async def own_sources_only(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await call_next(request)
+        if request.url.path == "/":
+            response.headers["Content-Security-Policy"] = POLICY
+        return response
+
     settings = json.dumps({"iceServers": list(ice_servers)}).replace("</", "<\\/")
     script, css = (_HERE / "page.js").read_text("utf-8"), (_HERE / "page.css").read_text("utf-8")
     head = f"<script>window.earpiece = {settings};</script><script>{script}</script>"

@@ -59,13 +59,17 @@ def _browsing(chromium: str, address: str, arguments: list[str], script: str | N
             context = browser.new_context(permissions=["microphone"], viewport={"width": 1000, "height": 760})
             page = context.new_page()
             errors: list[str] = []
+            elsewhere: list[str] = []
             page.on("pageerror", lambda error: errors.append(str(error)))
+            page.on("request", lambda request: address in request.url or elsewhere.append(request.url))
+            page.on("requestfailed", lambda request: request.failure == "csp" and elsewhere.remove(request.url))
             if script:
                 page.add_init_script(script)
             page.goto(address)
             page.wait_for_selector("#ep-talk")
             yield page
             assert not errors
+            assert not [url for url in elsewhere if url.startswith("http")], "asked of other servers"
         finally:
             browser.close()
 
