@@ -1,11 +1,12 @@
-"""Builds the dialogue set for `bench_endpointing` from recordings of one speaker each; the same seed, the same set.
+"""Builds the dialogue set for `bench_endpointing` from recordings of one speaker each.
 
 Every row of `manifest.jsonl` is one turn: its audio and every silence of at least 100 ms, the last of which is the end
 of the turn. Two kinds of turns: commands as they were spoken, with their natural inner pauses, and sentences that were
 read, whose utterances (what is said between two pauses) are joined again with pauses of 0.2 to 1.2 s. So a hold is
 inside a sentence and a turn ends where one does: after a finished one nothing tells whether another follows.
 Where sentences end is the transcript's punctuation; where it has none, that of Whisper tiny.en, which hears up to 30 s
-of the reading at once, what follows included. `words.json` in the folder keeps what it wrote, for the next build.
+of the reading at once, what follows included. `words.json` in the folder keeps what it wrote, for the next build: the
+same seed and the same words make the same set, but on another CPU Whisper hears a few pauses otherwise.
 
 Each utterance keeps the quiet around its speech, so that no last consonant is lost, and pauses are filled up with the
 room of the recording itself; then some turns get noise or the band of a telephone. A third of LibriSpeech's readers
