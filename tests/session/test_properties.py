@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from models.scripted import ScriptedModel
 from models.types import Samples
 from realtime.events import (
+    ConversationWindow,
     MessageAdded,
     ResponseCommitted,
     ResponseCreated,
@@ -45,7 +46,7 @@ WORDS = 8
 
 Step = tuple[str, int, int]
 
-speaking = st.tuples(st.just("speak"), st.sampled_from([2, 4, 10, 40]), st.integers(1, 25))  # frames
+speaking = st.tuples(st.just("speak"), st.sampled_from([2, 4, 10, 40, 150]), st.integers(1, 25))  # frames
 wording = st.tuples(st.just("words"), st.integers(1, WORDS), st.just(0))
 commanding = st.tuples(st.sampled_from(sorted(COMMANDS)), st.just(0), st.just(0))
 scripts = st.lists(st.one_of(speaking, speaking, wording, commanding), min_size=4, max_size=25)
@@ -118,7 +119,7 @@ def check_answers(events: list[SessionEvent]) -> None:
 
 
 def check_audio(model: ScriptedModel, events: list[SessionEvent], *, muted: bool) -> None:
-    """No sample is in two turns, and none is missing within a turn."""
+    """No sample is in two turns, and none is missing within a turn or between the parts of a long one."""
     committed = [event.item_id for event in events if isinstance(event, MessageAdded) and event.role == "user"]
     assert len(committed) == len(set(committed))
     asked = {message.id: message for request in model.requests for message in request}
@@ -128,6 +129,13 @@ def check_audio(model: ScriptedModel, events: list[SessionEvent], *, muted: bool
         assert (np.diff(one[starts]) >= 1).all(), "a turn goes back in time"
         assert (np.diff(starts)[1:] == SILERO_FRAME_SAMPLES).all() or muted, "a part of a frame is missing"
         assert (np.diff(one[starts]) == 1).all() or muted, "a frame is missing"
+    heard = {item: clip for item in committed if item in asked for clip in asked[item].clips}
+    for before, window, after in zip(events, events[1:], events[2:], strict=False):
+        match before, window, after:  # a turn that has reached the longest length goes on in the next
+            case MessageAdded(item_id=first), ConversationWindow(), UserSpeechStarted(item_id=second) if not muted:
+                if first in heard and second in heard:
+                    gap = frame_numbers(heard[second].samples)[0] - frame_numbers(heard[first].samples)[-1]
+                    assert gap in (0, 1), "something is missing between two parts of a turn"
     together = np.concatenate([np.zeros(0, np.int64), *frames])
     assert (np.diff(together) >= 0).all(), "a turn begins before the one before ended"
     assert not len(together) or np.bincount(together).max() <= SILERO_FRAME_SAMPLES, "a sample is in two turns"
