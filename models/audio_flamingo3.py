@@ -73,7 +73,7 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> AudioLLM:
     """
     with loading(folder):
         model = load_pretrained(AudioFlamingo3ForConditionalGeneration, folder, options)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         features = WhisperFeatureExtractor.from_pretrained(folder)
         language_model = LanguageModel(model.model.language_model, model.lm_head)
         engine = load_engine(language_model, tokenizer, model.generation_config, "<|im_end|>")

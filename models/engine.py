@@ -157,6 +157,7 @@ class _Batch:
             dialogue.cache.copy_row(0, self.cache, row, dialogue.cache.lengths[0], self.cache.lengths[row])
         finally:
             if row != last:
+                self.cache.clear_row(row)  # beyond the other's end, too: what a broken answer left there is no number
                 self.cache.copy_row(row, self.cache, last, 0, self.cache.lengths[last])
                 self.requests[row] = self.requests[last]
             self.requests.pop()
@@ -218,9 +219,9 @@ class _Worker:
 
     def close(self) -> None:
         """Ends everything as cancelled."""
+        self._is_closed = True
         for name in tuple(self._dialogues):
             self.forget(name)
-        self._is_closed = True
 
     # The loop.
 
@@ -285,12 +286,8 @@ class _Worker:
     def _begin(self, request: _Request) -> None:
         self._dialogues.move_to_end(request.dialogue)
         self._running.append(request)
-        if request.stopped:
-            self._finish(request, "cancelled")
-            return
-        self._dialogues[request.dialogue].begin(request)
-        if request.options is None and request.cached_tokens == len(request.keys):
-            self._finish(request, "stop")
+        if not request.stopped:  # else it ends in the next round
+            self._dialogues[request.dialogue].begin(request)
 
     def _finish(self, request: _Request, reason: FinishReason) -> None:
         self._end(
@@ -321,8 +318,12 @@ class _Worker:
             self._begin(dialogue.requests[0])
 
     def _evict(self) -> None:
-        """Drops the caches of idle dialogues, least recently used first, until the budget holds."""
-        n_bytes = sum(dialogue.n_bytes for dialogue in self._dialogues.values()) + self._batch.cache.n_bytes
+        """Drops the caches of idle dialogues, least recently used first, until the budget holds.
+
+        A batch that keeps its memory for a graph is no part of it: it would leave the dialogues less and less.
+        """
+        n_bytes = sum(dialogue.n_bytes for dialogue in self._dialogues.values())
+        n_bytes += 0 if self._static is not None else self._batch.cache.n_bytes
         for name, dialogue in tuple(self._dialogues.items()):
             if n_bytes <= self._cache_budget_bytes:
                 return
@@ -336,6 +337,9 @@ class _Worker:
         """Embeds one clip, or runs one chunk of the prompt."""
         dialogue = self._dialogues[request.dialogue]
         done = len(dialogue.keys)
+        if request.options is None and request.cached_tokens == len(request.keys):
+            self._finish(request, "stop")
+            return
         chunk = request.keys[done : done + self._prefill_chunk_tokens]
         for key in chunk:
             if isinstance(key, tuple) and key[0] not in dialogue.embeddings:
@@ -359,7 +363,12 @@ class _Worker:
                 f"clip {clip.key} takes {clip.n_tokens} positions of the prompt but its embeddings are of shape "
                 f"{tuple(rows.shape)}; the encoder and the prompt must count alike"
             )
-        return rows.to(device=weight.device, dtype=weight.dtype)
+        rows = rows.to(device=weight.device, dtype=weight.dtype)
+        if not bool(rows.isfinite().all()):  # what comes before it in the prompt would be computed wrong, too
+            raise GenerationFailed(
+                f"the encoder's numbers overflow on clip {clip.key}; use --dtype bfloat16 or float32"
+            )
+        return rows
 
     def _inputs(self, chunk: list[PositionKey], embeddings: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         ids = [key if isinstance(key, int) else 0 for key in chunk]

@@ -128,7 +128,7 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> AudioLLM:
             check_adapter(folder)
         model = load_pretrained(GraniteSpeechForConditionalGeneration, folder, options)
         merge_adapter(model, options)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         text_config = model.config.text_config
         language_model = LanguageModel(model.model.language_model, model.lm_head, scale=text_config.logits_scaling)
         engine = load_engine(language_model, tokenizer, model.generation_config, "<|end_of_text|>")

@@ -54,8 +54,8 @@ class _Layer(CacheLayerMixin):  # type: ignore[misc]
         if n_tokens > old[1]:
             n_tokens = -(-(n_tokens + n_tokens // 4) // CAPACITY_STEP_TOKENS) * CAPACITY_STEP_TOKENS
         shape = (max(n_rows, old[0]), max(n_tokens, old[1]))
-        self.keys = self._moved(self.keys, like_keys, *shape)
-        self.values = self._moved(self.values, like_values, *shape)
+        keys, values = self._moved(self.keys, like_keys, *shape), self._moved(self.values, like_values, *shape)
+        self.keys, self.values = keys, values  # both or none: there may be no room for the second
         self.is_initialized = True
 
     @staticmethod

@@ -25,13 +25,8 @@ Quantization = Literal["none", "8bit", "4bit"]
 
 GPU_CACHE_SHARE = 0.2  # of the memory, for prefix caches; weights and the activations of a prefill need the rest
 GPU_MAX_BATCH = 32  # decoding 32 rows reads the weights once, as decoding one does
-NOT_QUANTIZED = (
-    "audio_tower",
-    "multi_modal_projector",
-    "audio_projector",
-    "projector",
-    "encoder",
-    "embed_tokens_extend",
+NOT_QUANTIZED = (  # patterns of whole names of modules
+    r"(.*\.)?(audio_tower|multi_modal_projector|audio_projector|projector|encoder|embed_audio|embed_tokens_extend)",
     "lm_head",
 )
 CHECKPOINT_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt")  # no pickles, no code
@@ -75,10 +70,10 @@ class LoadOptions:
         """The dtype meant."""
         if self.dtype == "auto":
             return torch.bfloat16 if self.torch_device.type == "cuda" else torch.float32
-        dtype = getattr(torch, self.dtype, None)
-        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-            raise ModelUnavailable(f"unknown dtype {self.dtype!r}; choose bfloat16, float16 or float32")
-        return dtype
+        dtypes = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+        if self.dtype not in dtypes:
+            raise ModelUnavailable(f"unknown dtype {self.dtype!r}; choose {', '.join(dtypes)}")
+        return dtypes[self.dtype]
 
     @property
     def pretrained(self) -> dict[str, Any]:

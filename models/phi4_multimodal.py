@@ -98,7 +98,7 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> AudioLLM:
         context_tokens = model.config.rope_parameters.get("original_max_position_embeddings")
         if context_tokens is not None and (model.config.sliding_window or 0) >= context_tokens:
             model.config.sliding_window = None  # never reached, but it would keep dialogues from sharing a batch
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         features = Phi4MultimodalFeatureExtractor.from_pretrained(folder)
         language_model = LanguageModel(model.model, model.lm_head)
         engine = load_engine(

@@ -205,7 +205,7 @@ class Pocket:
             if content := _content(message, transcripts):
                 body = tuple(self._encode(f"{message.role}\n{content}"))
                 spans.append(TokenSpan((self._start, *body, self._end, *self._newline)))
-        if messages[-1].role == "assistant":  # to be continued: it has not ended
+        if messages[-1].role == "assistant" and messages[-1].text:  # to be continued: it has not ended
             spans[-1] = TokenSpan(spans[-1].ids[: -1 - len(self._newline)])
         else:
             spans.append(TokenSpan((self._start, *self._encode("assistant\n"))))
@@ -218,9 +218,10 @@ class Pocket:
 
 
 def _unanswered(messages: Sequence[Message]) -> Iterator[Message]:
-    """The newest message and, if it is a user's, the user's before it: a long turn comes in parts."""
-    role = messages[-1].role
-    return takewhile(lambda message: message.role == role, reversed(messages))
+    """From the newest back to the last answer that says something: a long turn comes in parts."""
+    if messages[-1].role == "assistant" and messages[-1].text:
+        return iter(messages[-1:])
+    return takewhile(lambda message: message.role == "user" or not message.text, reversed(messages))
 
 
 def _said(message: Message, transcripts: dict[str, str]) -> str:

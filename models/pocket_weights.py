@@ -41,11 +41,13 @@ def find_weights(cache_dir: Path) -> Path:
     folder = weights_folder(cache_dir)
     if not (folder / CHECKSUMS).is_file():
         raise ModelUnavailable(f"the weights of pocket are not in {folder}; get them with: {FETCH_COMMAND}")
-    for line in (folder / CHECKSUMS).read_text("utf-8").splitlines():
-        expected, name = line.split("  ", 1)
-        if not (folder / name).is_file() or sha256(folder / name) != expected:
+    lines = (folder / CHECKSUMS).read_text("utf-8", errors="replace").splitlines()
+    for line in lines or [""]:
+        expected, _, name = line.partition("  ")
+        if not name or not (folder / name).is_file() or sha256(folder / name) != expected:
             raise ModelUnavailable(
-                f"{folder / name} is missing or altered; delete {folder} and get the weights with: {FETCH_COMMAND}"
+                f"{folder / (name or CHECKSUMS)} is missing or altered; delete {folder} and get the weights with: "
+                f"{FETCH_COMMAND}"
             )
     return folder
 

@@ -40,13 +40,13 @@ class RegisteredFamily:
         module: the file in `models/` whose `load(info, folder, options)` loads any checkpoint of the family.
         model_types: what `config.json` calls it.
         models: checkpoints with a short name.
-        base_key: what in `config.json` names another checkpoint that is needed too, the language model's.
+        has_bases: its checkpoints may be built on others, which the module's `fetch_bases(folder, options)` gets.
     """
 
     module: str
     model_types: tuple[str, ...]
     models: tuple[ModelInfo, ...]
-    base_key: str | None = None
+    has_bases: bool = False
 
 
 ULTRAVOX_LANGUAGES = "English and 41 more"
@@ -217,7 +217,7 @@ FAMILIES = (
     RegisteredFamily(
         module="ultravox",
         model_types=("ultravox",),
-        base_key="text_model_id",
+        has_bases=True,
         models=(
             ModelInfo(
                 name="ultravox-8b",
@@ -318,6 +318,11 @@ def load_model(source: str, options: "LoadOptions") -> AudioLanguageModel:
     if source == POCKET.name:
         from models.pocket import load_pocket  # noqa: PLC0415  # torch takes seconds
 
+        if (options.device, options.dtype, options.quantization) not in (
+            ("auto", "auto", "none"),
+            ("cpu", "auto", "none"),
+        ):
+            raise ModelUnavailable("pocket runs on the CPU as it is; leave out --device, --dtype and --quantization")
         return load_pocket(options.cache_dir)
     from models.loading import find_checkpoint, read_config  # noqa: PLC0415
 
@@ -341,10 +346,9 @@ def fetch_model(source: str, options: "LoadOptions") -> Path:
     from models.loading import find_checkpoint, read_config  # noqa: PLC0415
 
     folder = find_checkpoint(MODELS[source].checkpoints[0] if source in MODELS else source)
-    config = read_config(folder)
-    family = _find_family(folder, str(config["model_type"]))
-    if family.base_key and (base := options.text_model or config.get(family.base_key)):
-        find_checkpoint(str(base))
+    family = _find_family(folder, str(read_config(folder)["model_type"]))
+    if family.has_bases:
+        import_module(f"models.{family.module}").fetch_bases(folder, options)
     return folder
 
 

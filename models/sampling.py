@@ -5,11 +5,13 @@
 None of them knows of caches, threads or dialogues: `engine.py` does.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import torch
 
+from models.errors import GenerationFailed
 from models.types import GenerationOptions
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # what decoders put in place of bytes that are no (or not yet a) character
@@ -90,11 +92,17 @@ def choose_tokens(logits: torch.Tensor, samplers: Sequence[Sampler]) -> list[int
     Args:
         logits: (n_answers, vocabulary), any float dtype; not changed.
         samplers: one per answer.
+
+    Raises:
+        GenerationFailed: they are no numbers, of one answer at least.
     """
     logits = logits.to(dtype=torch.float32, copy=True)
     for row, sampler in zip(logits, samplers, strict=True):
         sampler.penalise(row)
-    tokens: list[int] = logits.argmax(-1).tolist()
+    best, likeliest = logits.max(-1)
+    tokens: list[int] = likeliest.tolist()
+    if not all(map(math.isfinite, best.tolist())):
+        raise GenerationFailed("the model's numbers overflow; load it with --dtype bfloat16 or float32")
     return [
         token if sampler.is_greedy else sampler.sample(row)
         for token, row, sampler in zip(tokens, logits, samplers, strict=True)
@@ -118,10 +126,10 @@ class Detokenizer:
         """Text that became certain with this token; empty while a character is incomplete."""
         self._window.append(token)
         text = self._decode(self._window)
-        # Only the last character can still be incomplete: bytes that follow it settle those before.
+        # Of an incomplete character some tokenizers show one mark, and some one for each byte.
         is_overdue = len(self._window) - self._n_context >= MAX_WINDOW_TOKENS
         is_open = text.endswith(REPLACEMENT) and not is_overdue
-        certain = text[:-1] if is_open else text
+        certain = text.rstrip(REPLACEMENT) if is_open else text
         delta = certain[self._n_delivered :]
         self._n_delivered = max(self._n_delivered, len(certain))
         if (delta or is_overdue) and not is_open:

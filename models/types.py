@@ -5,6 +5,7 @@ Read `base.py` next.
 """
 
 import itertools
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Literal
@@ -108,14 +109,16 @@ class GenerationOptions:
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
             raise ValueError(f"max_new_tokens is {self.max_new_tokens}; it must be at least 1")
-        if self.temperature < 0:
+        if not 0 <= self.temperature < math.inf:
             raise ValueError(f"temperature is {self.temperature}; it must be 0 (greedy) or more")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p is {self.top_p}; it must be above 0 and at most 1")
         if self.top_k < 0:
             raise ValueError(f"top_k is {self.top_k}; it must be 0 (off) or more")
-        if self.repetition_penalty <= 0:
+        if not 0 < self.repetition_penalty < math.inf:
             raise ValueError(f"repetition_penalty is {self.repetition_penalty}; it must be above 0")
+        if self.seed is not None and not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed is {self.seed}; it must be from 0 to 2**63 - 1")
         if any(not stop for stop in self.stop):
             raise ValueError("an empty stop string would end every answer before it begins")
         if self.transcribe not in (None, "auto") and not re.fullmatch("[a-z]{2}", str(self.transcribe)):

@@ -210,6 +210,8 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> AudioLLM:
         ModelUnavailable: something is missing or broken; the message names it and says what to do.
     """
     config = read_config(folder)
+    if not any(folder.glob("*.safetensors")):
+        raise ModelUnavailable(f"{folder} holds no weights in safetensors")
     text_model, text_folder = _load_text_model(folder, config, options)
     with loading(folder):
         tower = _load_tower(folder, config)
@@ -220,6 +222,47 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> AudioLLM:
         family = Ultravox(tokenizer, tower, projector, config.get("audio_latency_block_size"))
         language_model = LanguageModel(text_model.get_decoder(), text_model.get_output_embeddings())
         return AudioLLM(info, family, load_engine(language_model, tokenizer, text_model.generation_config))
+
+
+def fetch_bases(folder: Path, options: LoadOptions) -> None:
+    """Gets what the checkpoint is built on and does not hold: its language model, and in v0.3 and v0.4 a Whisper.
+
+    Raises:
+        ModelUnavailable: as `load` does.
+    """
+    config = read_config(folder)
+    if options.text_model or not _holds(folder, "language_model."):
+        _find_text_model(folder, config, options)
+    if not _holds(folder, "audio_tower."):
+        _find_whisper(folder, config)
+
+
+def _holds(folder: Path, prefix: str) -> bool:
+    """Whether a checkpoint has weights of a part, not an adapter alone."""
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, "pt") as file:
+            if any(name.startswith(prefix) and ".lora_" not in name for name in file.keys()):  # noqa: SIM118
+                return True
+    return False
+
+
+def _find_text_model(folder: Path, config: dict[str, Any], options: LoadOptions) -> Path:
+    source = options.text_model or config.get("text_model_id")
+    if not source:
+        raise ModelUnavailable(f"{folder} holds no language model and names none; give its folder with --text-model")
+    try:
+        return find_checkpoint(source)
+    except ModelUnavailable as error:
+        raise ModelUnavailable(
+            f"{folder} needs the language model {source} (or a copy of it, given with --text-model): {error}"
+        ) from error
+
+
+def _find_whisper(folder: Path, config: dict[str, Any]) -> Path:
+    source = config.get("audio_model_id")
+    if not source:
+        raise ModelUnavailable(f"{folder} holds no audio_tower weights and names no audio_model_id to take them from")
+    return find_checkpoint(source)
 
 
 def _load_tokenizer(folder: Path, text_folder: Path) -> Any:
@@ -243,15 +286,7 @@ def _load_text_model(folder: Path, config: dict[str, Any], options: LoadOptions)
                 model.generation_config = GenerationConfig.from_pretrained(folder)
             _add_adapter(model, adapter, config.get("text_model_lora_config"))
             return model, folder
-    source = options.text_model or config.get("text_model_id")
-    if not source:
-        raise ModelUnavailable(f"{folder} holds no language model and names none; give its folder with --text-model")
-    try:
-        text_folder = find_checkpoint(source)
-    except ModelUnavailable as error:
-        raise ModelUnavailable(
-            f"{folder} needs the language model {source} (or a copy of it, given with --text-model): {error}"
-        ) from error
+    text_folder = _find_text_model(folder, config, options)
     with loading(text_folder):
         model = load_pretrained(AutoModelForCausalLM, text_folder, options)
         _add_adapter(model, adapter, config.get("text_model_lora_config"))
@@ -262,14 +297,10 @@ def _load_tower(folder: Path, config: dict[str, Any]) -> Tower:
     """The tower from the checkpoint, or from the Whisper it was made with (v0.3 and v0.4)."""
     weights, adapter = _split_adapter(_read_weights(folder, "audio_tower."))
     if not weights:
-        source = config.get("audio_model_id")
-        if not source:
-            raise ModelUnavailable(
-                f"{folder} holds no audio_tower weights and names no audio_model_id to take them from"
-            )
-        weights = _read_weights(find_checkpoint(source), "model.encoder.")
+        whisper = _find_whisper(folder, config)
+        weights = _read_weights(whisper, "model.encoder.")
         if not weights:
-            raise ModelUnavailable(f"{source}, the audio tower of {folder}, holds no Whisper encoder in safetensors")
+            raise ModelUnavailable(f"{whisper}, the audio tower of {folder}, holds no Whisper encoder in safetensors")
     with torch.device("meta"):  # no time for random weights
         tower = Tower(_tower_config(weights, config.get("audio_config") or {}))
     tower.load_state_dict(weights, assign=True)

@@ -130,7 +130,9 @@ class Voxtral:
         if has_audio and not self._tokenizer.takes_system_beside_audio:
             system = [part for role, parts in turns if role == "system" for part in parts]
             turns = [turn for turn in turns if turn[0] != "system"]
-            first = next(parts for role, parts in turns if role == "user")
+            first = next((parts for role, parts in turns if role == "user"), None)
+            if first is None:
+                raise InvalidPrompt("there is audio but no user's message; Voxtral takes audio from the user alone")
             first[:0] = system
         return turns
 

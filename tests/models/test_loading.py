@@ -1,18 +1,25 @@
 """Checkpoints that cannot be loaded as they are, and those that need more than weights."""
 
+import asyncio
+import json
 import logging
+import re
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
+from transformers.quantizers.quantizers_utils import should_convert_module
 
 from models.errors import ModelUnavailable, PromptTooLong
-from models.loading import LoadOptions, find_checkpoint
-from models.registry import load_model
+from models.loading import NOT_QUANTIZED, LoadOptions, find_checkpoint, load_pretrained
+from models.registry import FAMILIES, load_model
 from models.sampling import REPLACEMENT
 from models.types import GenerationOptions, Message
-from tests.models.tiny import TinyFamily
+from tests.models.tiny import TINY_FAMILIES, TinyFamily
 from tests.models.tiny.family import TINY
 from tests.models.tiny.granite_speech import GRANITE_SPEECH
 from tests.models.tiny.phi4_multimodal import PHI4_MULTIMODAL
@@ -72,6 +79,47 @@ async def test_phi4_equals_a_full_recompute_up_to_the_end_of_its_short_context(t
     with pytest.raises(PromptTooLong):
         _ = [event async for event in model.generate([*almost, *almost], GenerationOptions(), dialogue="test")]
     await model.close()
+
+
+@pytest.mark.parametrize("tiny", TINY_FAMILIES, ids=lambda tiny: tiny.name)
+def test_code_that_comes_with_a_checkpoint_is_never_run(
+    tiny: TinyFamily, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.save(tmp_path, TINY)
+    for path in tmp_path.rglob("tokenizer_config.json"):
+        settings = json.loads(path.read_text())
+        settings |= {"auto_map": {"AutoTokenizer": ["evil.Evil", "evil.Evil"]}, "tokenizer_class": "Evil"}
+        path.write_text(json.dumps(settings))
+        path.with_name("evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: pass\n")
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with suppress(ModelUnavailable):
+        asyncio.run(load_model(str(tmp_path), options(tmp_path)).close())
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("tiny", TINY_FAMILIES, ids=lambda tiny: tiny.name)
+def test_quantization_leaves_what_hears_as_it_is(
+    tiny: TinyFamily, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quantized: list[str] = []
+
+    def load_and_note(*arguments: Any, **settings: Any) -> Any:
+        model = load_pretrained(*arguments, **settings)
+        layers = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+        quantized.extend(name for name in layers if should_convert_module(name, list(NOT_QUANTIZED)))
+        return model
+
+    tiny.save(tmp_path, TINY)
+    for family in FAMILIES:
+        monkeypatch.setattr(f"models.{family.module}.load_pretrained", load_and_note, raising=False)
+    asyncio.run(load_model(str(tmp_path), options(tmp_path)).close())
+    assert quantized
+    assert not [name for name in quantized if re.search("audio|encoder|projector|conformer|embed", name)]
+
+
+def test_pocket_says_that_it_runs_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match="leave out --device"):
+        load_model("pocket", LoadOptions(cache_dir=tmp_path, quantization="4bit"))
 
 
 def test_granite_with_another_chat_template_is_refused(tmp_path: Path) -> None:

@@ -211,7 +211,14 @@ def test_missing_and_altered_weights_say_what_to_do(tmp_path: Path) -> None:
     altered.write_text("{}")
     with pytest.raises(ModelUnavailable, match=r"config\.json is missing or altered"):
         load_pocket(tmp_path)
-    (weights_folder(tmp_path) / CHECKSUMS).write_text("")
+    checksums = weights_folder(tmp_path) / CHECKSUMS
+    lines = checksums.read_text().splitlines()
+    for nonsense in ("", "no checksums here"):
+        checksums.write_text(nonsense)
+        with pytest.raises(ModelUnavailable, match="missing or altered"):
+            load_pocket(tmp_path)
+    name = "ears/config.json"
+    checksums.write_text("\n".join(f"{sha256(altered)}  {name}" if line.endswith(name) else line for line in lines))
     with pytest.raises(ModelUnavailable, match="cannot be loaded"):
         load_pocket(tmp_path)
 

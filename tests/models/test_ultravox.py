@@ -103,7 +103,9 @@ async def test_the_tower_comes_from_its_whisper_if_the_checkpoint_has_none(tmp_p
     (tmp_path / "whisper").mkdir()
     renamed = {name.replace("audio_tower.", "model.encoder."): weight for name, weight in whisper.items()}
     save_file(renamed, tmp_path / "whisper" / "model.safetensors")
+    assert main(["fetch", "--model", str(tmp_path)]) == 2, "the Whisper is part of what is fetched"
     edit(tmp_path, audio_model_id=str(tmp_path / "whisper"))
+    assert main(["fetch", "--model", str(tmp_path)]) == 0
     model = load(tmp_path)
     assert await answer(model, [user(chirp())]) == expected
     await model.close()
@@ -128,6 +130,10 @@ async def test_the_language_model_can_lie_anywhere(tmp_path: Path, capsys: pytes
     assert main(["fetch", "--model", str(tmp_path / "one")]) == 2
     assert "meta-llama/not-here" in capsys.readouterr().err
     edit(tmp_path / "one", text_model_id=None)
+    (tmp_path / "one" / "model.safetensors").rename(tmp_path / "kept")
+    with pytest.raises(ModelUnavailable, match="holds no weights in safetensors"):
+        load(tmp_path / "one")
+    (tmp_path / "kept").rename(tmp_path / "one" / "model.safetensors")
     with pytest.raises(ModelUnavailable, match="names none; give its folder with --text-model"):
         load(tmp_path / "one")
 
