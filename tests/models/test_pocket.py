@@ -35,6 +35,7 @@ from models.types import (
     TextDelta,
     Transcription,
 )
+from models.wheels import sha256
 from realtime.conversation import SYSTEM_PROMPT
 
 Speech = Callable[[str], Samples]
