@@ -76,7 +76,7 @@ class _Options(argparse.ArgumentParser):
     def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
         """Adds one, whose default is the one before the command."""
         if self._behind:
-            settings["help"] = settings["help"].replace("%(default)s", str(settings.get("default")))
+            settings["help"] = settings["help"].replace("%(default)s", str(settings.get("default")).replace("%", "%%"))
             settings["default"] = argparse.SUPPRESS
         return super().add_argument(*names, **settings)
 
@@ -214,7 +214,7 @@ def serve(options: argparse.Namespace) -> None:
 
     if options.max_sessions < 1:
         raise UsageError(f"--max-sessions {options.max_sessions}: nobody could connect; give 1 or more")
-    family = _check_port(options.host, options.port)
+    _check_port(options.host, options.port)
     _check_folder(options.record)
     print(f"Loading {options.model} …", flush=True)
     model = _load(options)
@@ -228,9 +228,11 @@ def serve(options: argparse.Namespace) -> None:
         ice_servers=options.ice_servers,
     )
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
-    shown = f"[{shown}]" if family is socket.AF_INET6 else shown
+    shown = f"[{shown}]" if ":" in shown else shown
     print(f"Earpiece is at http://{shown}:{options.port} (Ctrl-C ends it)", flush=True)
-    uvicorn.run(app, host=options.host, port=options.port, log_level="warning", ws_max_size=2**20)
+    uvicorn.run(
+        app, host=options.host, port=options.port, log_level="warning", ws_max_size=2**20, timeout_graceful_shutdown=5
+    )
 
 
 def create_app(
@@ -278,7 +280,7 @@ def create_app(
 
     @app.get("/health")
     def health() -> dict[str, Any]:
-        return {"status": "ok", "model": model.info.name, "sessions": len(stream.connections)}
+        return {"status": "ok", "model": model.info.name, "sessions": stream.n_connections}
 
     mount_page(app, model.info, ice_servers=ice_servers)
     return app
@@ -359,7 +361,9 @@ def _check_folder(record: Path | None) -> None:
         raise UsageError(f"--record {record}: {error.strerror}; choose a folder that can be written") from error
 
 
-def _check_port(host: str, port: int) -> socket.AddressFamily:
+def _check_port(host: str, port: int) -> None:
+    if not 0 <= port < 2**16:
+        raise UsageError(f"--port {port}: ports are numbers from 0 to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
@@ -367,9 +371,8 @@ def _check_port(host: str, port: int) -> socket.AddressFamily:
             probe.bind(address)
     except socket.gaierror as error:
         raise UsageError(f"--host {host}: no such address ({error.strerror})") from error
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise UsageError(f"port {port} on {host} cannot be used ({error}); choose another with --port") from error
-    return family
 
 
 # ---- ask ----

@@ -58,8 +58,8 @@ class CaptureCounters:
         flat_samples: in tenths of a second in which nothing moves: a stuck, unplugged or muted microphone.
         rate_changes: times the transport changed its sample rate, or gave one that cannot be.
         failed_chunks: that could not be converted, and were lost.
-        lost_packets: of WebRTC, that never came: each 20 ms, by which the audio is shorter.
-        late_packets: of WebRTC, that came when they had been given up, or had been there before.
+        lost_packets: of WebRTC, that were not there in time: each 20 ms, by which the audio is shorter.
+        late_packets: of WebRTC, that came after they had been given up, or had been there before.
     """
 
     non_finite_samples: int = 0

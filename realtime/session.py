@@ -215,6 +215,7 @@ class Session:
         self._turn_detection = True
         self._protect_answer = False
         self._pushed = False
+        self._overflowed = False
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -349,8 +350,11 @@ class Session:
 
     async def end(self) -> None:
         """Frees everything and lets `events` end, even if nobody has read it for long; the last part of `run`."""
+        if self._recorder is not None:
+            self._recorder.close()
+            self._recorder = None  # what is settled now is no consequence of what was recorded
         try:
-            self._feed(Closed())  # of its own accord: what is provisional is settled
+            self._feed(Closed())
         finally:
             await self._free()
 
@@ -360,13 +364,13 @@ class Session:
         if self._outbox.full():
             self._outbox.get_nowait()
         self._outbox.put_nowait(None)
-        if self._recorder is not None:
-            self._recorder.close()
         await self._work.close()
 
     def _is_busy(self) -> bool:
         if self._machine.state in _SOUND_OVER_ANSWER and self._turn is not None and self._turn.asked:
             return True
+        if self._machine.state is TurnState.INTERRUPTED:
+            return False  # the answer waits for the sound to end
         return self._response is not None and not self._response.finished
 
     def _send(self, event: SessionEvent) -> None:
@@ -375,8 +379,10 @@ class Session:
         try:
             self._outbox.put_nowait(event)
         except asyncio.QueueFull:
-            logger.warning("session %s: the client reads nothing; closing it", self.id)
-            self._put(Closed())  # not at once: what is being carried out ends first
+            if not self._overflowed:
+                logger.warning("session %s: the client reads nothing; closing it", self.id)
+                self._put(Closed())  # not at once: what is being carried out ends first
+            self._overflowed = True
 
     # Audio in.
 
@@ -791,7 +797,9 @@ class Session:
 
     def _end_interrupted(self, event: TurnEvent) -> None:
         self._work.stop_answer()
-        if not isinstance(event, NothingHeard | Closed):
+        if isinstance(event, NothingHeard) and self._response is not None:
+            self._conversation.remove(self._response.prompt[-1].id)
+        elif not isinstance(event, Closed):
             self.metrics.interrupted += 1
         self._finish_response("cancelled")
 
@@ -802,7 +810,7 @@ class Session:
             self.metrics.failed += 1
             logger.warning("session %s, %s: %s", self.id, response.id, response.error)
             self._send(_report_of(response.error))
-            if isinstance(response.error, InvalidPrompt):  # it would make the next answer fail, too
+            if isinstance(response.error, InvalidPrompt) and not response.text:  # it would make the next one fail, too
                 self._conversation.remove(response.prompt[-1].id)
             self._finish_response("failed")
             return

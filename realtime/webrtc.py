@@ -16,7 +16,7 @@ import base64
 import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from contextlib import suppress
 from typing import Any, cast
 
 import gradio as gr
@@ -44,8 +44,12 @@ logger = logging.getLogger(__name__)
 WEBRTC_RATE_HZ = 48_000  # Opus's own: asking FastRTC for 16 kHz would gather 60 ms chunks
 WEBSOCKET_RATE_HZ = 16_000  # unless the client says ?rate=
 MAX_MESSAGE_CHARACTERS = 1_000_000  # of one JSON message: 47 s of audio at 16 kHz, mu-law in base64
+MAX_ECHOED_CHARACTERS = 100  # of what a client sent, in an error
 MAX_RATE_DIGITS = 6
-START_TIMEOUT_S = 30.0  # a WebSocket that has a place and says nothing loses it
+START_TIMEOUT_S = 30.0  # a WebSocket that has a place and no session by then loses it
+CONNECT_TIMEOUT_S = 6.0  # as long as the page waits before it takes a WebSocket instead
+LAST_EVENTS_S = 2.0  # for the client to read what was sent before the session ended
+CLOSE_TIMEOUT_S = 1.0
 WAITING_PACKETS = 3  # of 20 ms each, while one before them may still come
 MAX_LATE_PACKETS = 100  # one further behind begins a new count
 MAX_LOST_PACKETS = 3000  # a minute; one further ahead begins a new count
@@ -67,7 +71,7 @@ class SessionHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is no
         self._capture = Capture()
         self._session: Session | None = None
         self._begun = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._serving: asyncio.Task[None] | None = None
         self._typed: list[str] = []
         self.close_transport: Callable[[], Awaitable[None]] | None = None
 
@@ -94,7 +98,17 @@ class SessionHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is no
         session.metrics.capture = self.counters
         context = current_context.get()
         websocket = context.websocket if context is not None else None
-        self._tasks = [asyncio.create_task(session.run()), asyncio.create_task(self._send_events(session, websocket))]
+        self._serving = asyncio.create_task(self._serve(session, websocket))
+
+    async def _serve(self, session: Session, websocket: WebSocket | None) -> None:
+        """Runs the session to its end, whoever ends it; then nothing keeps its place."""
+        sending = asyncio.create_task(self._send_events(session, websocket))
+        with suppress(Exception):  # the session has logged it, and told the client
+            await session.run()
+        await asyncio.wait([sending], timeout=LAST_EVENTS_S)
+        sending.cancel()  # of a client that reads nothing
+        if self.close_transport is not None:
+            await self.close_transport()
 
     def set_channel(self, channel: Any) -> None:
         """Takes the data channel, and with it the client's commands."""
@@ -121,7 +135,8 @@ class SessionHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is no
         """Ends the session; FastRTC calls it for WebRTC, `EarpieceStream` for WebSockets."""
         if self._session is not None:
             self._session.close()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._serving is not None:
+            await asyncio.wait([self._serving])
 
     def handle_command(self, message: str | bytes) -> None:
         """Does what the client asks; what cannot be done is reported as an `error` event."""
@@ -134,7 +149,10 @@ class SessionHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is no
 
     def _obey(self, session: Session, command: dict[str, Any]) -> None:
         match command:
-            case {"type": "conversation.item.create", "item": {"content": [{"type": "input_text", "text": str(text)}]}}:
+            case {
+                "type": "conversation.item.create",
+                "item": {"content": [{"type": "input_text", "text": str(text)}]},
+            } if text:
                 if sum(map(len, self._typed)) + len(text) > MAX_TEXT_CHARACTERS:
                     raise InvalidPrompt(f"at most {MAX_TEXT_CHARACTERS} characters fit in what is typed for one answer")
                 self._typed.append(text)
@@ -156,7 +174,7 @@ class SessionHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is no
                 session.change_settings(**_settings_of(changes))
             case {"type": str(name)}:
                 raise InvalidPrompt(
-                    f"unknown command or wrong fields in {name!r}; see the README for what is understood"
+                    f"unknown command or wrong fields in {_short(name)}; see the README for what is understood"
                 )
             case _:
                 raise InvalidPrompt('a command is a JSON object with a "type"')
@@ -175,8 +193,6 @@ class SessionHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is no
         except Exception as error:  # aiortc's InvalidStateError: the data channel was closed
             logger.info("session %s: the data channel is closed (%s)", session.id, type(error).__name__)
             session.close()
-        if self.close_transport is not None:
-            await self.close_transport()  # a session that has ended by itself keeps no place
 
     def report(self, error: InvalidPrompt) -> bool:
         """Has the session tell the client what is wrong, and count it; False if there is none."""
@@ -194,10 +210,15 @@ def _settings_of(changes: dict[str, Any]) -> dict[str, bool]:
             settings[name] = value is not None
         else:
             raise InvalidPrompt(
-                f"cannot set {name!r} to {value!r}; there are muted and protect_answer (true or false) and "
+                f"cannot set {_short(name)} to {_short(value)}; there are muted and protect_answer (true or false) and "
                 "turn_detection (null or an object)"
             )
     return settings
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= MAX_ECHOED_CHARACTERS else f"{text[:MAX_ECHOED_CHARACTERS]}…"
 
 
 def _parse(message: str | bytes) -> dict[str, Any]:
@@ -222,6 +243,7 @@ class CheckedWebSocket:
         self._websocket = websocket
         self._handler = handler
         self._started = False
+        self._start_by_s = asyncio.get_running_loop().time() + START_TIMEOUT_S
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._websocket, name)
@@ -229,7 +251,8 @@ class CheckedWebSocket:
     async def receive_json(self) -> dict[str, Any]:
         """Waits for the next message of FastRTC's protocol."""
         if self._started and not await self._handler.has_session():
-            raise WebSocketDisconnect(1011)  # the server's log says why
+            await self.close(1011)  # the server's log says why
+            raise WebSocketDisconnect(1011)
         while True:
             received = await self._receive()
             if received["type"] == "websocket.disconnect":
@@ -246,12 +269,17 @@ class CheckedWebSocket:
                 continue
             self._handler.handle_command(json.dumps(message))
 
+    async def close(self, code: int = 1000) -> None:
+        """Closes it, if it is not closed, and if the client takes that in."""
+        await _close_quietly(self._websocket, code)
+
     async def _receive(self) -> dict[str, Any]:
         try:
-            async with asyncio.timeout(None if self._started else START_TIMEOUT_S):
+            async with asyncio.timeout_at(None if self._started else self._start_by_s):
                 return cast(dict[str, Any], await self._websocket.receive())
         except TimeoutError:
             await self._websocket.send_text(json.dumps(_invalid_request(f"no start within {START_TIMEOUT_S:g} s")))
+            await self.close(1008)
             raise WebSocketDisconnect(1008) from None
 
     def _checked(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -270,7 +298,7 @@ class CheckedWebSocket:
             case {"event": "media"}:
                 raise InvalidPrompt('"media" needs {"media": {"payload": base64 of mu-law audio}}, after "start"')
             case _:
-                raise InvalidPrompt(f"unknown event {message['event']!r}; known are start, media, ping, stop")
+                raise InvalidPrompt(f"unknown event {_short(message['event'])}; known are start, media, ping, stop")
         return message
 
 
@@ -294,6 +322,7 @@ class EarpieceStream(Stream):  # type: ignore[misc]  # FastRTC is not typed
             server_rtc_configuration={"iceServers": list(ice_servers)},
             verbose=False,
         )
+        self._connecting: set[asyncio.Task[None]] = set()
 
     def _generate_default_ui(self, ui_args: Any = None) -> gr.Blocks:
         """Makes an empty page: ours is `page.py`, and FastRTC's would have Gradio report each start to its makers."""
@@ -317,6 +346,8 @@ class EarpieceStream(Stream):  # type: ignore[misc]  # FastRTC is not typed
                 peer, handler = self.pcs[body.webrtc_id], self.handlers[body.webrtc_id]
                 handler.close_transport = peer.close
                 hear_at_once(peer, handler.counters)
+                self._connecting.add(task := asyncio.create_task(self._close_unless_connected(body.webrtc_id, peer)))
+                task.add_done_callback(self._connecting.discard)
             return answer
         except Exception as error:
             logger.info("offer %s: %s", body.webrtc_id, error)
@@ -340,10 +371,21 @@ class EarpieceStream(Stream):  # type: ignore[misc]  # FastRTC is not typed
             return
         await self._serve(websocket, handler)
 
+    async def _close_unless_connected(self, webrtc_id: str, peer: RTCPeerConnection) -> None:
+        await asyncio.sleep(CONNECT_TIMEOUT_S)
+        if peer.connectionState in ("new", "connecting"):
+            logger.info("offer %s: not connected within %g s", webrtc_id, CONNECT_TIMEOUT_S)
+            await peer.close()
+            self.clean_up(webrtc_id)
+
+    @property
+    def n_connections(self) -> int:
+        """How many places are taken; a connection has one from its beginning, whether or not its session has begun."""
+        return len(self.connections.keys() | self.pcs.keys())
+
     @property
     def _is_full(self) -> bool:
-        """Whether no more connections fit; one counts from its beginning, whether or not its session has begun."""
-        return len(self.connections.keys() | self.pcs.keys()) >= cast(int, self.concurrency_limit)
+        return self.n_connections >= cast(int, self.concurrency_limit)
 
     async def _serve(self, websocket: WebSocket, handler: SessionHandler) -> None:
         async def set_handler(_: str, __: WebSocketHandler) -> None:
@@ -351,18 +393,25 @@ class EarpieceStream(Stream):  # type: ignore[misc]  # FastRTC is not typed
 
         connection = WebSocketHandler(handler, set_handler, lambda _: None, lambda _: lambda _: None)
         connection.start_up_task = None  # FastRTC reads it at the end even if there was no start
-        handler.close_transport = partial(_close_quietly, websocket)
+        checked = CheckedWebSocket(websocket, handler)
+        serving = asyncio.create_task(connection.handle_websocket(checked))
+
+        async def close_transport() -> None:
+            await checked.close()
+            serving.cancel()  # a client that has gone or reads nothing does not answer
+
+        handler.close_transport = close_transport
         name = f"websocket:{id(connection)}"  # the client's own name need not be unique
         self.connections[name] = [connection]
         try:
-            await connection.handle_websocket(CheckedWebSocket(websocket, handler))
-        except (WebSocketDisconnect, RuntimeError) as error:  # closed while something was being sent
-            logger.info("websocket: %s", error)
+            await asyncio.wait([serving])
+            if not serving.cancelled() and (error := serving.exception()):  # closed while something was being sent
+                logger.info("websocket: %s", error)
         finally:
+            serving.cancel()
             self.connections.pop(name, None)
             await handler.shutdown()
-            if websocket.application_state is WebSocketState.CONNECTED:
-                await _close_quietly(websocket)
+            await checked.close()
 
 
 async def _refuse(websocket: WebSocket, error: dict[str, Any], code: int) -> None:
@@ -371,11 +420,14 @@ async def _refuse(websocket: WebSocket, error: dict[str, Any], code: int) -> Non
     await websocket.close(code)
 
 
-async def _close_quietly(websocket: WebSocket) -> None:
+async def _close_quietly(websocket: WebSocket, code: int) -> None:
+    if websocket.application_state is not WebSocketState.CONNECTED:
+        return
     try:
-        await websocket.close()
-    except (RuntimeError, WebSocketDisconnect):
-        logger.debug("the websocket was closed already")
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await websocket.close(code)
+    except (RuntimeError, WebSocketDisconnect, TimeoutError):
+        logger.debug("the websocket was closed already, or its client reads nothing")
 
 
 class PacketOrder:

@@ -37,7 +37,7 @@ class Client:
 
     def of(self, wire_type: str) -> list[dict[str, Any]]:
         """All events of a type so far."""
-        return [event for event in self.events if event["type"] == wire_type]
+        return [event for event in self.events if event.get("type") == wire_type]
 
     async def until(self, wire_type: str, count: int = 1, timeout_s: float = 30) -> dict[str, Any]:
         """Waits until so many events of a type have come and gives the last."""

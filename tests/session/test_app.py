@@ -98,6 +98,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         (["--model", "gpt-9", "ask", CAPITAL, "?"], "unknown model 'gpt-9'"),
         (["talk", CAPITAL, "--max-new-tokens", "9000"], "--max-new-tokens 9000: pocket takes"),
         (["--max-sessions", "0"], "--max-sessions 0"),
+        (["--port", "99999"], "--port 99999"),
         (["--host", "no.such.host.invalid"], "--host no.such.host.invalid"),
         (["ask", CAPITAL, "?", "--model", "gpt-9"], "unknown model 'gpt-9'; choose pocket"),
         (["--model", "gpt-9", "--port", "0"], "unknown model"),

@@ -1,6 +1,7 @@
 """The transports, with real clients on real speech; what the model says is scripted here."""
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,11 +9,12 @@ import httpx
 import pytest
 from aiortc import RTCPeerConnection
 from aiortc.rtp import RtpPacket
+from websockets.asyncio.client import connect
 
 from models.scripted import ScriptedModel
 from models.types import SAMPLE_RATE_HZ, GenerationOptions, Samples
 from realtime.audio import CaptureCounters
-from realtime.session import SessionOptions
+from realtime.session import MAX_UNREAD_EVENTS, SessionOptions
 from realtime.webrtc import PacketOrder, hear_at_once
 from tests.conftest import silence
 from tests.servers import serving
@@ -244,6 +246,44 @@ async def test_a_session_that_fails_gives_its_place_back(client_of: Callable[...
             await client.type_text("hello")
             assert "reconnect" in (await client.until("error"))["message"]
             await no_sessions_left(port)
+
+
+async def test_a_client_that_reads_nothing_loses_its_place() -> None:
+    with serving(ScriptedModel([ANSWER])) as port:
+        address = f"ws://127.0.0.1:{port}/websocket/offer"
+        async with connect(address, compression=None, ping_interval=None) as websocket:
+            websocket.transport.pause_reading()
+            await websocket.send('{"event": "start", "websocket_id": "deaf"}')
+            for _ in range(4 * MAX_UNREAD_EVENTS):
+                await websocket.send('{"type": "session.metrics"}')
+                await asyncio.sleep(0)
+            await no_sessions_left(port)
+            websocket.transport.abort()
+
+
+async def test_an_offer_that_never_connects_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime.webrtc.CONNECT_TIMEOUT_S", 0.2)
+    peer = RTCPeerConnection()
+    peer.createDataChannel("events")
+    peer.addTransceiver("audio")
+    await peer.setLocalDescription(await peer.createOffer())
+    with serving(ScriptedModel([ANSWER])) as port:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+            offer = {"sdp": peer.localDescription.sdp, "type": "offer", "webrtc_id": "lost"}
+            assert "sdp" in (await http.post("/webrtc/offer", json=offer)).json()
+            assert (await http.get("/health")).json()["sessions"] == 1
+        await no_sessions_left(port)
+    await peer.close()
+
+
+async def test_a_connection_that_does_not_start_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime.webrtc.START_TIMEOUT_S", 0.5)
+    with serving(ScriptedModel([ANSWER])) as port:
+        async with websocket_client(port, start=False) as client:
+            await client.send({"event": "ping"})
+            assert "no start within" in (await client.until("error"))["message"]
+            await asyncio.wait_for(client.websocket.wait_closed(), 10)
+            assert client.websocket.close_code == 1008
 
 
 async def test_bad_offers_are_explained_and_keep_no_place(port: int) -> None:
