@@ -16,6 +16,12 @@
     NotReadableError: "Another program is using the microphone. Close it, then start again. You can also type.",
   };
 
+  // Of several calls while one is under way, all wait for that one.
+  function once(action) {
+    let running = null;
+    return () => (running ??= action().finally(() => (running = null)));
+  }
+
   const byId = (name) => document.getElementById("ep-" + name);
   const newId = () => Math.random().toString(36).slice(2);
 
@@ -32,26 +38,21 @@
     const candidates = []; // of this side, until the server knows the offer that they belong to
     let sendCandidate = (candidate) => candidates.push(candidate);
     peer.onicecandidate = ({ candidate }) => candidate && sendCandidate(candidate);
-    await peer.setLocalDescription(await peer.createOffer());
-    const answer = await post({ sdp: peer.localDescription.sdp, type: "offer", webrtc_id: id });
-    if (!answer.sdp) {
-      close();
-      const limit = answer.meta?.error === "concurrency_limit_reached";
-      throw new Error(limit ? "All places are taken. Try again in a minute." : answer.meta?.message || "The server refused.");
-    }
-    sendCandidate = (candidate) => post({ candidate: candidate.toJSON(), webrtc_id: id, type: "ice-candidate" });
-    candidates.forEach(sendCandidate);
-    await peer.setRemoteDescription(answer);
-    const opened = new Promise((resolve, reject) => {
-      setTimeout(() => reject(new Error("WebRTC did not connect")), WEBRTC_TIMEOUT_MS);
-      channel.onmessage = ({ data }) => {
-        const event = JSON.parse(data);
-        if (event.type === "session.created") resolve();
-        onEvent(event);
-      };
-    });
     try {
-      await opened;
+      await peer.setLocalDescription(await peer.createOffer());
+      const answer = await post({ sdp: peer.localDescription.sdp, type: "offer", webrtc_id: id });
+      if (!answer.sdp) throw new Error(answer.meta?.message || "The server refused.");
+      sendCandidate = (candidate) => post({ candidate: candidate.toJSON(), webrtc_id: id, type: "ice-candidate" });
+      candidates.forEach(sendCandidate);
+      await peer.setRemoteDescription(answer);
+      await new Promise((resolve, reject) => {
+        setTimeout(() => reject(new Error("WebRTC did not connect")), WEBRTC_TIMEOUT_MS);
+        channel.onmessage = ({ data }) => {
+          const event = JSON.parse(data);
+          if (event.type === "session.created") resolve();
+          onEvent(event);
+        };
+      });
     } catch (error) {
       close();
       throw error;
@@ -84,6 +85,7 @@
     await new Promise((resolve, reject) => {
       socket.onopen = () => send({ event: "start", websocket_id: newId() });
       socket.onerror = () => reject(new Error("The server cannot be reached."));
+      socket.onclose = () => reject(new Error("The server closed the connection. Its log says why."));
       socket.onmessage = ({ data }) => {
         const event = JSON.parse(data);
         onEvent(event);
@@ -137,8 +139,9 @@
 
   const items = new Map(); // item id or response id -> element
   let connection = null;
-  let connecting = null; // a promise of it
   let microphone = null;
+  let speaking = false; // a turn of the person's is open
+  let answering = false;
   let held = false; // the push-to-talk button or key is down
   const settings = { muted: false, protect_answer: false, turn_detection: true }; // as the server has them, or will
 
@@ -167,6 +170,12 @@
   function showState(state, words) {
     byId("status").dataset.state = state;
     byId("status-text").textContent = words;
+  }
+
+  function showFloor() {
+    if (speaking) showState("speaking", "You are speaking.");
+    else if (answering) showAnswering();
+    else showListening();
   }
 
   function showListening() {
@@ -252,11 +261,11 @@
       const element = item(event.item_id, "user");
       element.classList.add("hearing");
       text(element).textContent = "…";
-      showState("speaking", "You are speaking.");
+      speaking = true;
     },
     "input_audio_buffer.cleared": (event) => {
       remove(event.item_id);
-      showListening();
+      speaking = false;
     },
     "conversation.item.input_audio_transcription.completed": (event) => {
       text(item(event.item_id, "user")).textContent = event.transcript || "(nothing was heard)";
@@ -267,28 +276,26 @@
       element.classList.remove("hearing");
       if (event.text) text(element).textContent = event.text;
       if (event.audio_s) note(element, `${event.audio_s.toFixed(1)} s of speech`);
-      showListening();
+      speaking = false;
     },
     "response.created": (event) => {
       const element = item(event.response_id, "assistant");
       element.classList.toggle("provisional", event.provisional);
-      showAnswering();
+      answering = true;
+      speaking = false; // if it is provisional: perhaps
     },
     "response.output_text.delta": (event) => {
       text(item(event.response_id, "assistant")).textContent += event.delta;
     },
-    "response.committed": (event) => {
-      item(event.response_id, "assistant").classList.remove("provisional");
-      showAnswering();
-    },
+    "response.committed": (event) => item(event.response_id, "assistant").classList.remove("provisional"),
     "response.retracted": (event) => {
       const element = items.get(event.response_id);
       element?.classList.add("retracted");
       items.delete(event.response_id);
       setTimeout(() => element?.remove(), RETRACTED_SHOWN_MS);
-      showState("speaking", "You are speaking.");
+      answering = false;
+      speaking = true;
     },
-    "response.resumed": showAnswering,
     "session.updated": ({ muted, protect_answer, turn_detection }) => {
       Object.assign(settings, { muted, protect_answer, turn_detection });
       showSettings();
@@ -301,13 +308,13 @@
       if (!event.text) remove(event.response_id);
       else if (event.response_latency_s !== null)
         note(element, `first word ${Math.round(event.response_latency_s * 1000)} ms after your last`);
-      if (event.status !== "cancelled") showListening();
+      answering = false;
     },
     "conversation.cleared": () => {
       items.forEach((element) => element.remove());
       items.clear();
       byId("log").querySelector(".ep-empty").removeAttribute("hidden");
-      showListening();
+      speaking = answering = false;
     },
     error: (event) => showError(event.message),
   };
@@ -316,6 +323,7 @@
     const log = byId("log");
     const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
     draw[event.type]?.(event);
+    showFloor();
     if (atEnd) log.scrollTop = log.scrollHeight;
   }
 
@@ -323,14 +331,14 @@
     if (!connection) return;
     const lost = connection;
     connection = null;
+    speaking = answering = false;
     lost.close();
     stopMicrophone();
     showError("The connection was lost. Start again to reconnect; the conversation begins anew.");
   }
 
-  const connect = async () => connection || (await (connecting ??= open().finally(() => (connecting = null))));
-
-  async function open() {
+  const connect = once(async () => {
+    if (connection) return;
     showState("idle", "Connecting…");
     try {
       connection = await connectWebRtc(onEvent, onClose);
@@ -340,7 +348,7 @@
     }
     document.querySelector(".earpiece").dataset.transport = connection.name;
     sendSettings();
-  }
+  });
 
   function sendSettings() {
     const { muted, protect_answer, turn_detection } = settings;
@@ -352,14 +360,13 @@
     Object.assign(settings, changes);
     microphone?.getAudioTracks().forEach((track) => (track.enabled = !settings.muted));
     showSettings();
-    if (byId("status").dataset.state === "answering") showAnswering();
-    else showListening();
+    showFloor();
     sendSettings();
   }
 
   // ---- What the person does ----
 
-  async function startMicrophone() {
+  const startMicrophone = once(async () => {
     if (!navigator.mediaDevices)
       throw new Error("The browser gives microphones only to https:// and localhost pages. Open the page that way, or type.");
     try {
@@ -377,8 +384,8 @@
     showLevel(microphone);
     byId("talk").textContent = "Stop talking";
     byId("talk").classList.add("on");
-    showListening();
-  }
+    showFloor();
+  });
 
   function stopMicrophone() {
     microphone?.getTracks().forEach((track) => track.stop());
@@ -387,7 +394,7 @@
     byId("talk").textContent = "Start talking";
     byId("talk").classList.remove("on");
     byId("level").style.width = 0;
-    showListening();
+    showFloor();
   }
 
   function showLevel(stream) {
@@ -412,6 +419,7 @@
     held = true;
     byId("hold").classList.add("on");
     if (!microphone) await perform("ep-talk");
+    else await connect().catch(() => {}); // whoever began to connect says what is wrong
     if (held) connection?.send({ type: "input_audio_buffer.clear" });
   }
 
@@ -420,7 +428,8 @@
     held = false;
     byId("hold").classList.remove("on");
     connection?.send({ type: "input_audio_buffer.commit" });
-    if (byId("status").dataset.state === "speaking") showListening();
+    speaking = false;
+    showFloor();
   }
 
   const actions = {
@@ -430,7 +439,7 @@
       if (!words) return;
       await connect();
       byId("text").value = "";
-      if (!microphone) showListening();
+      showFloor();
       const content = [{ type: "input_text", text: words }];
       connection.send({ type: "conversation.item.create", item: { type: "message", role: "user", content } });
       connection.send({ type: "response.create" });
@@ -451,7 +460,7 @@
     } catch (error) {
       microphone?.getTracks().forEach((track) => track.stop());
       microphone = null;
-      showListening();
+      showFloor();
       showError(error.message);
     } finally {
       button.disabled = false;

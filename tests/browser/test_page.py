@@ -72,6 +72,17 @@ def test_where_webrtc_cannot_be_had_a_websocket_carries_the_voice(open_page: Ope
     expect(answer(page, 0)).to_contain_text("Paris")
 
 
+def test_a_server_that_closes_at_once_is_named(open_page: OpenPage) -> None:
+    script = """window.RTCPeerConnection = undefined;
+      window.WebSocket = class { static OPEN = 1; constructor() { setTimeout(() => this.onclose(), 50); } };"""
+    page = open_page(script=script)
+    for _ in range(2):
+        page.fill("#ep-text", "hello")
+        page.click("#ep-send")
+        expect(page.locator("#ep-error")).to_contain_text("The server closed the connection", timeout=WAIT_MS)
+        expect(page.locator("#ep-status-text")).to_have_text("Microphone off.")
+
+
 def test_without_a_microphone_the_page_says_so_and_typing_goes_on(open_page: OpenPage) -> None:
     page = open_page()
     page.click("#ep-talk")
@@ -90,6 +101,7 @@ def test_stop_and_new_conversation(open_page: OpenPage) -> None:
     expect(answer(page, 0)).to_contain_text("story", timeout=WAIT_MS)
     page.click("#ep-stop")
     expect(page.locator(".ep-item.assistant.cancelled")).to_have_count(1, timeout=WAIT_MS)
+    expect(page.locator("#ep-status-text")).to_have_text("Microphone off.")
     page.click("#ep-new")
     expect(page.locator(".ep-item")).to_have_count(0, timeout=WAIT_MS)
 

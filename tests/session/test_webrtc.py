@@ -1,7 +1,6 @@
 """The transports, with real clients on real speech; what the model says is scripted here."""
 
 import asyncio
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
