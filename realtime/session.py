@@ -20,12 +20,10 @@ from models.base import AudioLanguageModel
 from models.errors import GenerationFailed, InvalidPrompt, ModelError, PromptTooLong
 from models.types import (
     SAMPLE_RATE_HZ,
-    AudioClip,
     FinishReason,
     GenerationOptions,
     GenerationStats,
     Message,
-    Samples,
     TextDelta,
     Transcription,
 )
@@ -90,6 +88,7 @@ from realtime.turns import (
     TurnState,
     TurnTooLong,
 )
+from realtime.user_turn import UserTurn
 from realtime.vad import DetectedFrame, SpeechDetector, VadOptions
 
 logger = logging.getLogger(__name__)
@@ -118,22 +117,6 @@ class SessionOptions:
 
 
 @dataclass(slots=True)
-class _Turn:
-    """The user's turn under way."""
-
-    item_id: str
-    start_sample: int | None  # None: typed, nothing was heard
-    onset_sample: int = 0
-    cut_in_after_samples: int | None = None  # of silence: it began within a second of the commit that ended it
-    asked: bool = False  # a sound over an answer: the model is to say what it was
-    takes_turn: bool = False  # a sound over an answer: it has been judged to be a turn
-    continues: bool = False  # the turn before was too long, and is this one's beginning
-    windows_prefilled: int = 0
-    texts: list[str] = field(default_factory=list)
-    message: Message | None = None  # what a provisional answer was given
-
-
-@dataclass(slots=True)
 class _Response:
     """The answer under way."""
 
@@ -152,6 +135,23 @@ class _Response:
     @property
     def finished(self) -> bool:
         return self.stats is not None or self.error is not None
+
+    def done(self, status: ResponseStatus) -> ResponseDone:
+        """What the client is told of its end."""
+        latency_s = None
+        if self.first_delta_s is not None and self.last_voiced_s is not None:
+            latency_s = round(self.first_delta_s - self.last_voiced_s, 4)
+        stats = self.stats
+        return ResponseDone(
+            response_id=self.id,
+            status=status,
+            text=self.text,
+            response_latency_s=latency_s,
+            ttft_s=stats.ttft_s if stats else None,
+            prompt_tokens=stats.prompt_tokens if stats else 0,
+            cached_tokens=stats.cached_tokens if stats else 0,
+            completion_tokens=stats.completion_tokens if stats else 0,
+        )
 
 
 class Session:
@@ -205,8 +205,9 @@ class Session:
         self._sample = 0  # end of the last frame detected
         self._last_voiced_sample = 0
         self._speech: SpeechStarted | SpeechStopped | None = None  # what the detector decided last
-        self._turn: _Turn | None = None
-        self._turn_end_sample = 0  # end of the audio that has been given to a turn
+        self._turn: UserTurn | None = None
+        self._turn_end_sample = 0  # end of the audio that has been given to a turn before
+        self._answer_end_sample = 0  # where the last answer ended
         self._turn_voiced_s = 0.0  # wall time of the last voiced sample of the turn that paused last
         self._committed: DetectedFrame | None = None  # whose silence was last taken for the end of a turn
         self._response: _Response | None = None
@@ -419,7 +420,8 @@ class Session:
                 self._judge_silence(frame)
             elif state is TurnState.USER_SPEAKING:
                 self._listen_ahead(frame)
-        too_long = self._turn_samples() >= self._options.endpointing.max_turn_samples
+        turn, longest = self._turn, self._options.endpointing.max_turn_samples
+        too_long = turn is not None and turn.n_samples(self._sample) >= longest
         if too_long and self._machine.state is TurnState.USER_SPEAKING:
             self._feed(TurnTooLong(frame.end_sample))
 
@@ -431,28 +433,22 @@ class Session:
         turn = self._turn
         assert turn is not None
         if not frame.silence_samples:
-            turn.message = None  # speech goes on
+            turn.goes_on()
             self._scoring.drop()
-        elif turn.message is None and turn.start_sample is not None and frame.silence_samples >= HEAD_START_SAMPLES:
-            self._work.listen_ahead((*self._conversation.messages, self._turn_message()))
-            self._scoring.start(self._intake.cut(turn.start_sample, self._sample))
-
-    def _turn_samples(self) -> int:
-        if self._turn is None or self._turn.start_sample is None:
-            return 0
-        return self._sample - self._turn.start_sample
+        elif not turn.has_message and frame.silence_samples >= HEAD_START_SAMPLES:
+            self._work.listen_ahead((*self._conversation.messages, turn.message(self._sample)))
+            if turn.heard is not None:
+                self._scoring.start(turn.heard)
 
     def _prefill_finished_windows(self) -> None:
         """Lets the model compute what a long turn will not change any more, while it goes on."""
         turn, window_s = self._turn, self._model.info.audio_window_s
-        if window_s is None or turn is None or turn.start_sample is None or self._work.is_prefilling:
+        if window_s is None or turn is None or self._work.is_prefilling:
             return
-        window_samples = round(window_s * SAMPLE_RATE_HZ)
-        n_windows = self._turn_samples() // window_samples
-        if n_windows > turn.windows_prefilled and self._machine.state is TurnState.USER_SPEAKING:
-            turn.windows_prefilled = n_windows
-            clip = AudioClip(self._intake.cut(turn.start_sample, turn.start_sample + n_windows * window_samples))
-            self._work.prefill((*self._conversation.messages, Message("user", (clip,), id=turn.item_id)))
+        if self._machine.state is TurnState.USER_SPEAKING:
+            finished = turn.newly_finished(round(window_s * SAMPLE_RATE_HZ), self._sample)
+            if finished is not None:
+                self._work.prefill((*self._conversation.messages, finished))
 
     # The end of a turn.
 
@@ -463,7 +459,8 @@ class Session:
         if self._response is not None and self._response.heard_nothing:
             self._feed(NothingHeard())
             return
-        self.metrics.note_wait(frame.silence_samples / SAMPLE_RATE_HZ)
+        waited_samples = min(frame.silence_samples, frame.end_sample - self._answer_end_sample)  # not while protected
+        self.metrics.note_wait(waited_samples / SAMPLE_RATE_HZ)
         self._committed = frame
         self._feed(SilenceElapsed(frame.end_sample))
 
@@ -473,11 +470,11 @@ class Session:
         turn = self._turn
         assert turn is not None
         if isinstance(frame.event, SpeechStarted):
-            turn.message = None  # it goes on after a pause: there is more of it, and it is no "mm-hm"
+            turn.goes_on()  # after a pause: there is more of it, and it is no "mm-hm"
             verdict: Verdict | None = Verdict.TURN
         elif turn.takes_turn or turn.asked:
             if isinstance(frame.event, SpeechStopped):
-                self._turn_message()  # what is said over a protected answer ends here, not when that has ended
+                turn.message(self._sample)  # what is said over a protected answer ends here, not when that has ended
             return
         else:
             verdict = judge_by_length(
@@ -499,7 +496,7 @@ class Session:
         assert response is not None and turn is not None
         turn.asked = True
         answer = (Message("assistant", (response.text,), interrupted=True),) if response.text else ()
-        self._work.ask_what_was_said((*response.prompt, *answer, self._turn_message()))
+        self._work.ask_what_was_said((*response.prompt, *answer, turn.message(self._sample)))
 
     def _judge_words(self, heard: InterruptionHeard) -> None:
         turn = self._turn
@@ -524,7 +521,7 @@ class Session:
         if pressed:
             self._pushed = True
             if self._turn is not None:
-                self._turn.message = None  # made ahead; while the key is down more is heard
+                self._turn.goes_on()
             self._feed(event)
             return
         turn = self._turn
@@ -532,7 +529,7 @@ class Session:
             end_ms = sample_to_ms(self._intake.end_sample)
             self._send(UserSpeechStopped(item_id=turn.item_id, audio_end_ms=end_ms))
             spoken = turn.start_sample is not None and self._last_voiced_sample > turn.start_sample
-            self._feed(event if spoken or turn.texts or turn.continues else NothingHeard())
+            self._feed(event if spoken or turn.has_text or turn.continues else NothingHeard())
         else:
             self._feed(event)
         self._pushed = False
@@ -620,51 +617,49 @@ class Session:
                 self._clear_conversation()
 
     def _open_turn(self, event: TurnEvent) -> None:
-        turn = self._turn = _Turn(self._new_id("item"), None)
+        item_id = self._new_id("item")
         match event:
             case SpeechStarted(onset_sample) | SpeechOverProtected(onset_sample):
-                turn.start_sample = max(0, onset_sample - self._pre_roll_samples, self._turn_end_sample)
-                turn.onset_sample = onset_sample
-                committed = self._committed
-                if committed is not None and onset_sample - committed.end_sample <= CUT_IN_SAMPLES:
-                    last_voiced_sample = committed.end_sample - committed.silence_samples
-                    turn.cut_in_after_samples = onset_sample - last_voiced_sample
+                start_sample = max(0, onset_sample - self._pre_roll_samples, self._turn_end_sample)
+                after_samples = self._cut_in_after_samples(onset_sample)
+                self._turn = UserTurn(
+                    item_id, self._intake, start_sample, onset_sample=onset_sample, cut_in_after_samples=after_samples
+                )
             case PushToTalkPressed():
-                turn.start_sample = self._intake.end_sample
-            case _:
-                turn.start_sample = self._turn_end_sample  # the turn before was too long: go on where it was cut
-                turn.continues = True
-        self._send(UserSpeechStarted(item_id=turn.item_id, audio_start_ms=sample_to_ms(turn.start_sample)))
+                start_sample = self._intake.end_sample
+                self._turn = UserTurn(item_id, self._intake, start_sample)
+            case _:  # the turn before was too long: go on where it was cut
+                start_sample = self._turn_end_sample
+                self._turn = UserTurn(item_id, self._intake, start_sample, continues=True)
+        self._send(UserSpeechStarted(item_id=item_id, audio_start_ms=sample_to_ms(start_sample)))
+
+    def _cut_in_after_samples(self, onset_sample: int) -> int | None:
+        """Silence after which somebody goes on who had not finished; None if this is another turn."""
+        committed = self._committed
+        if committed is None or onset_sample - committed.end_sample > CUT_IN_SAMPLES:
+            return None
+        return onset_sample - (committed.end_sample - committed.silence_samples)
+
+    def _leave_turn(self) -> UserTurn:
+        turn, self._turn = self._turn, None
+        assert turn is not None
+        self._turn_end_sample = max(self._turn_end_sample, turn.end_sample)
+        return turn
 
     def _discard_turn(self) -> None:
         if self._turn is not None:
-            self._send(UserSpeechDiscarded(item_id=self._turn.item_id))
-            self._turn = None
+            self._send(UserSpeechDiscarded(item_id=self._leave_turn().item_id))
 
     def _add_text(self, event: TurnEvent) -> None:
         assert isinstance(event, TextSubmitted)
         if self._turn is None:
-            self._turn = _Turn(self._new_id("item"), None)
-        self._turn.texts.append(event.text)
-        self._turn.message = None
-
-    def _turn_message(self) -> Message:
-        """The turn so far; the same message until something is added to it."""
-        turn = self._turn
-        assert turn is not None
-        if turn.message is None:
-            clips: tuple[AudioClip, ...] = ()
-            if turn.start_sample is not None:
-                self._turn_end_sample = self._intake.end_sample if self._pushed else self._sample
-                samples = self._intake.cut(turn.start_sample, self._turn_end_sample)
-                clips = (AudioClip(samples),) if samples.size else ()
-            turn.message = Message("user", (*clips, *turn.texts), id=turn.item_id)
-        return turn.message
+            self._turn = UserTurn(self._new_id("item"), self._intake, None)
+        self._turn.add_text(event.text)
 
     def _commit_turn(self, event: TurnEvent) -> None:
-        message, turn = self._turn_message(), self._turn
-        assert turn is not None
-        self._turn = None
+        assert self._turn is not None
+        message = self._turn.message(self._intake.end_sample if self._pushed else self._sample)
+        turn = self._leave_turn()
         self.metrics.turns += 1
         if turn.cut_in_after_samples is not None:
             self.metrics.cut_ins += 1
@@ -694,23 +689,18 @@ class Session:
 
     def _start_provisional(self, event: TurnEvent) -> None:
         assert isinstance(event, SpeechStopped)
-        assert self._turn is not None
-        self._send(UserSpeechStopped(item_id=self._turn.item_id, audio_end_ms=sample_to_ms(event.offset_sample)))
+        turn = self._turn
+        assert turn is not None
+        self._send(UserSpeechStopped(item_id=turn.item_id, audio_end_ms=sample_to_ms(event.offset_sample)))
         self._turn_voiced_s = self._now_s - (self._sample - event.offset_sample) / SAMPLE_RATE_HZ
-        message = self._turn_message()
-        self._scoring.expect(self._heard_of_turn(), self._sample)
+        message = turn.message(self._sample)
+        self._scoring.expect(turn.heard, self._sample)
         if self._may_speculate():
             self.metrics.provisional += 1
             prompt = (*self._conversation.messages, message)
             self._start_response(prompt, last_voiced_s=self._turn_voiced_s, provisional=True)
         else:
             self.metrics.speculations_skipped += 1
-
-    def _heard_of_turn(self) -> Samples | None:
-        """The turn with its pause, as the scorer wants it; None if nothing was heard."""
-        if self._turn is None or self._turn.start_sample is None:
-            return None
-        return self._intake.cut(self._turn.start_sample, self._sample)
 
     def _may_speculate(self) -> bool:
         allowed = self._work.may_speculate
@@ -777,7 +767,7 @@ class Session:
             self._send(ResponseRetracted(response_id=self._response.id))
             self._response = None
         if self._turn is not None:
-            self._turn.message = None  # the turn goes on: its next message holds more audio
+            self._turn.goes_on()
 
     def _commit_response(self) -> None:
         if self._response is None:  # the load did not allow it before
@@ -821,27 +811,17 @@ class Session:
     def _finish_response(self, status: ResponseStatus) -> None:
         response, self._response = self._response, None
         assert response is not None
+        self._answer_end_sample = self._sample
         if response.text:
             message = Message("assistant", (response.text,), id=self._new_id("item"), interrupted=status == "cancelled")
             self._conversation.add(message)
             self._announce(message)
-        latency_s = None
-        if response.first_delta_s is not None and response.last_voiced_s is not None:
-            latency_s = round(response.first_delta_s - response.last_voiced_s, 4)
-        stats = response.stats
-        self._send(
-            ResponseDone(
-                response_id=response.id,
-                status=status,
-                text=response.text,
-                response_latency_s=latency_s,
-                ttft_s=stats.ttft_s if stats else None,
-                prompt_tokens=stats.prompt_tokens if stats else 0,
-                cached_tokens=stats.cached_tokens if stats else 0,
-                completion_tokens=stats.completion_tokens if stats else 0,
-            )
+        done = response.done(status)
+        self._send(done)
+        latency_s = done.response_latency_s
+        logger.info(
+            "session %s, %s: %s, response_latency_s %s, %s", self.id, response.id, status, latency_s, response.stats
         )
-        logger.info("session %s, %s: %s, response_latency_s %s, %s", self.id, response.id, status, latency_s, stats)
         self._after_answer()
 
     def _after_answer(self) -> None:

@@ -192,6 +192,7 @@ async def test_silence_after_speech_over_a_protected_answer_is_not_kept() -> Non
         await conversation.hear(quiet(0.2), wait=False)
         await conversation.until("response.done", 2)
         assert turns(conversation)[1].audio_s < 2.0
+        assert conversation.session.metrics.mean_wait_s < 1.0, "while the answer goes on nobody waits"
 
 
 async def test_speech_under_way_when_a_protected_answer_ends_goes_on_as_a_turn() -> None:
