@@ -234,9 +234,7 @@ class Session:
 
     def submit_text(self, text: str) -> None:
         """Takes typed text as (part of) the user's turn; empty or endless text is reported to the client."""
-        text = (
-            text.strip().encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        )  # JSON may hold half characters
+        text = _whole_characters(text).strip()
         if not text:
             self.report(InvalidPrompt("the message is empty; type a question"))
         elif len(text) > MAX_TEXT_CHARACTERS:
@@ -753,8 +751,8 @@ class Session:
         self._model_transcribes = True
         self._conversation.note_transcript(event.message_id, event.text)
         self._send(MessageTranscribed(item_id=event.message_id, transcript=event.text))
-        *_, before, newest = (None, *response.prompt)
-        goes_on = before is not None and before.id == self._long_turn_id  # the words were in the part before
+        newest = response.prompt[-1]
+        goes_on = len(response.prompt) > 1 and response.prompt[-2].id == self._long_turn_id  # with words, perhaps
         response.heard_nothing = event.message_id == newest.id and not (event.text or newest.text or goes_on)
         if response.heard_nothing and not response.provisional:
             self._feed(NothingHeard())
@@ -818,10 +816,8 @@ class Session:
             self._announce(message)
         done = response.done(status)
         self._send(done)
-        latency_s = done.response_latency_s
-        logger.info(
-            "session %s, %s: %s, response_latency_s %s, %s", self.id, response.id, status, latency_s, response.stats
-        )
+        latency_s, stats = done.response_latency_s, response.stats
+        logger.info("session %s, %s: %s, response_latency_s %s, %s", self.id, response.id, status, latency_s, stats)
         self._after_answer()
 
     def _after_answer(self) -> None:
@@ -855,6 +851,11 @@ class Session:
         self._send(ConversationWasCleared())
         self._send(self._conversation.window())
         self._work.prefill(self._conversation.messages)
+
+
+def _whole_characters(text: str) -> str:
+    """Joins the halves of characters that JSON may hold, and replaces a half without its other."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _report_of(error: ModelError) -> ErrorReported:
