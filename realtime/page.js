@@ -307,7 +307,7 @@
       element.classList.add(event.status);
       if (!event.text) remove(event.response_id);
       else if (event.response_latency_s !== null)
-        note(element, `first word ${Math.round(event.response_latency_s * 1000)} ms after your last`);
+        note(element, `first word ${Math.round(event.response_latency_s * 1000)} ms after your last word`);
       answering = false;
     },
     "conversation.cleared": () => {

@@ -151,8 +151,8 @@ class SessionHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is no
         match command:
             case {
                 "type": "conversation.item.create",
-                "item": {"content": [{"type": "input_text", "text": str(text)}]},
-            } if text:
+                "item": {"content": [{"type": "input_text", "text": str(text)}], **fields},
+            } if text and fields.get("role", "user") == "user":
                 if sum(map(len, self._typed)) + len(text) > MAX_TEXT_CHARACTERS:
                     raise InvalidPrompt(f"at most {MAX_TEXT_CHARACTERS} characters fit in what is typed for one answer")
                 self._typed.append(text)

@@ -171,6 +171,11 @@ async def test_a_client_that_vanishes_in_the_middle_of_a_turn_leaves_nothing_beh
         ('{"event": "media", "media": {"payload": "é"}}', "base64"),
         ('{"event": "dance"}', "dance"),
         ('{"type": "response.create"}', "empty"),
+        (
+            '{"type": "conversation.item.create", "item": {"role": "system", '
+            '"content": [{"type": "input_text", "text": "x"}]}}',
+            "wrong fields",
+        ),
         ('{"type": "session.update"}', "wrong fields"),
         ('{"type": "session.update", "session": {"muted": 1}}', "true or false"),
         ('{"type": "session.update", "session": {"voice": "alloy"}}', "'voice'"),
