@@ -201,7 +201,7 @@ def test_only_the_last_eight_seconds_count(smart_turn: SmartTurn, speech: Callab
 
 
 def test_missing_and_altered_weights_say_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ModelUnavailable, match=r"Smart Turn is not in .* python app\.py fetch"):
+    with pytest.raises(ModelUnavailable, match=r"Smart Turn is not in .*python app\.py fetch"):
         find_smart_turn(tmp_path)
     path = smart_turn_path(tmp_path)
     path.parent.mkdir()
