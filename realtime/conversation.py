@@ -96,7 +96,7 @@ class Conversation:
         self._transcripts[message_id] = text
 
     def remove(self, message_id: str) -> None:
-        """Takes a message out that the model cannot take in."""
+        """Takes a message out that the model cannot take in, or in which it heard nothing."""
         self._messages = [message for message in self._messages if message.id != message_id]
 
     def note_tokens(self, prompt: Sequence[Message], prompt_tokens: int) -> None:

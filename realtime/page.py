@@ -17,9 +17,8 @@ from fastapi import FastAPI, Request, Response
 from models.types import ModelInfo
 
 _HERE = Path(__file__).parent
-POLICY = (
-    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws: wss:"  # Gradio's page names a script elsewhere
-)
+# Gradio's page names a script of another server.
+POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: ws: wss:"
 
 MARKUP = """
 <div class="earpiece">

@@ -33,9 +33,7 @@ FLOOR_RISE = 10 ** (1.0 * 0.032 / 20)  # 1 dB/s at 32 ms frames: slower than spe
 FLOOR_FALL = 0.3  # of the way down, each frame that is quieter than the floor
 OFFSET_STEP = 0.02  # of the way to a frame's mean: a time constant of 1.6 s, so that no voice is filtered
 BATCH_WINDOW_S = 0.008  # frames wait this long for others: a quarter of a frame
-MAX_FRAMES_AT_ONCE = (
-    32  # of one stream, in one turn of the event loop: a second of audio, a hundredth of a second's work
-)
+MAX_FRAMES_AT_ONCE = 32  # of one stream, in one turn of the event loop: a second of audio, 10 ms of work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

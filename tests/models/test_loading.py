@@ -86,8 +86,8 @@ def test_code_that_comes_with_a_checkpoint_is_never_run(
     tiny: TinyFamily, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny.save(tmp_path, TINY)
-    for path in tmp_path.rglob("tokenizer_config.json"):
-        settings = json.loads(path.read_text())
+    for path in {tmp_path / "tokenizer_config.json", *tmp_path.rglob("tokenizer_config.json")}:
+        settings = json.loads(path.read_text()) if path.exists() else {}
         settings |= {"auto_map": {"AutoTokenizer": ["evil.Evil", "evil.Evil"]}, "tokenizer_class": "Evil"}
         path.write_text(json.dumps(settings))
         path.with_name("evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: pass\n")

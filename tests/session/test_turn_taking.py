@@ -366,7 +366,7 @@ async def test_under_load_the_answer_starts_at_the_end_of_the_turn() -> None:
 async def test_hearing_a_turn_ahead_makes_way_for_its_own_answer() -> None:
     class SlowToHear(ScriptedModel):
         async def prefill(self, messages: Sequence[Message], *, dialogue: str) -> None:
-            await asyncio.sleep(10)
+            await asyncio.Event().wait()
 
     async with conversing(SlowToHear([["Yes."]]), load=AnswerLoad(speculate_below=1)) as conversation:
         await conversation.hear(loud(0.5), quiet(0.3))
