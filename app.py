@@ -24,17 +24,17 @@ from models.base import AudioLanguageModel
 from models.errors import ModelError, ModelUnavailable
 from models.registry import MODELS, fetch_model, load_model
 from models.types import AudioClip, GenerationOptions, GenerationStats, Message, Samples, TextDelta
-from realtime.audio import AudioFileError, read_audio_file
+from realtime.hearing.files import AudioFileError, read_audio_file
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from models.loading import LoadOptions
-    from realtime.endpointing import EndOfTurnScorer
+    from realtime.hearing.vad import SileroBatch
     from realtime.load import AnswerLoad
     from realtime.session import Session, SessionOptions
-    from realtime.vad import SileroBatch
+    from realtime.turns.endpointing import EndOfTurnScorer
 
 logger = logging.getLogger(__name__)
 
@@ -258,10 +258,10 @@ def create_app(
     """
     from fastapi import FastAPI
 
+    from realtime.doors.page import mount_page
+    from realtime.doors.webrtc import EarpieceStream
+    from realtime.hearing.vad import SileroBatch
     from realtime.load import AnswerLoad
-    from realtime.page import mount_page
-    from realtime.vad import SileroBatch
-    from realtime.webrtc import EarpieceStream
 
     load, batch = load or AnswerLoad(), SileroBatch()
 
@@ -295,9 +295,9 @@ def _make_session(
     batch: "SileroBatch | None" = None,
     record: Path | None = None,
 ) -> "Session":
-    from realtime.recording import SessionRecorder
+    from realtime.hearing.vad import SpeechDetector
+    from realtime.recordings.recorder import SessionRecorder
     from realtime.session import Session
-    from realtime.vad import SpeechDetector
 
     recorder = None
     if record is not None:
@@ -312,9 +312,9 @@ def _make_session(
 
 def _session_options(options: argparse.Namespace, model: AudioLanguageModel) -> "SessionOptions":
     from realtime.conversation import SYSTEM_PROMPT, ConversationOptions
-    from realtime.endpointing import MAX_WAIT_S, EndpointingOptions
+    from realtime.hearing.vad import VadOptions
     from realtime.session import SessionOptions
-    from realtime.vad import VadOptions
+    from realtime.turns.endpointing import MAX_WAIT_S, EndpointingOptions
 
     info = model.info
     if options.max_new_tokens >= info.context_tokens:
@@ -341,8 +341,8 @@ def _session_options(options: argparse.Namespace, model: AudioLanguageModel) -> 
 
 def _load_scorer(options: argparse.Namespace) -> "EndOfTurnScorer | None":
     """Our judgement on Smart Turn's encoder, unless silence alone is wanted or the weights are not there."""
-    from realtime.end_of_turn import EndOfTurn
-    from realtime.smart_turn import SmartTurn, find_smart_turn
+    from realtime.turns.end_of_turn import EndOfTurn
+    from realtime.turns.smart_turn import SmartTurn, find_smart_turn
 
     if options.endpointing == "silence":
         return None
@@ -451,7 +451,7 @@ async def _talk(
     import numpy as np
 
     from models.types import SAMPLE_RATE_HZ
-    from realtime.audio import AudioChunk
+    from realtime.hearing.audio import AudioChunk
 
     tasks = [asyncio.create_task(session.run()), asyncio.create_task(_print_events(session))]
     chunk_samples, sample = round(TALK_CHUNK_S * SAMPLE_RATE_HZ), 0
@@ -492,7 +492,7 @@ async def _print_events(session: "Session") -> None:
 
 def replay(options: argparse.Namespace) -> None:
     """Plays a recorded session through the same code and says whether it decided the same."""
-    from realtime import recording
+    from realtime.recordings import recorder as recording
 
     try:
         recorded = recording.read_recording(options.recording)
@@ -512,7 +512,7 @@ def replay(options: argparse.Namespace) -> None:
 
 def fetch(options: argparse.Namespace) -> None:
     """Gets and verifies the weights of a model and of the end-of-turn scorer."""
-    from realtime.smart_turn import fetch_smart_turn
+    from realtime.turns.smart_turn import fetch_smart_turn
 
     folder = fetch_model(options.model, _load_options(options))
     print(f"The weights of {options.model} are in {folder}")

@@ -49,6 +49,22 @@ class SessionUpdated:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnded:
+    """The session ends for a `reason` that is not the client's; the last event of that client."""
+
+    type: ClassVar = "session.ended"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloorChanged:
+    """Who has the floor now: the name of a state of `turns/machine.py`."""
+
+    type: ClassVar = "floor.changed"
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UserSpeechStarted:
     """Speech began at `audio_start_ms`; `item_id` is the message it will become if it proves to be a turn."""
 
@@ -84,6 +100,14 @@ class MessageAdded:
     text: str
     audio_s: float
     interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageRemoved:
+    """A message has left the conversation: nothing was said in it, or the model cannot take it."""
+
+    type: ClassVar = "conversation.item.deleted"
+    item_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,10 +274,13 @@ class ErrorReported:
 SessionEvent = (
     SessionCreated
     | SessionUpdated
+    | SessionEnded
+    | FloorChanged
     | UserSpeechStarted
     | UserSpeechStopped
     | UserSpeechDiscarded
     | MessageAdded
+    | MessageRemoved
     | MessageTranscribed
     | ResponseCreated
     | ResponseDelta

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from models.errors import ModelError
 from models.types import GenerationEvent, ModelInfo, Samples
-from realtime.audio import AudioChunk
 from realtime.events import ErrorReported, SessionEvent
-from realtime.turns import TurnEvent
+from realtime.hearing.audio import AudioChunk
+from realtime.turns.machine import TurnEvent
 
 
 @dataclass(frozen=True, slots=True)

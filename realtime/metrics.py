@@ -6,8 +6,8 @@ A session counts; nothing is decided by these numbers. Read `session.py` for whe
 from collections import deque
 from dataclasses import dataclass, field
 
-from realtime.audio import CaptureCounters
 from realtime.events import SessionMetricsReported
+from realtime.hearing.audio import CaptureCounters
 
 N_RECENT_WAITS = 20
 

@@ -27,9 +27,7 @@ from models.types import (
     TextDelta,
     Transcription,
 )
-from realtime.audio import AudioChunk
 from realtime.conversation import Conversation, ConversationOptions
-from realtime.endpointing import EndOfTurnScorer, Endpointing, EndpointingOptions
 from realtime.events import (
     ConversationWasCleared,
     ErrorReported,
@@ -51,6 +49,11 @@ from realtime.events import (
     UserSpeechStopped,
     sample_to_ms,
 )
+from realtime.hearing.audio import AudioChunk
+from realtime.hearing.intake import Intake
+from realtime.hearing.scoring import PauseScoring
+from realtime.hearing.user_turn import UserTurn
+from realtime.hearing.vad import DetectedFrame, SpeechDetector, VadOptions
 from realtime.inbox import (
     Generated,
     InboxItem,
@@ -60,13 +63,12 @@ from realtime.inbox import (
     SettingsChanged,
     Summarised,
 )
-from realtime.intake import Intake
-from realtime.interruption import Verdict, is_backchannel, judge_by_length
 from realtime.load import AnswerLoad
 from realtime.metrics import SessionMetrics
 from realtime.model_work import ModelWork
-from realtime.scoring import PauseScoring
-from realtime.turns import (
+from realtime.turns.endpointing import EndOfTurnScorer, Endpointing, EndpointingOptions
+from realtime.turns.interruption import Verdict, is_backchannel, judge_by_length
+from realtime.turns.machine import (
     Action,
     CancelRequested,
     Closed,
@@ -88,8 +90,6 @@ from realtime.turns import (
     TurnState,
     TurnTooLong,
 )
-from realtime.user_turn import UserTurn
-from realtime.vad import DetectedFrame, SpeechDetector, VadOptions
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.types import SAMPLE_RATE_HZ, Samples
-from realtime.audio import read_audio_file
+from realtime.hearing.files import read_audio_file
 
 CLIPS = Path(__file__).parent.parent / "assets" / "clips"
 

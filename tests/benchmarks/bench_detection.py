@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from models.types import SAMPLE_RATE_HZ, Samples
-from realtime.audio import read_audio_file
-from realtime.vad import SileroBatch, SpeechDetector, VadOptions
+from realtime.hearing.files import read_audio_file
+from realtime.hearing.vad import SileroBatch, SpeechDetector, VadOptions
 
 CHUNK_S = 0.02
 CLIP = Path(__file__).parents[2] / "assets" / "clips" / "tale_of_two_cities.ogg"

@@ -26,8 +26,8 @@ from rich.table import Table
 from tqdm import tqdm
 
 from models.types import SAMPLE_RATE_HZ, Samples
-from realtime.audio import read_audio_file
-from tests.session.clients import Client, webrtc_client, websocket_client
+from realtime.hearing.files import read_audio_file
+from tests.doors.clients import Client, webrtc_client, websocket_client
 from tests.voiced import first_voiced_sample, last_voiced_sample
 
 START_TIMEOUT_S = 60

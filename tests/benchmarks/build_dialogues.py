@@ -32,8 +32,8 @@ from tqdm import tqdm
 from app import default_cache_dir
 from models.pocket_weights import find_weights
 from models.types import SAMPLE_RATE_HZ, Samples
-from realtime.audio import read_audio_file
-from realtime.vad import SILERO_FRAME_SAMPLES, SileroScorer
+from realtime.hearing.files import read_audio_file
+from realtime.hearing.vad import SILERO_FRAME_SAMPLES, SileroScorer
 
 MIN_SILENCE_S = 0.1  # eot-bench annotates silences from here on
 TAIL_S = 4.0  # after the turn: longer than any time-out

@@ -21,9 +21,9 @@ from app import default_cache_dir
 from models.base import AudioLanguageModel
 from models.pocket import load_pocket
 from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationOptions, Message, TextDelta
-from realtime.audio import to_float32
 from realtime.conversation import SYSTEM_PROMPT
-from realtime.vad import SILERO_FRAME_SAMPLES, SileroScorer
+from realtime.hearing.audio import to_float32
+from realtime.hearing.vad import SILERO_FRAME_SAMPLES, SileroScorer
 
 _dialogues = itertools.count()
 

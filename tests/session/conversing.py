@@ -8,13 +8,13 @@ import numpy as np
 
 from models.base import AudioLanguageModel
 from models.types import SAMPLE_RATE_HZ, Samples
-from realtime.audio import AudioChunk
-from realtime.endpointing import EndOfTurnScorer, EndpointingOptions
 from realtime.events import ConversationWindow, ResponseDelta, SessionEvent
+from realtime.hearing.audio import AudioChunk
+from realtime.hearing.vad import SILERO_FRAME_SAMPLES, SpeechDetector, VadOptions
 from realtime.inbox import Recorder
 from realtime.load import AnswerLoad
 from realtime.session import Session, SessionOptions
-from realtime.vad import SILERO_FRAME_SAMPLES, SpeechDetector, VadOptions
+from realtime.turns.endpointing import EndOfTurnScorer, EndpointingOptions
 
 FRAME_S = SILERO_FRAME_SAMPLES / SAMPLE_RATE_HZ
 OPTIONS = SessionOptions(

@@ -134,7 +134,7 @@ def test_malformed_ice_servers_are_refused(servers: str, capsys: pytest.CaptureF
 def test_a_session_whose_recording_cannot_be_opened_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with mock.patch("realtime.recording.wave.open", side_effect=OSError("no space left")):
+    with mock.patch("realtime.recordings.recorder.wave.open", side_effect=OSError("no space left")):
         assert main(["talk", CAPITAL, "--record", str(tmp_path)]) == 0
     assert "Paris" in capsys.readouterr().out
     assert "not recorded: no space left" in caplog.text

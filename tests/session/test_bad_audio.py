@@ -10,10 +10,10 @@ import soxr
 
 from models.scripted import ScriptedModel
 from models.types import SAMPLE_RATE_HZ, Samples
-from realtime.audio import AudioChunk, Capture
-from realtime.endpointing import EndpointingOptions
 from realtime.events import MessageAdded, ResponseDone
+from realtime.hearing.audio import AudioChunk, Capture
 from realtime.session import Session, SessionOptions
+from realtime.turns.endpointing import EndpointingOptions
 from tests.conftest import silence
 from tests.session.conversing import OPTIONS, Conversation, conversing, loud, loudness_detector, quiet
 

@@ -24,10 +24,10 @@ from realtime.events import (
     UserSpeechStarted,
     UserSpeechStopped,
 )
+from realtime.hearing.vad import SILERO_FRAME_SAMPLES
 from realtime.load import AnswerLoad
-from realtime.recording import SessionRecorder, read_recording, replay
+from realtime.recordings.recorder import SessionRecorder, read_recording, replay
 from realtime.session import Session
-from realtime.vad import SILERO_FRAME_SAMPLES
 from tests.session.conversing import OPTIONS, Conversation, alternating, conversing, loudness_detector
 
 COMMANDS: dict[str, Callable[[Session], None]] = {

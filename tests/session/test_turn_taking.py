@@ -12,12 +12,12 @@ from models.errors import GenerationFailed
 from models.scripted import ScriptedModel
 from models.types import SAMPLE_RATE_HZ, GenerationOptions, Message, Samples
 from realtime.conversation import ConversationOptions
-from realtime.end_of_turn import EndOfTurn
-from realtime.endpointing import EndpointingOptions
 from realtime.events import ConversationWindow, MessageAdded, ResponseDone, SessionMetricsReported, SessionUpdated
 from realtime.load import AnswerLoad
 from realtime.session import SessionOptions
-from realtime.smart_turn import SmartTurn, find_smart_turn
+from realtime.turns.end_of_turn import EndOfTurn
+from realtime.turns.endpointing import EndpointingOptions
+from realtime.turns.smart_turn import SmartTurn, find_smart_turn
 from tests.session.conversing import OPTIONS, Conversation, conversing, loud, quiet, texts
 
 LONG_ANSWER = [f"{number} " for number in range(100)]

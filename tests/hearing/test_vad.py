@@ -11,8 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.types import SAMPLE_RATE_HZ, Samples
-from realtime.turns import SpeechStarted, SpeechStopped
-from realtime.vad import (
+from realtime.hearing.vad import (
     SILERO_FRAME_SAMPLES,
     DetectedFrame,
     SileroBatch,
@@ -23,6 +22,7 @@ from realtime.vad import (
     VadOptions,
     score_streams,
 )
+from realtime.turns.machine import SpeechStarted, SpeechStopped
 from tests.conftest import silence
 
 

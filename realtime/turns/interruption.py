@@ -9,7 +9,7 @@ the words are unknown, and so take the turn. Read `session.py` for who asks.
 import enum
 import re
 
-from realtime.endpointing import EndpointingOptions
+from realtime.turns.endpointing import EndpointingOptions
 
 _WORDS = (
     "ah aha alright cool good great hm hmm huh m mhm mhmm mm mmhm mmhmm mmm oh ok okay really right sure true uh uhhuh"

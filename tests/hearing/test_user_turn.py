@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from models.types import Samples
-from realtime.audio import AudioChunk
-from realtime.intake import Intake
+from realtime.hearing.audio import AudioChunk
+from realtime.hearing.intake import Intake
+from realtime.hearing.user_turn import UserTurn
 from realtime.metrics import SessionMetrics
-from realtime.user_turn import UserTurn
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ It keeps the recent past, from which the audio of a turn is cut. Read `session.p
 import numpy as np
 
 from models.types import SAMPLE_RATE_HZ, Samples
-from realtime.audio import AudioChunk, AudioWindow
+from realtime.hearing.audio import AudioChunk, AudioWindow
 from realtime.metrics import SessionMetrics
 
 MAX_GAP_SAMPLES = 10 * SAMPLE_RATE_HZ  # a longer gap in the audio is shortened to this much silence

@@ -36,10 +36,10 @@ from models.types import (
     TextDelta,
     Transcription,
 )
-from realtime.audio import AudioChunk, to_float32
 from realtime.conversation import ConversationOptions
-from realtime.endpointing import EndpointingOptions
 from realtime.events import ErrorReported, SessionEvent, SessionMetricsReported, to_wire
+from realtime.hearing.audio import AudioChunk, to_float32
+from realtime.hearing.vad import SpeechDetector, VadOptions
 from realtime.inbox import (
     Generated,
     InboxItem,
@@ -50,8 +50,8 @@ from realtime.inbox import (
 )
 from realtime.load import AnswerLoad
 from realtime.session import Session, SessionOptions
-from realtime.turns import Closed, TurnEvent
-from realtime.vad import SpeechDetector, VadOptions
+from realtime.turns.endpointing import EndpointingOptions
+from realtime.turns.machine import Closed, TurnEvent
 
 logger = logging.getLogger(__name__)
 

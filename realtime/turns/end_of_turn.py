@@ -13,7 +13,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from models.types import Samples
-from realtime.smart_turn import STATE_SIZE, Heard, SmartTurn
+from realtime.turns.smart_turn import STATE_SIZE, Heard, SmartTurn
 
 WEIGHTS = Path(__file__).with_name("end_of_turn.safetensors")
 RECENT_STATES, MEAN_STATES = 30, 10  # the last 0.6 s, in means of 0.2 s: the pause and the syllables before it

@@ -12,10 +12,9 @@ import pytest
 from models.errors import GenerationFailed
 from models.scripted import ScriptedModel
 from models.types import SAMPLE_RATE_HZ, Samples
-from realtime.endpointing import EndpointingOptions
 from realtime.events import SessionMetricsReported, to_wire
 from realtime.load import AnswerLoad
-from realtime.recording import (
+from realtime.recordings.recorder import (
     AUDIO_NAME,
     EVENTS_NAME,
     Recording,
@@ -25,6 +24,7 @@ from realtime.recording import (
     replay,
 )
 from realtime.session import SessionOptions
+from realtime.turns.endpointing import EndpointingOptions
 from tests.conftest import silence
 from tests.session.conversing import OPTIONS, Conversation, conversing, loud, loudness_detector, quiet
 

@@ -12,12 +12,12 @@ from websockets.asyncio.client import connect
 
 from models.scripted import ScriptedModel
 from models.types import SAMPLE_RATE_HZ, GenerationOptions, Samples
-from realtime.audio import CaptureCounters
+from realtime.doors.webrtc import PacketOrder, hear_at_once
+from realtime.hearing.audio import CaptureCounters
 from realtime.session import MAX_UNREAD_EVENTS, SessionOptions
-from realtime.webrtc import PacketOrder, hear_at_once
 from tests.conftest import silence
+from tests.doors.clients import webrtc_client, websocket_client
 from tests.servers import serving
-from tests.session.clients import webrtc_client, websocket_client
 from tests.voiced import first_voiced_sample
 
 ANSWER = ["The ", "capital ", "of ", "France ", "is ", "Paris."]
@@ -266,7 +266,7 @@ async def test_a_client_that_reads_nothing_loses_its_place() -> None:
 
 
 async def test_an_offer_that_never_connects_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("realtime.webrtc.CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("realtime.doors.webrtc.CONNECT_TIMEOUT_S", 0.2)
     peer = RTCPeerConnection()
     peer.createDataChannel("events")
     peer.addTransceiver("audio")
@@ -281,7 +281,7 @@ async def test_an_offer_that_never_connects_gives_its_place_back(monkeypatch: py
 
 
 async def test_a_connection_that_does_not_start_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("realtime.webrtc.START_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("realtime.doors.webrtc.START_TIMEOUT_S", 0.5)
     with serving(ScriptedModel([ANSWER])) as port:
         async with websocket_client(port, start=False) as client:
             await client.send({"event": "ping"})

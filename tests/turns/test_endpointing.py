@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from app import default_cache_dir
 from models.errors import ModelUnavailable
 from models.types import SAMPLE_RATE_HZ, Samples
-from realtime.end_of_turn import EndOfTurn
-from realtime.endpointing import SHORTEST_PAUSE_S, WAIT_STEP_S, Endpointing, EndpointingOptions
-from realtime.smart_turn import (
+from realtime.turns.end_of_turn import EndOfTurn
+from realtime.turns.endpointing import SHORTEST_PAUSE_S, WAIT_STEP_S, Endpointing, EndpointingOptions
+from realtime.turns.smart_turn import (
     SHA256,
     WHEEL_MEMBER,
     WINDOW_SAMPLES,

@@ -35,8 +35,8 @@ from numpy.typing import NDArray
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from models.errors import InvalidPrompt
-from realtime.audio import MAX_RATE_HZ, MIN_RATE_HZ, Capture, CaptureCounters
 from realtime.events import to_wire
+from realtime.hearing.audio import MAX_RATE_HZ, MIN_RATE_HZ, Capture, CaptureCounters
 from realtime.session import MAX_TEXT_CHARACTERS, Session
 
 logger = logging.getLogger(__name__)

@@ -3,8 +3,8 @@
 import pytest
 
 from models.types import SAMPLE_RATE_HZ
-from realtime.endpointing import EndpointingOptions
-from realtime.interruption import Verdict, is_backchannel, judge_by_length
+from realtime.turns.endpointing import EndpointingOptions
+from realtime.turns.interruption import Verdict, is_backchannel, judge_by_length
 
 OPTIONS = EndpointingOptions(min_interruption_s=0.25, max_backchannel_s=0.8)
 

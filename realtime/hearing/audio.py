@@ -1,14 +1,12 @@
-"""From whatever a transport or a file delivers to 16 kHz mono float32 on one sample clock.
+"""From whatever a transport delivers to 16 kHz mono float32 on one sample clock.
 
 Everything inside counts time in samples of the incoming audio (`start_sample`), never in wall time, so that a recorded
 conversation replays with the same decisions. Nothing here raises into a transport: `Capture` repairs what it can and
-counts what it repaired. Files are different: `read_audio_file` says what is wrong with them. Read `vad.py` next.
+counts what it repaired. Files are different: see `files.py`. Read `intake.py` next.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
-import av
 import numpy as np
 import soxr
 from numpy.typing import NDArray
@@ -22,11 +20,6 @@ MAX_RATE_HZ = 96_000  # studio; beyond this the number is a mistake
 FULL_SCALE = 32767 / 32768  # the largest 16-bit sample; a microphone that reaches it has been cut off there
 CHECKED_SAMPLES = 1600  # 100 ms at 16 kHz: whole periods of 50 and 60 Hz hum, so that its mean is 0
 MAX_OFFSET = 0.02  # of a sound's mean over 100 ms; a healthy sound card stays below 0.005
-MAX_FILE_S = 2 * 60 * 60.0  # two hours are 460 MB as float32
-
-
-class AudioFileError(Exception):
-    """A file that cannot be read as audio; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,42 +157,3 @@ class AudioWindow:
         """Frees whole pieces that end at or before a position."""
         while self._pieces and self._start_sample + len(self._pieces[0]) <= sample:
             self._start_sample += len(self._pieces.pop(0))
-
-
-def read_audio_file(path: str | Path, *, max_s: float = MAX_FILE_S) -> Samples:
-    """Decodes any file FFmpeg reads.
-
-    Args:
-        path: the file.
-        max_s: the longest recording accepted, in seconds.
-
-    Returns:
-        Mono float32 `(n_samples,)` in [-1, 1] at 16 kHz. A file that ends in the middle of a packet gives what it held.
-
-    Raises:
-        AudioFileError: it does not exist, is no audio, is empty, or is longer than `max_s`.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise AudioFileError(f"{path}: not a file" if path.exists() else f"{path}: no such file")
-    pieces: list[Samples] = []
-    n_samples = 0
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.audio:
-                raise AudioFileError(f"{path}: holds no audio")
-            resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
-            for frame in container.decode(container.streams.audio[0]):
-                new = [out.to_ndarray().reshape(-1) for out in resampler.resample(frame)]
-                pieces += new
-                n_samples += sum(piece.size for piece in new)
-                if n_samples > max_s * SAMPLE_RATE_HZ:
-                    raise AudioFileError(f"{path}: longer than {max_s:.0f} s; cut it into parts")
-            pieces += [out.to_ndarray().reshape(-1) for out in resampler.resample(None)]
-    except av.error.FFmpegError as error:
-        if not pieces:
-            raise AudioFileError(f"{path}: not readable as audio ({error.strerror})") from error
-    samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
-    if not samples.size:
-        raise AudioFileError(f"{path}: holds no samples")
-    return np.clip(np.nan_to_num(samples), -1, 1).astype(np.float32)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.turns import (
+from realtime.turns.machine import (
     TRANSITIONS,
     Action,
     CancelRequested,

@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from models.types import Samples
-from realtime.endpointing import EndOfTurnScorer
 from realtime.inbox import Recorder
 from realtime.metrics import SessionMetrics
+from realtime.turns.endpointing import EndOfTurnScorer
 
 logger = logging.getLogger(__name__)
 

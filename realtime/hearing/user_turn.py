@@ -6,7 +6,7 @@ decided elsewhere. Read `session.py` for that.
 """
 
 from models.types import AudioClip, Message, Samples
-from realtime.intake import Intake
+from realtime.hearing.intake import Intake
 
 
 class UserTurn:

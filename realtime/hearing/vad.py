@@ -19,7 +19,7 @@ import onnxruntime
 import webrtcvad
 
 from models.types import SAMPLE_RATE_HZ, Samples
-from realtime.turns import SpeechStarted, SpeechStopped
+from realtime.turns.machine import SpeechStarted, SpeechStopped
 
 VadName = Literal["silero", "webrtc"]
 

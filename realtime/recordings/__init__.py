@@ -1,0 +1,1 @@
+"""Taps on a session: what listens at its inbox and outbox."""

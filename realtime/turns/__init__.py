@@ -1,0 +1,1 @@
+"""Who has the floor, decided without I/O."""
