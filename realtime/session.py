@@ -32,7 +32,9 @@ from realtime.events import (
     ConversationWasCleared,
     ErrorReported,
     ErrorType,
+    FloorChanged,
     MessageAdded,
+    MessageRemoved,
     MessageTranscribed,
     ResponseCommitted,
     ResponseCreated,
@@ -42,6 +44,7 @@ from realtime.events import (
     ResponseRetracted,
     ResponseStatus,
     SessionCreated,
+    SessionEnded,
     SessionEvent,
     SessionUpdated,
     UserSpeechDiscarded,
@@ -188,6 +191,7 @@ class Session:
         self._detector = detector or SpeechDetector(self._options.vad)
         self._recorder = recorder
         self._machine = TurnMachine()
+        self._shown_state = self._machine.state
         self._endpointing = Endpointing(self._options.endpointing)
         self._numbers = itertools.count(1)
         self._conversation = Conversation(self._options.conversation, new_id=lambda: self._new_id("item"))
@@ -278,9 +282,13 @@ class Session:
         """Tells the client that something is wrong."""
         self._put(_report_of(error))
 
-    def close(self) -> None:
-        """Ends the session; `run` returns and `events` ends."""
-        self._put(Closed())
+    def close(self, reason: str = "") -> None:
+        """Ends the session; `run` returns and `events` ends.
+
+        Args:
+            reason: why, in a sentence for the client, if the client did not ask for it.
+        """
+        self._put(Closed(reason))
 
     async def events(self) -> AsyncIterator[SessionEvent]:
         """Yields what the client is to know, until the session has ended. For one reader."""
@@ -566,6 +574,9 @@ class Session:
             return
         for action in self._machine.handle(event):
             self._carry_out(action, event)
+        self._show_floor()
+        if isinstance(event, Closed) and event.reason:
+            self._send(SessionEnded(reason=event.reason))
         state, response = self._machine.state, self._response
         if state is TurnState.RESPONDING and response is not None and response.finished:
             self._feed(ResponseFinished())  # it had finished while it was still provisional
@@ -573,6 +584,15 @@ class Session:
             self._feed(self._speech)  # the speech had paused before it was known to be a turn
         else:
             self._end_what_belongs_elsewhere(state)
+
+    def _show_floor(self) -> None:
+        if self._machine.state is not self._shown_state and self._machine.state is not TurnState.CLOSED:
+            self._shown_state = self._machine.state
+            self._send(FloorChanged(state=self._shown_state.value))
+
+    def _remove(self, message_id: str) -> None:
+        self._conversation.remove(message_id)
+        self._send(MessageRemoved(item_id=message_id))
 
     def _end_what_belongs_elsewhere(self, state: TurnState) -> None:
         if state is not TurnState.PAUSED:
@@ -786,7 +806,7 @@ class Session:
     def _end_interrupted(self, event: TurnEvent) -> None:
         self._work.stop_answer()
         if isinstance(event, NothingHeard) and self._response is not None:
-            self._conversation.remove(self._response.prompt[-1].id)
+            self._remove(self._response.prompt[-1].id)
         elif not isinstance(event, Closed):
             self.metrics.interrupted += 1
         self._finish_response("cancelled")
@@ -799,7 +819,7 @@ class Session:
             logger.warning("session %s, %s: %s", self.id, response.id, response.error)
             self._send(_report_of(response.error))
             if isinstance(response.error, InvalidPrompt) and not response.text:  # it would make the next one fail, too
-                self._conversation.remove(response.prompt[-1].id)
+                self._remove(response.prompt[-1].id)
             self._finish_response("failed")
             return
         assert response.stats is not None

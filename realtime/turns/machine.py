@@ -134,7 +134,9 @@ class ConversationCleared:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The client has gone."""
+    """The client has gone, or the server ends the session for a `reason`."""
+
+    reason: str = ""
 
 
 TurnEvent = (

@@ -8,7 +8,7 @@ import numpy as np
 
 from models.base import AudioLanguageModel
 from models.types import SAMPLE_RATE_HZ, Samples
-from realtime.events import ConversationWindow, ResponseDelta, SessionEvent
+from realtime.events import ConversationWindow, FloorChanged, ResponseDelta, SessionEvent
 from realtime.hearing.audio import AudioChunk
 from realtime.hearing.vad import SILERO_FRAME_SAMPLES, SpeechDetector, VadOptions
 from realtime.inbox import Recorder
@@ -111,10 +111,12 @@ class Conversation:
         return [event for event in self.events if event.type == wire_type]
 
     def types(self, *leave_out: str) -> list[str]:
-        """The types of all events so far, in order; runs of deltas count once."""
+        """The types of all events so far, in order, without who has the floor; runs of deltas count once."""
         types: list[str] = []
         for event in self.events:
-            if event.type not in leave_out and not (types and types[-1] == event.type == ResponseDelta.type):
+            if event.type not in (*leave_out, FloorChanged.type) and not (
+                types and types[-1] == event.type == ResponseDelta.type
+            ):
                 types.append(event.type)
         return types
 
