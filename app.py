@@ -303,11 +303,15 @@ def _make_session(
     if record is not None:
         folder = record / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
         try:
-            recorder = SessionRecorder(folder, options, has_scorer=scorer is not None)
+            recorder = SessionRecorder(folder)
         except OSError as error:
             logger.error("%s: this session is not recorded: %s", folder, error)
-    detector = SpeechDetector(options.vad, batch=batch)
-    return Session(model, options, detector=detector, scorer=scorer, load=load, recorder=recorder)
+
+    def make_detector(speaker: str) -> SpeechDetector:
+        return SpeechDetector(options.vad, batch=batch, speaker=speaker)
+
+    taps = [recorder] if recorder is not None else []
+    return Session(model, options, make_detector=make_detector, scorer=scorer, load=load, taps=taps)
 
 
 def _session_options(options: argparse.Namespace, model: AudioLanguageModel) -> "SessionOptions":
@@ -492,7 +496,7 @@ async def _print_events(session: "Session") -> None:
 
 def replay(options: argparse.Namespace) -> None:
     """Plays a recorded session through the same code and says whether it decided the same."""
-    from realtime.recordings import recorder as recording
+    from realtime.recordings import replay as recording
 
     try:
         recorded = recording.read_recording(options.recording)

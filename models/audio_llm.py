@@ -78,6 +78,10 @@ class AudioLLM:
         """What the model is."""
         return self._info
 
+    @property
+    def transcriber(self) -> None:
+        """Nothing."""
+
     async def generate(
         self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str
     ) -> AsyncGenerator[GenerationEvent, None]:

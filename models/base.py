@@ -8,7 +8,25 @@ Read `pocket.py` for the embedded model, `engine.py` for the decode loop.
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
-from models.types import GenerationEvent, GenerationOptions, Message, ModelInfo
+from models.types import AudioClip, GenerationEvent, GenerationOptions, Message, ModelInfo
+
+
+class Transcriber(Protocol):
+    """Writes speech down."""
+
+    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> str:
+        """Gives the words of a clip; empty where nobody says any.
+
+        Args:
+            clip: what is written down.
+            dialogue: names the dialogue whose cache may be used.
+            language: of two letters (ISO 639-1); None: the transcriber finds out, or knows only one.
+
+        Raises:
+            InvalidPrompt: the clip, or the language, cannot be taken.
+            GenerationFailed: the model failed.
+        """
+        ...
 
 
 class AudioLanguageModel(Protocol):
@@ -20,6 +38,11 @@ class AudioLanguageModel(Protocol):
     @property
     def info(self) -> ModelInfo:
         """What the model is."""
+        ...
+
+    @property
+    def transcriber(self) -> Transcriber | None:
+        """What of the model can write speech down; None if nothing can."""
         ...
 
     def generate(

@@ -140,6 +140,18 @@ class Pocket:
         """What the model is."""
         return POCKET
 
+    @property
+    def transcriber(self) -> "Pocket":
+        """Its ears."""
+        return self
+
+    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> str:
+        """Writes a clip down."""
+        known = self._heard.setdefault(dialogue, {})
+        check_clip(clip)
+        known[clip.id] = known.get(clip.id) or asyncio.ensure_future(self._write_down(clip))
+        return await asyncio.shield(known[clip.id])
+
     async def generate(
         self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str
     ) -> AsyncGenerator[GenerationEvent, None]:

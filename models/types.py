@@ -58,12 +58,14 @@ class Message:
         parts: text and audio in the order in which they were given.
         id: names the message on the wire and in caches.
         interrupted: an assistant's answer that was cut off; `parts` hold exactly what had been delivered.
+        speaker: who of several users spoke; None where there is one.
     """
 
     role: Role
     parts: tuple[Part, ...]
     id: str = field(default_factory=new_message_id)
     interrupted: bool = False
+    speaker: str | None = None
 
     @property
     def text(self) -> str:

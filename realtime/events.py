@@ -71,6 +71,7 @@ class UserSpeechStarted:
     type: ClassVar = "input_audio_buffer.speech_started"
     item_id: str
     audio_start_ms: int
+    speaker: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,7 @@ class UserSpeechStopped:
     type: ClassVar = "input_audio_buffer.speech_stopped"
     item_id: str
     audio_end_ms: int
+    speaker: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,7 @@ class MessageAdded:
     text: str
     audio_s: float
     interrupted: bool = False
+    speaker: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,18 +1,32 @@
 """Everything that can reach a session, in one union: what a recording holds and a replay feeds again.
 
-A session decides by nothing but the order of these items and the answers it gets to two questions (how complete a turn
-sounds, whether the load allows speculation), which are recorded too. Read `session.py` for what handles them,
-`recording.py` for how they are kept.
+A session decides by nothing but the order of these items. What comes from other threads, from the model and from the
+other sessions of the process is among them. Read `session.py` for what handles them.
 """
 
+import asyncio
 from dataclasses import dataclass
-from typing import Protocol
 
 from models.errors import ModelError
-from models.types import GenerationEvent, ModelInfo, Samples
-from realtime.events import ErrorReported, SessionEvent
+from models.types import SAMPLE_RATE_HZ, GenerationEvent
+from realtime.events import ErrorReported
 from realtime.hearing.audio import AudioChunk
-from realtime.turns.machine import TurnEvent
+from realtime.turns.observations import (
+    CancelRequested,
+    Closed,
+    ConversationCleared,
+    LoadChanged,
+    PauseScored,
+    SoundTranscribed,
+    TextSubmitted,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMoved:
+    """The push-to-talk key went down, or up."""
+
+    is_down: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +35,6 @@ class Generated:
 
     generation: int
     event: GenerationEvent | ModelError
-
-
-@dataclass(frozen=True, slots=True)
-class InterruptionHeard:
-    """What the model understood of a short sound over an answer; None: it cannot tell."""
-
-    item_id: str
-    transcript: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,43 +61,61 @@ class MetricsRequested:
 
 InboxItem = (
     AudioChunk
-    | TurnEvent
-    | Generated
-    | InterruptionHeard
-    | Summarised
+    | KeyMoved
+    | TextSubmitted
+    | CancelRequested
+    | ConversationCleared
+    | Closed
     | SettingsChanged
+    | PauseScored
+    | SoundTranscribed
+    | LoadChanged
+    | Generated
+    | Summarised
     | MetricsRequested
     | ErrorReported
 )
 
 
-class Recorder(Protocol):
-    """Is told all that a session's decisions depend on, and what came of them, in order."""
+MAX_WAITING_SAMPLES = 20 * SAMPLE_RATE_HZ  # beyond it new audio is dropped and counted
 
-    def note_start(self, session_id: str, model: ModelInfo) -> None:
-        """Notes who talks to what, before anything else."""
-        ...
 
-    def as_recorded(self, chunk: AudioChunk) -> AudioChunk:
-        """Gives the chunk as the recording will hold it; the session hears that."""
-        ...
+class Inbox:
+    """What waits to be handled by one session."""
 
-    def note_item(self, item: InboxItem, now_s: float) -> None:
-        """Notes what is about to be handled, and the wall time that counts for it."""
-        ...
+    def __init__(self) -> None:
+        self._items: asyncio.Queue[InboxItem] = asyncio.Queue()
+        self._waiting_samples = 0
+        self._settled = asyncio.Event()
+        self._settled.set()
 
-    def note_score(self, samples: Samples, probability: float | None) -> None:
-        """Notes what was said of the turn (n_samples,) at 16 kHz; None: the scorer failed."""
-        ...
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return self._items.empty()
 
-    def note_speculation(self, allowed: bool) -> None:
-        """Notes whether the load allowed a provisional answer."""
-        ...
+    def put(self, item: InboxItem) -> int:
+        """Adds an item; gives the samples of audio that were dropped, because 20 s of it are waiting."""
+        if isinstance(item, AudioChunk):
+            n_samples = len(item.samples)
+            if self._waiting_samples + n_samples > MAX_WAITING_SAMPLES:
+                return n_samples
+            self._waiting_samples += n_samples
+        self._items.put_nowait(item)
+        self._settled.clear()
+        return 0
 
-    def note_sent(self, event: SessionEvent) -> None:
-        """Notes what the client is told."""
-        ...
+    async def get(self) -> InboxItem:
+        """Waits for the next item."""
+        item = await self._items.get()
+        if isinstance(item, AudioChunk):
+            self._waiting_samples -= len(item.samples)
+        return item
 
-    def close(self) -> None:
-        """Ends the recording."""
-        ...
+    def settle(self) -> None:
+        """Nothing more will come by itself."""
+        self._settled.set()
+
+    async def settled(self) -> None:
+        """Waits until that is so."""
+        await self._settled.wait()

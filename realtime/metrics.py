@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from realtime.events import SessionMetricsReported
 from realtime.hearing.audio import CaptureCounters
+from realtime.hearing.intake import IntakeCounters
 
 N_RECENT_WAITS = 20
 
@@ -33,9 +34,7 @@ class SessionMetrics:
         recent_waits_s: the newest of these.
         rejected: messages and commands of the client that could not be understood or done.
         dropped_samples: audio that came while the inbox was full; to what comes next it is a gap.
-        gap_samples: audio missing between chunks, replaced by silence.
-        repeated_samples: audio delivered twice, ignored the second time.
-        clock_drift_s: wall time since the first chunk, less the audio since then; grows when audio is lost or late.
+        intakes: what was wrong with the clock of each speaker's audio.
         capture: what the transport's `Capture` repaired.
     """
 
@@ -55,9 +54,7 @@ class SessionMetrics:
     total_wait_s: float = 0.0
     recent_waits_s: deque[float] = field(default_factory=lambda: deque(maxlen=N_RECENT_WAITS))
     dropped_samples: int = 0
-    gap_samples: int = 0
-    repeated_samples: int = 0
-    clock_drift_s: float = 0.0
+    intakes: list[IntakeCounters] = field(default_factory=list)
     capture: CaptureCounters = field(default_factory=CaptureCounters)
 
     def note_wait(self, wait_s: float) -> None:
@@ -81,6 +78,12 @@ class SessionMetrics:
         """Mean wait from the last voiced sample to the commit."""
         return self.total_wait_s / self.n_waits if self.n_waits else 0.0
 
+    @property
+    def _clock_drift_s(self) -> float:
+        """The worst of the speakers' clocks."""
+        drifts_s = [intake.clock_drift_s for intake in self.intakes]
+        return max(drifts_s, key=abs) if drifts_s else 0.0
+
     def report(self) -> SessionMetricsReported:
         """Gives all of it as an event."""
         capture = self.capture
@@ -102,9 +105,9 @@ class SessionMetrics:
             mean_wait_s=round(self.mean_wait_s, 4),
             recent_waits_s=tuple(round(wait_s, 4) for wait_s in self.recent_waits_s),
             dropped_samples=self.dropped_samples,
-            gap_samples=self.gap_samples,
-            repeated_samples=self.repeated_samples,
-            clock_drift_s=round(self.clock_drift_s, 3),
+            gap_samples=sum(intake.gap_samples for intake in self.intakes),
+            repeated_samples=sum(intake.repeated_samples for intake in self.intakes),
+            clock_drift_s=round(self._clock_drift_s, 3),
             non_finite_samples=capture.non_finite_samples,
             clipped_samples=capture.clipped_samples,
             offset_samples=capture.offset_samples,

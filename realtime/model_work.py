@@ -1,4 +1,4 @@
-"""What a session has its model do beside its loop: answer, tell what was said, summarise, prefill.
+"""What a session has its model do beside its loop: answer, write down a sound, summarise, prefill.
 
 Each is a task; what comes of it returns through the session's inbox, numbered, so that what arrives after a
 cancellation is known to be late. Every answer counts in the process's load. Read `session.py` for who asks.
@@ -12,15 +12,16 @@ from dataclasses import replace
 
 from models.base import AudioLanguageModel
 from models.errors import GenerationFailed, ModelError
-from models.types import GenerationOptions, GenerationStats, Message, TextDelta, Transcription
-from realtime.inbox import Generated, InterruptionHeard, Summarised
-from realtime.load import AnswerLoad
+from models.types import AudioClip, GenerationOptions, GenerationStats, Message, TextDelta
+from realtime.inbox import Generated, Summarised
+from realtime.load import LoadShare
+from realtime.turns.observations import SoundTranscribed
 
 logger = logging.getLogger(__name__)
 
 MAX_SUMMARY_TOKENS = 120  # three sentences of 25 words, at 1.5 tokens a word
 
-Put = Callable[[Generated | InterruptionHeard | Summarised], None]
+Put = Callable[[Generated | SoundTranscribed | Summarised], None]
 
 
 class ModelWork:
@@ -30,12 +31,12 @@ class ModelWork:
         model: does the work.
         dialogue: names the session's prefix cache.
         options: of its answers.
-        load: of the process.
+        load: the session's share of the process's.
         put: takes the results.
     """
 
     def __init__(
-        self, model: AudioLanguageModel, dialogue: str, options: GenerationOptions, load: AnswerLoad, put: Put
+        self, model: AudioLanguageModel, dialogue: str, options: GenerationOptions, load: LoadShare, put: Put
     ) -> None:
         self._model = model
         self._dialogue = dialogue
@@ -45,18 +46,13 @@ class ModelWork:
         self._generation = 0
         self._summary_attempt = 0
         self._answering: asyncio.Task[None] | None = None
-        self._asking: asyncio.Task[None] | None = None
+        self._transcribing: asyncio.Task[None] | None = None
         self._summarising: asyncio.Task[None] | None = None
         self._prefilling: asyncio.Task[None] | None = None
-        self._hearing: asyncio.Task[None] | None = None
+        self._prefilling_ahead: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     # Answers.
-
-    @property
-    def may_speculate(self) -> bool:
-        """Whether the load allows an answer that might be retracted; listening ahead makes way for it."""
-        return self._load.allows_speculation(self._hearing is not None and not self._hearing.done())
 
     def start_answer(self, prompt: Sequence[Message], *, n_delivered: int = 0) -> None:
         """Begins to generate; the events come as `Generated`.
@@ -65,7 +61,7 @@ class ModelWork:
             prompt: what to answer; a last assistant message is gone on with.
             n_delivered: deltas of that message, each a token at least, which the longest answer includes.
         """
-        self._stop_listening_ahead()  # what it has computed stays, and the answer computes the rest in one go
+        self._stop_prefilling_ahead()  # what it has computed stays, and the answer computes the rest in one go
         self._generation += 1
         options = replace(self._options, max_new_tokens=max(1, self._options.max_new_tokens - n_delivered))
         self._answering = self._spawn(self._answer(self._generation, prompt, options))
@@ -94,30 +90,31 @@ class ModelWork:
             logger.exception("session %s: the model raised what it should have translated", self._dialogue)
             self._put(Generated(generation, GenerationFailed(f"the model failed: {error}")))
 
-    # What was said over an answer.
+    # Sounds over an answer.
 
-    def ask_what_was_said(self, prompt: Sequence[Message]) -> None:
-        """Has the model write down the last message; the words come as `InterruptionHeard`."""
-        self._asking = self._spawn(self._ask(prompt))
+    @property
+    def can_transcribe(self) -> bool:
+        """Whether something can write down what was said."""
+        return self._model.transcriber is not None
 
-    def stop_asking(self) -> None:
-        """Cancels the question."""
-        if self._asking is not None:
-            self._asking.cancel()
-            self._asking = None
+    def transcribe_sound(self, clip: AudioClip, number: int) -> None:
+        """Has a clip written down; the words come as the `SoundTranscribed` of this number."""
+        self._transcribing = self._spawn(self._transcribe(clip, number))
 
-    async def _ask(self, prompt: Sequence[Message]) -> None:
-        transcript = None
-        options = replace(self._options, max_new_tokens=1)
+    def stop_transcribing(self) -> None:
+        """Gives it up."""
+        if self._transcribing is not None:
+            self._transcribing.cancel()
+            self._transcribing = None
+
+    async def _transcribe(self, clip: AudioClip, number: int) -> None:
+        text = None
+        assert self._model.transcriber is not None
         try:
-            async with aclosing(self._model.generate(prompt, options, dialogue=self._dialogue)) as stream:
-                async for event in stream:
-                    if isinstance(event, Transcription) and event.message_id == prompt[-1].id:
-                        transcript = event.text
-                    break  # it tells first, or not at all
+            text = await self._model.transcriber.transcribe(clip, dialogue=self._dialogue)
         except Exception as error:
             self._log("what was said over the answer", error)
-        self._put(InterruptionHeard(prompt[-1].id, transcript))
+        self._put(SoundTranscribed(number, text))
 
     # Summaries, in a dialogue of their own, so that the session's prefix cache stays.
 
@@ -171,18 +168,17 @@ class ModelWork:
         if messages:
             self._prefilling = self._spawn(self._prefill(messages))
 
-    def listen_ahead(self, messages: Sequence[Message]) -> None:
-        """Computes the prompt of a turn that may just be ending, unless the load forbids it; the last one counts."""
-        self._stop_listening_ahead()
-        if self._load.is_light:
-            self._hearing = self._spawn(self._listen_ahead(messages))
+    def prefill_ahead(self, messages: Sequence[Message]) -> None:
+        """Computes the prompt of a turn that may just be ending; the last call counts."""
+        self._stop_prefilling_ahead()
+        self._prefilling_ahead = self._spawn(self._prefill_ahead(messages))
 
-    def _stop_listening_ahead(self) -> None:
-        if self._hearing is not None:
-            self._hearing.cancel()
-            self._hearing = None
+    def _stop_prefilling_ahead(self) -> None:
+        if self._prefilling_ahead is not None:
+            self._prefilling_ahead.cancel()
+            self._prefilling_ahead = None
 
-    async def _listen_ahead(self, messages: Sequence[Message]) -> None:
+    async def _prefill_ahead(self, messages: Sequence[Message]) -> None:
         with self._load.answering():
             await self._prefill(messages)
 
@@ -206,4 +202,5 @@ class ModelWork:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._load.close()
         await self._model.forget(dialogue=self._dialogue)

@@ -12,6 +12,7 @@ import soxr
 from numpy.typing import NDArray
 
 from models.types import SAMPLE_RATE_HZ, Samples
+from realtime.turns.observations import DEFAULT_SPEAKER
 
 RawSamples = NDArray[np.int16] | NDArray[np.float32] | NDArray[np.float64]
 
@@ -28,11 +29,13 @@ class AudioChunk:
 
     Attributes:
         samples: mono float32 `(n_samples,)` in [-1, 1] at 16 kHz.
-        start_sample: position of the first sample on the session's sample clock.
+        start_sample: position of the first sample on the speaker's sample clock.
+        speaker: who is heard in it.
     """
 
     samples: Samples
     start_sample: int
+    speaker: str = DEFAULT_SPEAKER
 
     @property
     def end_sample(self) -> int:
@@ -71,6 +74,11 @@ def to_float32(samples: RawSamples) -> Samples:
     if flat.dtype == np.int16:
         return flat.astype(np.float32) / np.float32(32768)
     return flat.astype(np.float32)
+
+
+def to_int16(samples: Samples) -> NDArray[np.int16]:
+    """Rounds float32 `(n_samples,)` in [-1, 1] to 16 bits."""
+    return np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
 
 
 class Capture:

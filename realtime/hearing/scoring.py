@@ -1,121 +1,62 @@
-"""The end-of-turn score of a pause: asked for at its first silent frames, counting from a fixed place in the samples.
+"""Scores turns on threads, so that the event loop and the answer do not wait.
 
-The scorer runs on a thread, while it is not known yet whether the silence will be a pause. However soon it is done, its
-score takes effect `score_at_s` after the pause was noticed, and if it is late the session waits for it there: so the
-same audio is always decided alike. A scorer that fails leaves the decision to silence. Read `endpointing.py` for what
-becomes of the score.
+What comes of it is put into the session's inbox as a `PauseScored`. A scorer that fails is logged, and its score is
+None. Read `turns/speaker.py` for where a score counts.
 """
 
 import asyncio
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from models.types import Samples
-from realtime.inbox import Recorder
-from realtime.metrics import SessionMetrics
 from realtime.turns.endpointing import EndOfTurnScorer
+from realtime.turns.observations import PauseScored
 
 logger = logging.getLogger(__name__)
 
-SCORE_TIMEOUT_S = 1.0  # ten times what a score takes; beyond it silence alone decides
-N_THREADS = 2  # that score, for all sessions: in the common pool a score would wait behind what hears whole clips
+N_THREADS = 2  # for all sessions: in the common pool a score would wait behind what encodes whole clips
 
 _threads = ThreadPoolExecutor(N_THREADS, thread_name_prefix="end-of-turn")
 
 
-@dataclass(slots=True)
-class _Pending:
-    """A score on its way."""
-
-    samples: Samples
-    future: asyncio.Future[float]
-    due_sample: int | None = None  # None: the silence is no pause yet
-
-
 class PauseScoring:
-    """Scores one pause at a time.
+    """Scores the pauses of one speaker, one at a time.
 
     Args:
-        scorer: judges turns; None: no pause is scored.
-        delay_samples: from the pause to where its score takes effect.
-        metrics: where failures are counted.
-        recorder: is told each score that took effect.
+        scorer: judges turns.
+        speaker: names the speaker in the results.
+        put: takes each result, on the event loop.
     """
 
-    def __init__(
-        self,
-        scorer: EndOfTurnScorer | None,
-        *,
-        delay_samples: int,
-        metrics: SessionMetrics,
-        recorder: Recorder | None,
-    ) -> None:
+    def __init__(self, scorer: EndOfTurnScorer, speaker: str, put: Callable[[PauseScored], object]) -> None:
         self._scorer = scorer
-        self._delay_samples = delay_samples
-        self._metrics = metrics
-        self._recorder = recorder
-        self._pending: _Pending | None = None
-        self._score: float | None = None
+        self._speaker = speaker
+        self._put = put
+        self._task: asyncio.Task[None] | None = None
 
     @property
-    def score(self) -> float | None:
-        """Of the present pause; None: not scored, or not yet."""
-        return self._score
+    def is_running(self) -> bool:
+        """Whether a score is on its way."""
+        return self._task is not None and not self._task.done()
 
-    @property
-    def is_pending(self) -> bool:
-        """Whether a pause's score is still to take effect; until then nothing ends the turn."""
-        return self._pending is not None and self._pending.due_sample is not None
+    def start(self, samples: Samples, number: int) -> None:
+        """Begins to score the turn so far, (n_samples,) at 16 kHz; gives up the score before."""
+        self.stop()
+        self._task = asyncio.get_running_loop().create_task(self._score(samples, number))
 
-    def is_due(self, sample: int) -> bool:
-        """Whether the score takes effect at this position."""
-        due_sample = None if self._pending is None else self._pending.due_sample
-        return due_sample is not None and sample >= due_sample
+    def stop(self) -> None:
+        """Gives up the score that is on its way."""
+        if self._task is not None:
+            self._task.cancel()
 
-    def start(self, samples: Samples) -> None:
-        """Begins to score a silence that may become a pause.
-
-        Args:
-            samples: the turn so far, (n_samples,) at 16 kHz.
-        """
-        self.drop()
-        if self._scorer is not None:
-            future = asyncio.get_running_loop().run_in_executor(_threads, self._scorer.score, samples)
-            future.add_done_callback(lambda future: future.cancelled() or future.exception())  # perhaps nobody asks
-            self._pending = _Pending(samples, future)
-
-    def expect(self, samples: Samples | None, sample: int) -> None:
-        """The silence is a pause: its score will count.
-
-        Args:
-            samples: the turn so far, to be scored if no score is on its way; None if nothing was heard.
-            sample: where the pause was noticed.
-        """
-        self._score = None
-        if self._pending is None and samples is not None:
-            self.start(samples)
-        if self._pending is not None:
-            self._pending.due_sample = sample + self._delay_samples
-
-    async def take(self) -> float | None:
-        """Waits for the score and lets it take effect; None if it failed."""
-        pending, self._pending = self._pending, None
-        assert pending is not None
+    async def _score(self, samples: Samples, number: int) -> None:
+        probability: float | None = None
         try:
-            self._score = await asyncio.wait_for(pending.future, SCORE_TIMEOUT_S)
-            if not 0 <= self._score <= 1:
-                raise ValueError(f"the score {self._score} is no probability")
+            probability = await asyncio.get_running_loop().run_in_executor(_threads, self._scorer.score, samples)
+            if not 0 <= probability <= 1:
+                raise ValueError(f"the score {probability} is no probability")
         except Exception as error:
-            self._score = None
-            self._metrics.scorer_failures += 1
+            probability = None
             logger.warning("end of turn not scored: %s %s", type(error).__name__, error)
-        if self._recorder is not None:
-            self._recorder.note_score(pending.samples, self._score)
-        return self._score
-
-    def drop(self) -> None:
-        """Forgets a score nobody waits for any more."""
-        if self._pending is not None:
-            self._pending.future.cancel()
-            self._pending = None
+        self._put(PauseScored(self._speaker, number, probability))

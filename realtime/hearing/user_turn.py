@@ -1,105 +1,65 @@
-"""The user's turn under way: what has been heard and typed of it, and the message that is made of it.
+"""One speaker's turn under way: its audio, what was typed for it, and the message that is made of both.
 
-The message is made as soon as the turn may have ended, so that model and scorer have it early, and stays the same one
-until more is heard or typed; whoever knows that more is says so with `goes_on`. When a turn begins, ends, or is none is
-decided elsewhere. Read `session.py` for that.
+When a turn begins, ends, or is none is decided elsewhere (`turns/floor.py`). Read `listener.py` for who asks.
 """
 
-from models.types import AudioClip, Message, Samples
+from models.types import AudioClip, Message
 from realtime.hearing.intake import Intake
+from realtime.turns.actions import Turn
 
 
 class UserTurn:
-    """One turn of the user.
+    """One turn.
 
     Args:
         item_id: names its message.
+        turn: where it begins.
         intake: has its audio.
-        start_sample: where that begins; None: it was typed, nothing is heard.
-        onset_sample: where its first voice was heard.
-        continues: the turn before was too long, and is this one's beginning.
-        cut_in_after_samples: of silence, if it began within a second of the commit that ended the turn before.
-
-    Attributes:
-        end_sample: where the audio of its last message ends; 0 before the first.
-        asked: of a sound over an answer: the model is to say what it was.
-        takes_turn: of a sound over an answer: it has been judged to be a turn.
+        speaker: named in its message; None where there is only one.
     """
 
-    def __init__(
-        self,
-        item_id: str,
-        intake: Intake,
-        start_sample: int | None,
-        *,
-        onset_sample: int = 0,
-        continues: bool = False,
-        cut_in_after_samples: int | None = None,
-    ) -> None:
+    def __init__(self, item_id: str, turn: Turn, intake: Intake, *, speaker: str | None = None) -> None:
         self.item_id = item_id
-        self.start_sample = start_sample
-        self.onset_sample = onset_sample
-        self.continues = continues
-        self.cut_in_after_samples = cut_in_after_samples
-        self.end_sample = 0
-        self.asked = False
-        self.takes_turn = False
+        self.turn = turn
+        self._speaker = speaker
         self._intake = intake
         self._texts: list[str] = []
         self._n_finished_windows = 0
-        self._message: Message | None = None
-
-    @property
-    def has_text(self) -> bool:
-        """Whether something was typed."""
-        return bool(self._texts)
-
-    @property
-    def has_message(self) -> bool:
-        """Whether nothing has been added since the last message was made."""
-        return self._message is not None
-
-    def goes_on(self) -> None:
-        """More is heard than the last message holds."""
-        self._message = None
+        self._message: tuple[int, Message] | None = None  # and where its audio ends
 
     def add_text(self, text: str) -> None:
         """Adds what was typed."""
         self._texts.append(text)
         self._message = None
 
-    def n_samples(self, sample: int) -> int:
-        """How much has been heard, up to a position."""
-        return 0 if self.start_sample is None else sample - self.start_sample
+    def add_audio(self, turn: Turn) -> None:
+        """Makes a typed turn a spoken one, too."""
+        self.turn = turn
+        self._message = None
 
     def message(self, end_sample: int) -> Message:
-        """The turn up to a position; the same message until something is added to it."""
-        if self._message is None:
+        """The turn up to a position; the same message for the same position, until something is typed."""
+        if self._message is None or self._message[0] != end_sample:
             clips: tuple[AudioClip, ...] = ()
-            if self.start_sample is not None:
-                self.end_sample = end_sample
-                samples = self._intake.cut(self.start_sample, end_sample)
+            if self.turn.start_sample is not None:
+                samples = self._intake.cut(self.turn.start_sample, end_sample)
                 clips = (AudioClip(samples),) if samples.size else ()
-            self._message = Message("user", (*clips, *self._texts), id=self.item_id)
-        return self._message
+            message = Message("user", (*clips, *self._texts), id=self.item_id, speaker=self._speaker)
+            self._message = end_sample, message
+        return self._message[1]
 
-    @property
-    def heard(self) -> Samples | None:
-        """The audio of the last message, (n_samples,) at 16 kHz; None if there is none."""
-        if self._message is None or not self._message.clips:
-            return None
-        return self._message.clips[0].samples
-
-    def newly_finished(self, window_samples: int, sample: int) -> Message | None:
+    def newly_finished(self, window_samples: int) -> Message | None:
         """The whole windows so far, which nothing will change any more; None if there are no more than last time.
 
         Args:
-            window_samples: what the model hears at once.
-            sample: how far has been heard.
+            window_samples: what the model takes in at once.
         """
-        n_windows = self.n_samples(sample) // window_samples
-        if n_windows <= self._n_finished_windows or self.start_sample is None:
+        start_sample = self.turn.start_sample
+        if start_sample is None:
+            return None
+        n_windows = (self._intake.end_sample - start_sample) // window_samples
+        if n_windows <= self._n_finished_windows:
             return None
         self._n_finished_windows = n_windows
-        samples = self._intake.cut(self.start_sample, self.start_sample + n_windows * window_samples)
-        return Message("user", (AudioClip(samples),), id=self.item_id)
+        samples = self._intake.cut(start_sample, start_sample + n_windows * window_samples)
+        return Message("user", (AudioClip(samples),), id=self.item_id, speaker=self._speaker)

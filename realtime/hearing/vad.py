@@ -3,7 +3,7 @@
 A scorer gives every frame a speech probability: Silero's network through onnxruntime, or Google's WebRTC detector. The
 detector adds a gate that follows the noise floor, and hysteresis, and turns scores into `SpeechStarted` and
 `SpeechStopped`, counted in samples. The same audio gives the same events however it is chunked, and
-however many sessions share one call of the network (`SileroBatch`). Read `turns.py` next.
+however many sessions share one call of the network (`SileroBatch`). Read `listener.py` next.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ import onnxruntime
 import webrtcvad
 
 from models.types import SAMPLE_RATE_HZ, Samples
-from realtime.turns.machine import SpeechStarted, SpeechStopped
+from realtime.turns.observations import DEFAULT_SPEAKER, DetectedFrame, SpeechStarted, SpeechStopped
 
 VadName = Literal["silero", "webrtc"]
 
@@ -218,23 +218,6 @@ class WebRtcScorer:
 
 
 @dataclass(frozen=True, slots=True)
-class DetectedFrame:
-    """One frame after detection.
-
-    Attributes:
-        end_sample: position just after the frame.
-        event: what the frame decided, if anything.
-        silence_samples: since the last voiced frame; 0 in speech.
-        speech_samples: from the onset of the speech under way to its last voiced frame; 0 in silence.
-    """
-
-    end_sample: int
-    event: SpeechStarted | SpeechStopped | None
-    silence_samples: int
-    speech_samples: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Frame:
     """One frame before detection.
 
@@ -259,12 +242,19 @@ class SpeechDetector:
         options: how scores become speech.
         scorer: scores the frames; made from the options if not given.
         batch: scores them together with other sessions' in `push_batched`; for Silero alone.
+        speaker: whose audio it is.
     """
 
     def __init__(
-        self, options: VadOptions, scorer: SpeechScorer | None = None, batch: SileroBatch | None = None
+        self,
+        options: VadOptions,
+        scorer: SpeechScorer | None = None,
+        batch: SileroBatch | None = None,
+        *,
+        speaker: str = DEFAULT_SPEAKER,
     ) -> None:
         self.options = options
+        self._speaker = speaker
         self._scorer = scorer or (SileroScorer() if options.engine == "silero" else WebRtcScorer())
         self._batch = batch if options.engine == "silero" and scorer is None else None
         self._stream = SileroStream()
@@ -325,10 +315,7 @@ class SpeechDetector:
         event = self._start_if_long_enough() if not self._speaking else self._stop_if_paused()
         if not self._speaking and not voiced:
             self._onset_sample = None
-        speech = 0
-        if self._speaking and self._onset_sample is not None:
-            speech = self._last_voiced_sample - self._onset_sample
-        return DetectedFrame(self._sample, event, self._sample - self._last_voiced_sample, speech)
+        return DetectedFrame(self._sample, event, self._sample - self._last_voiced_sample, self._speaker)
 
     def _start_if_long_enough(self) -> SpeechStarted | None:
         if self._onset_sample is None:

@@ -1,171 +1,170 @@
-"""Keeps a session as it happened, and plays it again with the same decisions, faster than real time.
+"""Keeps a session as it happened: a tap that writes what goes in and what comes out into a folder.
 
-A recording is a folder. `audio.wav` is what was heard, 16-bit mono at 16 kHz; `events.jsonl` holds one JSON object a
-line, in order: `item`s of the session's inbox (audio by position and length), `score`s and `speculation`s it was told,
-and the events it `sent`. The session hears the audio as the file holds it, rounded to 16 bits, and a replay hears the
-same. The model is not run again: what it said is in the recording.
+`events.jsonl` holds one JSON object a line, in order: the `item`s of the session's inbox (audio by position and
+length), what the floor `observed` and what it `asked` for, and the events that were `sent`. `audio.wav` is what the
+speaker said, 16-bit mono at 16 kHz; of several speakers each has a file. While muted, silence is recorded.
 
-Metrics are not compared, since they count what transports did, too. While muted, silence is recorded.
-Read `inbox.py` for what a session depends on.
+A thread of its own writes, so that a slow disk never holds up a conversation; one that is much too slow, or full, ends
+the recording and not the session. Read `replay.py` for how a recording is played again.
 """
 
 import asyncio
-import hashlib
 import json
 import logging
-import time
+import queue
+import threading
 import wave
-from collections import deque
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import IO, Any
 
 import numpy as np
 
-import models.errors
 from models.errors import ModelError
-from models.types import (
-    SAMPLE_RATE_HZ,
-    GenerationEvent,
-    GenerationOptions,
-    GenerationStats,
-    Message,
-    ModelInfo,
-    Samples,
-    TextDelta,
-    Transcription,
-)
-from realtime.conversation import ConversationOptions
-from realtime.events import ErrorReported, SessionEvent, SessionMetricsReported, to_wire
-from realtime.hearing.audio import AudioChunk, to_float32
-from realtime.hearing.vad import SpeechDetector, VadOptions
-from realtime.inbox import (
-    Generated,
-    InboxItem,
-    InterruptionHeard,
-    MetricsRequested,
-    SettingsChanged,
-    Summarised,
-)
-from realtime.load import AnswerLoad
-from realtime.session import Session, SessionOptions
-from realtime.turns.endpointing import EndpointingOptions
-from realtime.turns.machine import Closed, TurnEvent
+from models.types import SAMPLE_RATE_HZ, GenerationStats, ModelInfo, Samples, TextDelta, Transcription
+from realtime.events import SessionEvent
+from realtime.hearing.audio import AudioChunk, to_int16
+from realtime.inbox import Generated, InboxItem, SettingsChanged
+from realtime.session import SessionOptions
+from realtime.turns.actions import Action
+from realtime.turns.floor import FloorOptions
+from realtime.turns.observations import DEFAULT_SPEAKER, Observation
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1
-AUDIO_NAME, EVENTS_NAME = "audio.wav", "events.jsonl"
-
-_ITEM_TYPES = {
-    kind.__name__: kind
-    for kind in (*get_args(TurnEvent), InterruptionHeard, Summarised, SettingsChanged, MetricsRequested, ErrorReported)
-}
-_GENERATION_EVENT_TYPES = {kind.__name__: kind for kind in (TextDelta, Transcription, GenerationStats)}
+FORMAT_VERSION = 2
+EVENTS_NAME = "events.jsonl"
+MAX_WAITING_LINES = 20_000  # to be written: minutes of a session; a disk that is so far behind will not catch up
 
 
-class RecordingError(Exception):
-    """A recording that cannot be read; the message names the file and says what is wrong."""
+def audio_name(speaker: str) -> str:
+    """The file with a speaker's audio."""
+    return "audio.wav" if speaker == DEFAULT_SPEAKER else f"audio-{speaker}.wav"
 
 
 class SessionRecorder:
-    """Writes one session into a folder; a full disk ends the recording, not the session.
+    """Writes one session into a folder.
 
     Args:
         folder: made by this; must not hold a recording already.
-        options: of the session.
-        has_scorer: whether the session scores pauses.
+
+    Raises:
+        OSError: the folder cannot be made or written.
     """
 
-    def __init__(self, folder: Path, options: SessionOptions, *, has_scorer: bool) -> None:
-        self._options = options
-        self._has_scorer = has_scorer
-        self._muted = False
-        self._broken = False
+    def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
+        self._is_muted = False
+        self._is_broken = False
         self._events = (folder / EVENTS_NAME).open(
             "x", encoding="utf-8", buffering=1
         )  # whole lines, even after a crash
-        try:
-            self._audio = wave.open(str(folder / AUDIO_NAME), "wb")  # noqa: SIM115  # closed by `close`
-        except OSError:
-            self._events.close()
-            raise
-        self._audio.setnchannels(1)
-        self._audio.setsampwidth(2)
-        self._audio.setframerate(SAMPLE_RATE_HZ)
+        self._audio: dict[str, wave.Wave_write] = {}
+        self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(MAX_WAITING_LINES)
+        self._thread = threading.Thread(target=self._write_all, name="recorder", daemon=True)
+        self._thread.start()
 
-    def note_start(self, session_id: str, model: ModelInfo) -> None:
-        """Writes who talks to what."""
-        head = {"version": FORMAT_VERSION, "id": session_id, "has_scorer": self._has_scorer}
-        self._write({"session": head | {"options": asdict(self._options), "model": asdict(model)}})
+    def start(self, session_id: str, model: ModelInfo, options: SessionOptions, floor: FloorOptions) -> None:
+        """Writes who talks to what, and makes a file for each speaker."""
+        head: dict[str, Any] = {"version": FORMAT_VERSION, "id": session_id}
+        parts = {"options": asdict(options), "floor": asdict(floor), "model": asdict(model)}
+        self._write_line(lambda: {"session": head | parts})
+        for speaker in options.speakers:
+            self._put(lambda speaker=speaker: self._open_audio(speaker))  # type: ignore[misc]
 
-    def as_recorded(self, chunk: AudioChunk) -> AudioChunk:
-        """Gives the chunk as the recording will hold it."""
-        return AudioChunk(to_float32(_to_pcm(chunk.samples)), chunk.start_sample)
-
-    def note_item(self, item: InboxItem, now_s: float) -> None:
+    def take_item(self, item: InboxItem, now_s: float) -> None:
         """Writes what is about to be handled."""
+        if isinstance(item, SettingsChanged) and item.muted is not None:
+            self._is_muted = item.muted
         if isinstance(item, AudioChunk):
-            self._write_audio(item.samples)
-        elif isinstance(item, SettingsChanged) and item.muted is not None:
-            self._muted = item.muted
-        self._write({"item": type(item).__name__, "now_s": now_s} | _fields_of(item))
+            samples = np.zeros_like(item.samples) if self._is_muted else item.samples
+            self._put(lambda: self._write_audio(item.speaker, samples))
+        self._write_line(lambda: {"item": type(item).__name__, "now_s": now_s} | _fields_of(item))
 
-    def note_score(self, samples: Samples, probability: float | None) -> None:
-        """Writes what the scorer said of some audio."""
-        self._write({"score": probability, "audio": _digest(samples)})
+    def take_decision(self, observation: Observation, actions: tuple[Action, ...]) -> None:
+        """Writes what the floor was told and what it asked for."""
+        self._write_line(lambda: {"observed": to_json(observation), "asked": [to_json(action) for action in actions]})
 
-    def note_speculation(self, allowed: bool) -> None:
-        """Writes whether the load allowed a provisional answer."""
-        self._write({"speculation": allowed})
-
-    def note_sent(self, event: SessionEvent) -> None:
+    def take_event(self, event: SessionEvent) -> None:
         """Writes what the client is told."""
-        self._write({"sent": to_wire(event)})
+        self._write_line(lambda: {"sent": to_json(event)})
 
-    def close(self) -> None:
-        """Ends the recording."""
+    async def close(self) -> None:
+        """Ends the recording once everything is written."""
+        self._put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    # On the event loop.
+
+    def _write_line(self, line: Callable[[], dict[str, Any]]) -> None:
+        self._put(lambda: _write_json(self._events, line()))
+
+    def _put(self, write: Callable[[], None] | None) -> None:
         try:
-            self._events.close()
-            self._audio.close()
+            self._waiting.put_nowait(write)
+        except queue.Full:
+            self._give_up(OSError("the disk is too slow"))
+            self._waiting.get_nowait()  # room for the end, which is not to be waited for
+            self._waiting.put_nowait(write)
+
+    # On the thread.
+
+    def _write_all(self) -> None:
+        try:
+            while (write := self._waiting.get()) is not None:
+                if not self._is_broken:
+                    self._attempt(write)
+        finally:
+            self._attempt(self._events.close)
+            for file in self._audio.values():
+                self._attempt(file.close)
+
+    def _attempt(self, write: Callable[[], None]) -> None:
+        try:
+            write()
         except OSError as error:
             self._give_up(error)
+        except Exception:
+            logger.exception("%s: the recording ends on a bug", self._folder)
+            self._is_broken = True
 
-    def _write(self, line: dict[str, Any]) -> None:
-        if not self._broken:
-            try:
-                self._events.write(json.dumps(line, ensure_ascii=False) + "\n")
-            except OSError as error:
-                self._give_up(error)
+    def _open_audio(self, speaker: str) -> None:
+        file = wave.open(str(self._folder / audio_name(speaker)), "wb")  # noqa: SIM115  # closed at the end
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE_HZ)
+        self._audio[speaker] = file
 
-    def _write_audio(self, samples: Samples) -> None:
-        if not self._broken:
-            pcm = _to_pcm(np.zeros_like(samples) if self._muted else samples)
-            try:
-                self._audio.writeframes(pcm.tobytes())
-            except OSError as error:
-                self._give_up(error)
+    def _write_audio(self, speaker: str, samples: Samples) -> None:
+        self._audio[speaker].writeframes(to_int16(samples).tobytes())
 
     def _give_up(self, error: OSError) -> None:
-        self._broken = True
-        logger.error("%s: the recording ends here: %s", self._folder, error)
+        if not self._is_broken:
+            logger.error("%s: the recording ends here: %s", self._folder, error)
+        self._is_broken = True
 
 
-def _to_pcm(samples: Samples) -> "np.ndarray[Any, np.dtype[np.int16]]":
-    return np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
+def _write_json(file: IO[str], line: dict[str, Any]) -> None:
+    file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-def _digest(samples: Samples) -> str:
-    return hashlib.sha256(samples.tobytes()).hexdigest()
+def to_json(thing: Any) -> dict[str, Any]:
+    """A dataclass as JSON has it, with its name and those of the dataclasses it holds."""
+    return {"name": type(thing).__name__} | {part.name: _plain(getattr(thing, part.name)) for part in fields(thing)}
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return to_json(value)
+    return [_plain(part) for part in value] if isinstance(value, tuple | list) else value
 
 
 def _fields_of(item: InboxItem) -> dict[str, Any]:
     match item:
         case AudioChunk():
-            return {"start_sample": item.start_sample, "n_samples": len(item.samples)}
+            return {"speaker": item.speaker, "start_sample": item.start_sample, "n_samples": len(item.samples)}
         case Generated(generation, ModelError() as error):
             return {"generation": generation, "error": type(error).__name__, "message": str(error)}
         case Generated(generation, TextDelta() | Transcription() | GenerationStats() as event):
@@ -174,244 +173,3 @@ def _fields_of(item: InboxItem) -> dict[str, Any]:
             raise AssertionError("a generation yields text, a transcript, its stats or an error")
         case _:
             return asdict(item)
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """A recording in memory.
-
-    Attributes:
-        id: of the session.
-        options: of the session.
-        model: that answered.
-        has_scorer: whether pauses were scored.
-        items: what reached the session, each with the wall time that counted for it.
-        scores: what was said of some audio, by its digest; None: it could not be scored.
-        speculations: what the load allowed, in order.
-        sent: the events, as JSON, without metrics.
-        audio_s: seconds of audio.
-    """
-
-    id: str
-    options: SessionOptions
-    model: ModelInfo
-    has_scorer: bool
-    items: tuple[tuple[InboxItem, float], ...]
-    scores: dict[str, float | None]
-    speculations: tuple[bool, ...]
-    sent: tuple[str, ...]
-    audio_s: float
-
-
-def read_recording(folder: Path) -> Recording:
-    """Reads a folder that `SessionRecorder` wrote, whole or up to where the process died.
-
-    Raises:
-        RecordingError: it is none, or of another version, or damaged.
-    """
-    head, *lines = _read_lines(folder / EVENTS_NAME)
-    session = head.get("session", {})
-    if session.get("version") != FORMAT_VERSION:
-        raise RecordingError(f"{folder / EVENTS_NAME}: not a recording of version {FORMAT_VERSION}")
-    samples = _read_audio(folder / AUDIO_NAME)
-    try:
-        audio = _AudioReader(samples, folder / AUDIO_NAME)
-        items = tuple((_item_of(line, audio), line["now_s"]) for line in lines if "item" in line)
-        return Recording(
-            id=session["id"],
-            options=_options_of(session["options"]),
-            model=ModelInfo(**{**session["model"], "checkpoints": tuple(session["model"]["checkpoints"])}),
-            has_scorer=session["has_scorer"],
-            items=items,
-            scores={line["audio"]: line["score"] for line in lines if "score" in line},
-            speculations=tuple(line["speculation"] for line in lines if "speculation" in line),
-            sent=tuple(_compared([line["sent"] for line in lines if "sent" in line])),
-            audio_s=len(samples) / SAMPLE_RATE_HZ,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RecordingError(f"{folder / EVENTS_NAME}: damaged ({type(error).__name__}: {error})") from error
-
-
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordingError(f"{path}: cannot be read; give the folder of one session ({error})") from error
-    *whole, _ = text.split("\n")  # what follows the last newline was cut off by the end of the process
-    lines = []
-    for number, line in enumerate(whole, 1):
-        try:
-            lines.append(json.loads(line))
-        except ValueError as error:
-            raise RecordingError(f"{path}, line {number}: not JSON ({error})") from error
-    if not lines or not all(isinstance(line, dict) for line in lines):
-        raise RecordingError(f"{path}: holds no recording")
-    return lines
-
-
-def _read_audio(path: Path) -> Samples:
-    try:
-        with wave.open(str(path), "rb") as file:
-            if (file.getnchannels(), file.getsampwidth(), file.getframerate()) != (1, 2, SAMPLE_RATE_HZ):
-                raise RecordingError(f"{path}: not 16-bit mono at {SAMPLE_RATE_HZ} Hz")
-            return to_float32(np.frombuffer(file.readframes(file.getnframes()), np.int16))
-    except (OSError, EOFError, wave.Error) as error:
-        raise RecordingError(f"{path}: cannot be read ({error})") from error
-
-
-class _AudioReader:
-    """Gives the audio of a recording piece by piece."""
-
-    def __init__(self, samples: Samples, path: Path) -> None:
-        self._samples, self._path, self._position = samples, path, 0
-
-    def take(self, n_samples: int) -> Samples:
-        piece = self._samples[self._position : self._position + n_samples]
-        if len(piece) < n_samples:
-            raise RecordingError(f"{self._path}: shorter than the events say")
-        self._position += n_samples
-        return piece
-
-
-def _item_of(line: dict[str, Any], audio: _AudioReader) -> InboxItem:
-    fields = {key: value for key, value in line.items() if key not in ("item", "now_s")}
-    match line["item"]:
-        case "AudioChunk":
-            return AudioChunk(audio.take(fields["n_samples"]), fields["start_sample"])
-        case "Generated":
-            return _generated_of(**fields)
-        case name:
-            item: InboxItem = _ITEM_TYPES[name](**fields)
-            return item
-
-
-def _generated_of(generation: int, event: str = "", error: str = "", **fields: Any) -> Generated:
-    if error:
-        kind = getattr(models.errors, error)
-        failure: ModelError = kind.__new__(kind)
-        failure.args = (fields["message"],)
-        return Generated(generation, failure)
-    return Generated(generation, _GENERATION_EVENT_TYPES[event](**fields))
-
-
-def _options_of(fields: dict[str, Any]) -> SessionOptions:
-    generation = fields["generation"]
-    return SessionOptions(
-        vad=VadOptions(**fields["vad"]),
-        endpointing=EndpointingOptions(**fields["endpointing"]),
-        conversation=ConversationOptions(**fields["conversation"]),
-        generation=GenerationOptions(**{**generation, "stop": tuple(generation["stop"])}),
-    )
-
-
-def _compared(events: Sequence[dict[str, Any]]) -> Iterator[str]:
-    return (json.dumps(event) for event in events if event["type"] != SessionMetricsReported.type)
-
-
-class _SilentModel:
-    """Stands where the model was: what that said is in the recording."""
-
-    def __init__(self, info: ModelInfo) -> None:
-        self.info = info
-
-    async def generate(
-        self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str
-    ) -> AsyncGenerator[GenerationEvent, None]:
-        await asyncio.Event().wait()  # until it is cancelled
-        yield TextDelta("")
-
-    async def prefill(self, messages: Sequence[Message], *, dialogue: str) -> None:
-        pass
-
-    async def forget(self, *, dialogue: str) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass
-
-
-class _RecordedScorer:
-    """Says again what was said of the same audio."""
-
-    def __init__(self, scores: dict[str, float | None]) -> None:
-        self._scores = scores
-
-    def score(self, samples: Samples) -> float:
-        probability = self._scores.get(_digest(samples))
-        if probability is None:
-            raise LookupError("the recording holds no score for this audio")
-        return probability
-
-
-class _RecordedLoad(AnswerLoad):
-    """Allows again what was allowed."""
-
-    def __init__(self, speculations: Sequence[bool]) -> None:
-        super().__init__()
-        self._speculations = deque(speculations)
-
-    def allows_speculation(self, making_way: int = 0) -> bool:
-        return self._speculations.popleft() if self._speculations else True
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """What came of a recording the second time.
-
-    Attributes:
-        recording: what was played.
-        sent: the events, as JSON, without metrics.
-        wall_s: how long it took.
-    """
-
-    recording: Recording
-    sent: tuple[str, ...]
-    wall_s: float
-
-    @property
-    def difference(self) -> str | None:
-        """The first event that is not the recorded one, to the byte, in words; None if there is none."""
-        recorded = self.recording.sent
-        for number, (before, now) in enumerate(zip(recorded, self.sent, strict=False), 1):
-            if before != now:
-                return f"event {number} was {before}, and is now {now}"
-        closed = any(isinstance(item, Closed) for item, _ in self.recording.items)
-        if len(self.sent) < len(recorded) or (closed and len(self.sent) > len(recorded)):
-            return f"there were {len(recorded)} events, and are now {len(self.sent)}"
-        return None
-
-
-async def replay(recording: Recording, *, detector: SpeechDetector | None = None) -> Replay:
-    """Plays a recording through a session as fast as it can be handled.
-
-    Args:
-        recording: what to play.
-        detector: if the session was given one of its own.
-    """
-    began_s, now_s, sent = time.perf_counter(), 0.0, []
-    session = Session(
-        _SilentModel(recording.model),
-        recording.options,
-        id=recording.id,
-        now=lambda: now_s,
-        detector=detector,
-        scorer=_RecordedScorer(recording.scores) if recording.has_scorer else None,
-        load=_RecordedLoad(recording.speculations),
-    )
-
-    async def collect() -> None:
-        async for event in session.events():
-            sent.append(to_wire(event))
-
-    collecting = asyncio.create_task(collect())
-    session.begin()
-    try:
-        for item, item_s in recording.items:
-            now_s = item_s
-            await session.handle(item)
-            await asyncio.sleep(0)  # lets `collect` read before the events are too many
-        await session.handle(Closed())  # the process may have died before it was recorded
-    finally:
-        await session.end()
-    await collecting
-    return Replay(recording, tuple(_compared(sent)), time.perf_counter() - began_s)

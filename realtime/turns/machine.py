@@ -1,26 +1,74 @@
 """Who has the floor: a pure state machine, events in, actions out.
 
-It knows no asyncio, no clock, no audio. Time reaches it as events whose positions are counted in samples, and the
-session carries out its actions. The theory, in the order of a conversation:
+It knows no asyncio, no clock, no audio. Time reaches it as events whose positions are counted in samples. The theory,
+in the order of a conversation:
 
 - LISTENING. Nobody speaks.
-- USER_SPEAKING. The detector heard an onset; the turn's audio is being kept.
+- USER_SPEAKING. The detector found speech; the turn's audio is being kept.
+- KEY_HELD. The user holds the push-to-talk key, and has the floor until it is released, whatever is detected.
 - PAUSED. Speech stopped. Perhaps the turn has ended, perhaps the speaker is looking for a word: a provisional answer is
   started at once, retracted if speech resumes, and committed when the endpoint is confirmed.
 - RESPONDING. The turn is the conversation's, and so is every word of the answer that has been delivered.
-- INTERRUPTED. Somebody speaks over the answer, which falls silent within one decode step. If it proves to be a turn,
-  the answer ends where it was; if it was a cough or an "mm-hm", the answer goes on from there.
-- OVERLAPPING. Somebody speaks over an answer that is protected: it goes on, and what is said becomes the next turn.
+- INTERRUPTED. Somebody makes a sound over the answer, which falls silent within one decode step. If the sound proves to
+  be a turn, the answer ends where it was; if it was a cough or an "mm-hm", the answer goes on from there.
+- JUDGING. That sound has ended, and its words are being written down, to tell which it was.
+- OVERLAPPING. Somebody makes a sound over an answer that is protected: the answer goes on.
+- OVERLAP_JUDGING. That sound has ended, and its words are being written down.
+- WAITING. The sound over the protected answer is a turn, and comes next.
 - CLOSED. The end.
 
-Whoever holds a push-to-talk key has the floor until it is released, whatever the detector hears.
+Several speakers may share the floor: who speaks beside the one who has it keeps a turn too, and is answered when all
+are silent.
 
 `TRANSITIONS` is the whole of it. A pair it does not list raises `IllegalTransition`, which is our bug.
-Read `session.py` for what carries the actions out.
+Read `floor.py` for what makes events of observations, and actions of the kinds that the table names.
 """
 
 import enum
-from dataclasses import dataclass
+
+from realtime.turns.actions import (
+    Action,
+    AddText,
+    ClearConversation,
+    CommitResponse,
+    CommitTurn,
+    DiscardTurn,
+    InterruptResponse,
+    OpenTurn,
+    PauseResponse,
+    PauseTurn,
+    ResumeResponse,
+    RetractResponse,
+    StartProvisional,
+    StartResponse,
+    StoreResponse,
+    TranscribeSound,
+)
+from realtime.turns.events import (
+    DetectionStopped,
+    InterruptionConfirmed,
+    InterruptionDismissed,
+    KeyReleasedInVain,
+    SilenceElapsed,
+    SoundEnded,
+    SpeakerFinished,
+    SpeakerJoined,
+    SpeechOverProtected,
+    TurnEvent,
+    TurnTooLong,
+)
+from realtime.turns.observations import (
+    AnswerFinished,
+    CancelRequested,
+    Closed,
+    ConversationCleared,
+    KeyPressed,
+    KeyReleased,
+    NothingSaid,
+    SpeechStarted,
+    SpeechStopped,
+    TextSubmitted,
+)
 
 
 class TurnState(enum.Enum):
@@ -28,234 +76,120 @@ class TurnState(enum.Enum):
 
     LISTENING = "listening"
     USER_SPEAKING = "user_speaking"
+    KEY_HELD = "key_held"
     PAUSED = "paused"
     RESPONDING = "responding"
     INTERRUPTED = "interrupted"
+    JUDGING = "judging"
     OVERLAPPING = "overlapping"
+    OVERLAP_JUDGING = "overlap_judging"
+    WAITING = "waiting"
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True)
-class SpeechStarted:
-    """Speech was confirmed at `sample`; it began at `onset_sample`."""
-
-    onset_sample: int
-    sample: int
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechStopped:
-    """Silence is long enough at `sample` to be a pause; the last voiced sample is before `offset_sample`."""
-
-    offset_sample: int
-    sample: int
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechOverProtected:
-    """Speech was confirmed at `sample` over an answer that may not be interrupted; it began at `onset_sample`."""
-
-    onset_sample: int
-    sample: int
-
-
-@dataclass(frozen=True, slots=True)
-class EndOfTurnScored:
-    """From `sample` on it counts how probable it is that the turn is complete; None: the scorer failed."""
-
-    sample: int
-    probability: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class SilenceElapsed:
-    """The silence after the last speech is long enough, at `sample`, to be the end of the turn."""
-
-    sample: int
-
-
-@dataclass(frozen=True, slots=True)
-class TurnTooLong:
-    """The turn has reached the longest length at `sample`; what was said is kept and the speaker goes on."""
-
-    sample: int
-
-
-@dataclass(frozen=True, slots=True)
-class InterruptionConfirmed:
-    """The speech over the answer has lasted long enough, at `sample`, to be a turn."""
-
-    sample: int
-
-
-@dataclass(frozen=True, slots=True)
-class InterruptionDismissed:
-    """The sound over the answer, which had ended by `sample`, was no turn: a cough, or an "mm-hm"."""
-
-    sample: int
-
-
-@dataclass(frozen=True, slots=True)
-class PushToTalkPressed:
-    """The user holds the key down: what is heard from now on is a turn."""
-
-
-@dataclass(frozen=True, slots=True)
-class PushToTalkReleased:
-    """The user has let the key go: the turn has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class TextSubmitted:
-    """The user typed `text`."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ResponseFinished:
-    """The model has generated the whole answer, or failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class NothingHeard:
-    """There were no words in the turn, which has ended: it was a noise, or a key pressed by mistake."""
-
-
-@dataclass(frozen=True, slots=True)
-class CancelRequested:
-    """The user asked for the answer to stop."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConversationCleared:
-    """The user asked for a new conversation."""
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """The client has gone, or the server ends the session for a `reason`."""
-
-    reason: str = ""
-
-
-TurnEvent = (
-    SpeechStarted
-    | SpeechStopped
-    | SpeechOverProtected
-    | EndOfTurnScored
-    | SilenceElapsed
-    | TurnTooLong
-    | InterruptionConfirmed
-    | InterruptionDismissed
-    | PushToTalkPressed
-    | PushToTalkReleased
-    | TextSubmitted
-    | ResponseFinished
-    | NothingHeard
-    | CancelRequested
-    | ConversationCleared
-    | Closed
-)
-
-
-class Action(enum.Enum):
-    """What the session has to do, in the order given."""
-
-    OPEN_TURN = "keep audio from the onset on"
-    DISCARD_TURN = "drop the audio kept"
-    ADD_TEXT = "add typed text to the turn"
-    COMMIT_TURN = "make the turn a message of the conversation"
-    START_PROVISIONAL = "start an answer to the turn so far, if the load allows"
-    RETRACT_RESPONSE = "stop the provisional answer and withdraw its text"
-    COMMIT_RESPONSE = "make the provisional answer the answer; start it if the load did not allow it before"
-    START_RESPONSE = "start an answer to the conversation"
-    PAUSE_RESPONSE = "stop generating, keep what was delivered"
-    RESUME_RESPONSE = "go on where the answer stopped"
-    END_INTERRUPTED = "stop, and store what was delivered, marked as interrupted"
-    STORE_RESPONSE = "make the finished answer a message of the conversation"
-    CLEAR_CONVERSATION = "forget everything that was said"
-
-
 class IllegalTransition(Exception):
-    """An event that cannot happen in this state; a bug in the session."""
+    """An event that cannot happen in this state; a bug in the floor."""
 
 
-_S, _A = TurnState, Action
+_S = TurnState
+_TYPED = (AddText, CommitTurn, StartResponse)
+_FORGET = (DiscardTurn, ClearConversation)
 
-TRANSITIONS: dict[tuple[TurnState, type[TurnEvent]], tuple[TurnState, tuple[Action, ...]]] = {
-    (_S.LISTENING, SpeechStarted): (_S.USER_SPEAKING, (_A.OPEN_TURN,)),
-    (_S.LISTENING, SpeechStopped): (_S.LISTENING, ()),  # the speech was before "new conversation"
-    (_S.LISTENING, PushToTalkPressed): (_S.USER_SPEAKING, (_A.OPEN_TURN,)),
-    (_S.LISTENING, PushToTalkReleased): (_S.LISTENING, ()),  # the turn was cleared, or detection switched off
-    (_S.LISTENING, TextSubmitted): (_S.RESPONDING, (_A.ADD_TEXT, _A.COMMIT_TURN, _A.START_RESPONSE)),
+TRANSITIONS: dict[tuple[TurnState, type[TurnEvent]], tuple[TurnState, tuple[type[Action], ...]]] = {
+    (_S.LISTENING, SpeechStarted): (_S.USER_SPEAKING, (OpenTurn,)),
+    (_S.LISTENING, DetectionStopped): (_S.LISTENING, ()),
+    (_S.LISTENING, KeyPressed): (_S.KEY_HELD, (OpenTurn,)),
+    (_S.LISTENING, TextSubmitted): (_S.RESPONDING, _TYPED),
     (_S.LISTENING, CancelRequested): (_S.LISTENING, ()),  # the answer finished on its way here
-    (_S.LISTENING, ConversationCleared): (_S.LISTENING, (_A.CLEAR_CONVERSATION,)),
+    (_S.LISTENING, ConversationCleared): (_S.LISTENING, (ClearConversation,)),
     (_S.LISTENING, Closed): (_S.CLOSED, ()),
-    (_S.USER_SPEAKING, SpeechStopped): (_S.PAUSED, (_A.START_PROVISIONAL,)),
-    (_S.USER_SPEAKING, TurnTooLong): (_S.USER_SPEAKING, (_A.COMMIT_TURN, _A.OPEN_TURN)),
-    (_S.USER_SPEAKING, PushToTalkPressed): (_S.USER_SPEAKING, ()),
-    (_S.USER_SPEAKING, PushToTalkReleased): (_S.RESPONDING, (_A.COMMIT_TURN, _A.START_RESPONSE)),
-    (_S.USER_SPEAKING, NothingHeard): (_S.LISTENING, (_A.DISCARD_TURN,)),
-    (_S.USER_SPEAKING, TextSubmitted): (_S.USER_SPEAKING, (_A.ADD_TEXT,)),
+    (_S.USER_SPEAKING, SpeechStopped): (_S.PAUSED, (PauseTurn, StartProvisional)),
+    (_S.USER_SPEAKING, TurnTooLong): (_S.USER_SPEAKING, (CommitTurn, OpenTurn)),
+    (_S.USER_SPEAKING, SpeakerJoined): (_S.USER_SPEAKING, (OpenTurn,)),
+    (_S.USER_SPEAKING, SpeakerFinished): (_S.USER_SPEAKING, (CommitTurn,)),
+    (_S.USER_SPEAKING, DetectionStopped): (_S.RESPONDING, (CommitTurn, StartResponse)),
+    (_S.USER_SPEAKING, KeyPressed): (_S.KEY_HELD, (OpenTurn,)),
+    (_S.USER_SPEAKING, TextSubmitted): (_S.USER_SPEAKING, (AddText,)),
     (_S.USER_SPEAKING, CancelRequested): (_S.USER_SPEAKING, ()),
-    (_S.USER_SPEAKING, ConversationCleared): (_S.LISTENING, (_A.DISCARD_TURN, _A.CLEAR_CONVERSATION)),
-    (_S.USER_SPEAKING, Closed): (_S.CLOSED, (_A.DISCARD_TURN,)),
-    (_S.PAUSED, SpeechStarted): (_S.USER_SPEAKING, (_A.RETRACT_RESPONSE,)),
-    (_S.PAUSED, EndOfTurnScored): (_S.PAUSED, ()),  # it moves the endpoint, and is not one
-    (_S.PAUSED, PushToTalkPressed): (_S.USER_SPEAKING, (_A.RETRACT_RESPONSE,)),
-    (_S.PAUSED, PushToTalkReleased): (_S.RESPONDING, (_A.COMMIT_TURN, _A.COMMIT_RESPONSE)),
-    (_S.PAUSED, SilenceElapsed): (_S.RESPONDING, (_A.COMMIT_TURN, _A.COMMIT_RESPONSE)),
-    (_S.PAUSED, TextSubmitted): (
-        _S.RESPONDING,
-        (_A.RETRACT_RESPONSE, _A.ADD_TEXT, _A.COMMIT_TURN, _A.START_RESPONSE),
-    ),
-    (_S.PAUSED, ResponseFinished): (_S.PAUSED, ()),  # whole, but still provisional
-    (_S.PAUSED, NothingHeard): (_S.LISTENING, (_A.RETRACT_RESPONSE, _A.DISCARD_TURN)),
-    (_S.PAUSED, CancelRequested): (_S.LISTENING, (_A.RETRACT_RESPONSE, _A.COMMIT_TURN)),
-    (_S.PAUSED, ConversationCleared): (
-        _S.LISTENING,
-        (_A.RETRACT_RESPONSE, _A.DISCARD_TURN, _A.CLEAR_CONVERSATION),
-    ),
-    (_S.PAUSED, Closed): (_S.CLOSED, (_A.RETRACT_RESPONSE, _A.DISCARD_TURN)),
-    (_S.RESPONDING, SpeechStarted): (_S.INTERRUPTED, (_A.PAUSE_RESPONSE, _A.OPEN_TURN)),
-    (_S.RESPONDING, SpeechStopped): (_S.RESPONDING, ()),  # the speech was before "new conversation"
-    (_S.RESPONDING, SpeechOverProtected): (_S.OVERLAPPING, (_A.OPEN_TURN,)),
-    (_S.RESPONDING, PushToTalkPressed): (_S.USER_SPEAKING, (_A.END_INTERRUPTED, _A.OPEN_TURN)),
-    (_S.RESPONDING, PushToTalkReleased): (_S.RESPONDING, ()),
-    (_S.RESPONDING, ResponseFinished): (_S.LISTENING, (_A.STORE_RESPONSE,)),
-    (_S.RESPONDING, NothingHeard): (_S.LISTENING, (_A.END_INTERRUPTED,)),
-    (_S.RESPONDING, TextSubmitted): (
-        _S.RESPONDING,
-        (_A.END_INTERRUPTED, _A.ADD_TEXT, _A.COMMIT_TURN, _A.START_RESPONSE),
-    ),
-    (_S.RESPONDING, CancelRequested): (_S.LISTENING, (_A.END_INTERRUPTED,)),
-    (_S.RESPONDING, ConversationCleared): (_S.LISTENING, (_A.END_INTERRUPTED, _A.CLEAR_CONVERSATION)),
-    (_S.RESPONDING, Closed): (_S.CLOSED, (_A.END_INTERRUPTED,)),
-    (_S.INTERRUPTED, InterruptionConfirmed): (_S.USER_SPEAKING, (_A.END_INTERRUPTED,)),
-    (_S.INTERRUPTED, InterruptionDismissed): (_S.RESPONDING, (_A.DISCARD_TURN, _A.RESUME_RESPONSE)),
-    (_S.INTERRUPTED, PushToTalkPressed): (_S.USER_SPEAKING, (_A.END_INTERRUPTED,)),
-    (_S.INTERRUPTED, PushToTalkReleased): (_S.INTERRUPTED, ()),
-    (_S.INTERRUPTED, TextSubmitted): (_S.USER_SPEAKING, (_A.END_INTERRUPTED, _A.ADD_TEXT)),
-    (_S.INTERRUPTED, CancelRequested): (_S.USER_SPEAKING, (_A.END_INTERRUPTED,)),
-    (_S.INTERRUPTED, ConversationCleared): (
-        _S.LISTENING,
-        (_A.END_INTERRUPTED, _A.DISCARD_TURN, _A.CLEAR_CONVERSATION),
-    ),
-    (_S.INTERRUPTED, Closed): (_S.CLOSED, (_A.END_INTERRUPTED, _A.DISCARD_TURN)),
-    (_S.OVERLAPPING, InterruptionConfirmed): (_S.OVERLAPPING, ()),
-    (_S.OVERLAPPING, InterruptionDismissed): (_S.RESPONDING, (_A.DISCARD_TURN,)),
-    (_S.OVERLAPPING, ResponseFinished): (_S.USER_SPEAKING, (_A.STORE_RESPONSE,)),
-    (_S.OVERLAPPING, NothingHeard): (_S.USER_SPEAKING, (_A.END_INTERRUPTED,)),
-    (_S.OVERLAPPING, PushToTalkPressed): (_S.USER_SPEAKING, (_A.END_INTERRUPTED,)),
-    (_S.OVERLAPPING, PushToTalkReleased): (_S.OVERLAPPING, ()),
-    (_S.OVERLAPPING, TextSubmitted): (_S.USER_SPEAKING, (_A.END_INTERRUPTED, _A.ADD_TEXT)),
-    (_S.OVERLAPPING, CancelRequested): (_S.USER_SPEAKING, (_A.END_INTERRUPTED,)),
-    (_S.OVERLAPPING, ConversationCleared): (
-        _S.LISTENING,
-        (_A.END_INTERRUPTED, _A.DISCARD_TURN, _A.CLEAR_CONVERSATION),
-    ),
-    (_S.OVERLAPPING, Closed): (_S.CLOSED, (_A.END_INTERRUPTED, _A.DISCARD_TURN)),
+    (_S.USER_SPEAKING, ConversationCleared): (_S.LISTENING, _FORGET),
+    (_S.USER_SPEAKING, Closed): (_S.CLOSED, (DiscardTurn,)),
+    (_S.KEY_HELD, TurnTooLong): (_S.KEY_HELD, (CommitTurn, OpenTurn)),
+    (_S.KEY_HELD, SpeakerJoined): (_S.KEY_HELD, (OpenTurn,)),
+    (_S.KEY_HELD, SpeakerFinished): (_S.KEY_HELD, (CommitTurn,)),
+    (_S.KEY_HELD, KeyReleased): (_S.RESPONDING, (PauseTurn, CommitTurn, StartResponse)),
+    (_S.KEY_HELD, KeyReleasedInVain): (_S.LISTENING, (PauseTurn, DiscardTurn)),
+    (_S.KEY_HELD, TextSubmitted): (_S.KEY_HELD, (AddText,)),
+    (_S.KEY_HELD, CancelRequested): (_S.KEY_HELD, ()),
+    (_S.KEY_HELD, ConversationCleared): (_S.KEY_HELD, (*_FORGET, OpenTurn)),  # what comes now belongs to the new one
+    (_S.KEY_HELD, Closed): (_S.CLOSED, (DiscardTurn,)),
+    (_S.PAUSED, SpeechStarted): (_S.USER_SPEAKING, (RetractResponse,)),
+    (_S.PAUSED, SpeakerJoined): (_S.USER_SPEAKING, (RetractResponse, OpenTurn)),
+    (_S.PAUSED, SilenceElapsed): (_S.RESPONDING, (CommitTurn, CommitResponse)),
+    (_S.PAUSED, DetectionStopped): (_S.RESPONDING, (CommitTurn, CommitResponse)),
+    (_S.PAUSED, KeyPressed): (_S.KEY_HELD, (RetractResponse, OpenTurn)),
+    (_S.PAUSED, TextSubmitted): (_S.RESPONDING, (RetractResponse, *_TYPED)),
+    (_S.PAUSED, AnswerFinished): (_S.PAUSED, ()),  # whole, but still provisional
+    (_S.PAUSED, NothingSaid): (_S.LISTENING, (RetractResponse, DiscardTurn)),
+    (_S.PAUSED, CancelRequested): (_S.LISTENING, (RetractResponse, CommitTurn)),
+    (_S.PAUSED, ConversationCleared): (_S.LISTENING, (RetractResponse, *_FORGET)),
+    (_S.PAUSED, Closed): (_S.CLOSED, (RetractResponse, DiscardTurn)),
+    (_S.RESPONDING, SpeechStarted): (_S.INTERRUPTED, (PauseResponse, OpenTurn)),
+    (_S.RESPONDING, SpeechOverProtected): (_S.OVERLAPPING, (OpenTurn,)),
+    (_S.RESPONDING, DetectionStopped): (_S.RESPONDING, ()),
+    (_S.RESPONDING, KeyPressed): (_S.KEY_HELD, (InterruptResponse, OpenTurn)),
+    (_S.RESPONDING, TextSubmitted): (_S.RESPONDING, (InterruptResponse, *_TYPED)),
+    (_S.RESPONDING, AnswerFinished): (_S.LISTENING, (StoreResponse,)),
+    (_S.RESPONDING, NothingSaid): (_S.LISTENING, (InterruptResponse,)),
+    (_S.RESPONDING, CancelRequested): (_S.LISTENING, (InterruptResponse,)),
+    (_S.RESPONDING, ConversationCleared): (_S.LISTENING, (InterruptResponse, ClearConversation)),
+    (_S.RESPONDING, Closed): (_S.CLOSED, (InterruptResponse,)),
+    (_S.INTERRUPTED, InterruptionConfirmed): (_S.USER_SPEAKING, (InterruptResponse,)),
+    (_S.INTERRUPTED, InterruptionDismissed): (_S.RESPONDING, (DiscardTurn, ResumeResponse)),
+    (_S.INTERRUPTED, SoundEnded): (_S.JUDGING, (TranscribeSound,)),
+    (_S.INTERRUPTED, DetectionStopped): (_S.RESPONDING, (DiscardTurn, ResumeResponse)),
+    (_S.INTERRUPTED, KeyPressed): (_S.KEY_HELD, (InterruptResponse, OpenTurn)),
+    (_S.INTERRUPTED, TextSubmitted): (_S.USER_SPEAKING, (InterruptResponse, AddText)),
+    (_S.INTERRUPTED, CancelRequested): (_S.USER_SPEAKING, (InterruptResponse,)),
+    (_S.INTERRUPTED, ConversationCleared): (_S.LISTENING, (InterruptResponse, *_FORGET)),
+    (_S.INTERRUPTED, Closed): (_S.CLOSED, (InterruptResponse, DiscardTurn)),
+    (_S.JUDGING, InterruptionConfirmed): (_S.USER_SPEAKING, (InterruptResponse,)),
+    (_S.JUDGING, InterruptionDismissed): (_S.RESPONDING, (DiscardTurn, ResumeResponse)),
+    (_S.JUDGING, DetectionStopped): (_S.RESPONDING, (DiscardTurn, ResumeResponse)),
+    (_S.JUDGING, KeyPressed): (_S.KEY_HELD, (InterruptResponse, OpenTurn)),
+    (_S.JUDGING, TextSubmitted): (_S.USER_SPEAKING, (InterruptResponse, AddText)),
+    (_S.JUDGING, CancelRequested): (_S.USER_SPEAKING, (InterruptResponse,)),
+    (_S.JUDGING, ConversationCleared): (_S.LISTENING, (InterruptResponse, *_FORGET)),
+    (_S.JUDGING, Closed): (_S.CLOSED, (InterruptResponse, DiscardTurn)),
+    (_S.OVERLAPPING, InterruptionConfirmed): (_S.WAITING, ()),
+    (_S.OVERLAPPING, InterruptionDismissed): (_S.RESPONDING, (DiscardTurn,)),
+    (_S.OVERLAPPING, SoundEnded): (_S.OVERLAP_JUDGING, (TranscribeSound,)),
+    (_S.OVERLAPPING, DetectionStopped): (_S.RESPONDING, (DiscardTurn,)),
+    (_S.OVERLAPPING, KeyPressed): (_S.KEY_HELD, (InterruptResponse, OpenTurn)),
+    (_S.OVERLAPPING, TextSubmitted): (_S.USER_SPEAKING, (InterruptResponse, AddText)),
+    (_S.OVERLAPPING, AnswerFinished): (_S.USER_SPEAKING, (StoreResponse,)),
+    (_S.OVERLAPPING, NothingSaid): (_S.USER_SPEAKING, (InterruptResponse,)),
+    (_S.OVERLAPPING, CancelRequested): (_S.USER_SPEAKING, (InterruptResponse,)),
+    (_S.OVERLAPPING, ConversationCleared): (_S.LISTENING, (InterruptResponse, *_FORGET)),
+    (_S.OVERLAPPING, Closed): (_S.CLOSED, (InterruptResponse, DiscardTurn)),
+    (_S.OVERLAP_JUDGING, InterruptionConfirmed): (_S.WAITING, ()),
+    (_S.OVERLAP_JUDGING, InterruptionDismissed): (_S.RESPONDING, (DiscardTurn,)),
+    (_S.OVERLAP_JUDGING, DetectionStopped): (_S.RESPONDING, (DiscardTurn,)),
+    (_S.OVERLAP_JUDGING, KeyPressed): (_S.KEY_HELD, (InterruptResponse, OpenTurn)),
+    (_S.OVERLAP_JUDGING, TextSubmitted): (_S.USER_SPEAKING, (InterruptResponse, AddText)),
+    (_S.OVERLAP_JUDGING, AnswerFinished): (_S.USER_SPEAKING, (StoreResponse,)),
+    (_S.OVERLAP_JUDGING, NothingSaid): (_S.USER_SPEAKING, (InterruptResponse,)),
+    (_S.OVERLAP_JUDGING, CancelRequested): (_S.USER_SPEAKING, (InterruptResponse,)),
+    (_S.OVERLAP_JUDGING, ConversationCleared): (_S.LISTENING, (InterruptResponse, *_FORGET)),
+    (_S.OVERLAP_JUDGING, Closed): (_S.CLOSED, (InterruptResponse, DiscardTurn)),
+    (_S.WAITING, SpeakerJoined): (_S.WAITING, (OpenTurn,)),
+    (_S.WAITING, DetectionStopped): (_S.WAITING, ()),  # the turn is known already
+    (_S.WAITING, KeyPressed): (_S.KEY_HELD, (InterruptResponse, OpenTurn)),
+    (_S.WAITING, TextSubmitted): (_S.USER_SPEAKING, (InterruptResponse, AddText)),
+    (_S.WAITING, AnswerFinished): (_S.USER_SPEAKING, (StoreResponse,)),
+    (_S.WAITING, NothingSaid): (_S.USER_SPEAKING, (InterruptResponse,)),
+    (_S.WAITING, CancelRequested): (_S.USER_SPEAKING, (InterruptResponse,)),
+    (_S.WAITING, ConversationCleared): (_S.LISTENING, (InterruptResponse, *_FORGET)),
+    (_S.WAITING, Closed): (_S.CLOSED, (InterruptResponse, DiscardTurn)),
     (_S.CLOSED, Closed): (_S.CLOSED, ()),
 }
 
@@ -271,17 +205,17 @@ class TurnMachine:
         """Who has the floor now."""
         return self._state
 
-    def handle(self, event: TurnEvent) -> tuple[Action, ...]:
+    def handle(self, event: TurnEvent) -> tuple[type[Action], ...]:
         """Moves to the next state.
 
         Returns:
-            The actions to carry out, in order.
+            The kinds of actions to carry out, in order.
 
         Raises:
             IllegalTransition: the event cannot happen in this state; the state is unchanged.
         """
         try:
-            self._state, actions = TRANSITIONS[self._state, type(event)]
+            self._state, kinds = TRANSITIONS[self._state, type(event)]
         except KeyError:
             raise IllegalTransition(f"{type(event).__name__} while {self._state.value}") from None
-        return actions
+        return kinds

@@ -29,9 +29,9 @@ from app import default_cache_dir
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.hearing.files import read_audio_file
 from realtime.hearing.vad import SILERO_FRAME_SAMPLES, DetectedFrame, SpeechDetector, VadOptions
-from realtime.session import HEAD_START_SAMPLES
 from realtime.turns.end_of_turn import EndOfTurn
 from realtime.turns.endpointing import EndOfTurnScorer, Endpointing, EndpointingOptions
+from realtime.turns.floor import HEAD_START_SAMPLES
 from realtime.turns.machine import SpeechStarted, SpeechStopped
 from realtime.turns.smart_turn import SmartTurn, find_smart_turn
 from tests.benchmarks.reply_on_pause import LocalSilero

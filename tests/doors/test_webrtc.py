@@ -14,7 +14,8 @@ from models.scripted import ScriptedModel
 from models.types import SAMPLE_RATE_HZ, GenerationOptions, Samples
 from realtime.doors.webrtc import PacketOrder, hear_at_once
 from realtime.hearing.audio import CaptureCounters
-from realtime.session import MAX_UNREAD_EVENTS, SessionOptions
+from realtime.outbox import MAX_UNREAD_EVENTS
+from realtime.session import SessionOptions
 from tests.conftest import silence
 from tests.doors.clients import webrtc_client, websocket_client
 from tests.servers import serving

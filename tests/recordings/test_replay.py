@@ -12,21 +12,17 @@ import pytest
 from models.errors import GenerationFailed
 from models.scripted import ScriptedModel
 from models.types import SAMPLE_RATE_HZ, Samples
-from realtime.events import SessionMetricsReported, to_wire
+from realtime.events import SessionMetricsReported
 from realtime.load import AnswerLoad
-from realtime.recordings.recorder import (
-    AUDIO_NAME,
-    EVENTS_NAME,
-    Recording,
-    RecordingError,
-    SessionRecorder,
-    read_recording,
-    replay,
-)
+from realtime.recordings.recorder import EVENTS_NAME, SessionRecorder, audio_name, to_json
+from realtime.recordings.replay import RecordingError, decide_again, read_recording, replay
 from realtime.session import SessionOptions
 from realtime.turns.endpointing import EndpointingOptions
+from realtime.turns.observations import DEFAULT_SPEAKER, LoadChanged, PauseScored
 from tests.conftest import silence
 from tests.session.conversing import OPTIONS, Conversation, conversing, loud, loudness_detector, quiet
+
+AUDIO = audio_name(DEFAULT_SPEAKER)
 
 
 class SoundLength:
@@ -40,7 +36,7 @@ class SoundLength:
 
 def sent(conversation: Conversation) -> list[str]:
     events = [event for event in conversation.events if not isinstance(event, SessionMetricsReported)]
-    return [json.dumps(to_wire(event)) for event in events]
+    return [json.dumps(to_json(event)) for event in events]
 
 
 async def record_everything(folder: Path) -> Conversation:
@@ -52,12 +48,12 @@ async def record_everything(folder: Path) -> Conversation:
         [GenerationFailed("out of memory; ask for less")],
         ["Fine."],
     ]
-    model = ScriptedModel(script, transcripts=["Count.", "What?", "", "So."], gate=gate)
-    recorder = SessionRecorder(folder, OPTIONS, has_scorer=True)
-    async with conversing(model, scorer=SoundLength(), load=load, recorder=recorder) as conversation:
-        await conversation.hear(loud(0.5), quiet(0.3), loud(0.5), quiet(1.0), wait=False)
+    model = ScriptedModel(script, transcripts=["Count.", "What?", "", "So."], sounds=["What?"], gate=gate)
+    recorder = SessionRecorder(folder)
+    async with conversing(model, scorer=SoundLength(), load=load, taps=[recorder]) as conversation:
+        await conversation.hear(loud(0.5), quiet(0.3), loud(0.5), quiet(2.5), wait=False)
         await conversation.session_caught_up()
-        await conversation.hear(loud(0.16), quiet(0.3), loud(0.5), quiet(0.3), loud(0.3), quiet(1.0), wait=False)
+        await conversation.hear(loud(0.16), quiet(0.3), loud(0.5), quiet(0.3), loud(0.3), quiet(2.5), wait=False)
         for _ in range(20):
             gate.release()
         await conversation.until("response.done", 2)
@@ -70,8 +66,8 @@ async def record_everything(folder: Path) -> Conversation:
         await conversation.skip(500)
         await conversation.hear(loud(2.5), chunk_samples=777, wait=False)
         conversation.session.release_to_talk()
-        with load.answering():
-            await conversation.hear(quiet(0.5), loud(2.5), quiet(1.0), wait=False)
+        with load.share(lambda _: None).answering():
+            await conversation.hear(quiet(0.5), loud(2.5), quiet(2.5), wait=False)
         conversation.session.request_metrics()
         await conversation.session_caught_up()
         conversation.session.cancel()
@@ -86,18 +82,19 @@ async def test_everything_that_can_happen_replays_to_the_byte(tmp_path: Path) ->
     assert {"response.retracted", "response.resumed", "error", "session.updated", "conversation.cleared"} <= types
     recording = read_recording(tmp_path / "one")
     assert list(recording.sent) == sent(conversation)
-    assert None in recording.scores.values(), "the scorer failed once"
-    assert set(recording.speculations) == {True, False}
-    played = await replay(recording, detector=loudness_detector(OPTIONS.vad))
+    items = [item for item, _ in recording.items]
+    assert None in [item.probability for item in items if isinstance(item, PauseScored)], "the scorer failed once"
+    assert {item.allows_speculation for item in items if isinstance(item, LoadChanged)} == {True, False}
+    played = await replay(recording, detectors={DEFAULT_SPEAKER: loudness_detector(OPTIONS.vad)})
     assert played.difference is None
     assert played.sent == recording.sent
 
 
 async def test_real_speech_replays_to_the_byte_and_faster(tmp_path: Path, speech: Callable[[str], Samples]) -> None:
     options = SessionOptions()
-    recorder = SessionRecorder(tmp_path / "one", options, has_scorer=False)
+    recorder = SessionRecorder(tmp_path / "one")
     model = ScriptedModel([["Berlin."], ["Paris."]])
-    async with conversing(model, options, real_vad=True, recorder=recorder) as conversation:
+    async with conversing(model, options, real_vad=True, taps=[recorder]) as conversation:
         for clip in ("hesitation", "question_capital"):
             await conversation.hear(speech(clip), silence(1.5))
     recording = read_recording(tmp_path / "one")
@@ -114,18 +111,18 @@ async def test_another_decision_is_found(tmp_path: Path) -> None:
     changed = json.loads(head)
     changed["session"]["options"]["endpointing"]["min_interruption_s"] = 0.05
     events.write_text("\n".join([json.dumps(changed), *lines]) + "\n")
-    played = await replay(read_recording(tmp_path / "one"), detector=loudness_detector(OPTIONS.vad))
+    played = await replay(read_recording(tmp_path / "one"), detectors={DEFAULT_SPEAKER: loudness_detector(OPTIONS.vad)})
     assert played.difference is not None
     assert "event " in played.difference
 
 
 async def test_while_muted_silence_is_recorded(tmp_path: Path) -> None:
-    recorder = SessionRecorder(tmp_path / "one", OPTIONS, has_scorer=False)
-    async with conversing(ScriptedModel([["Yes."]]), recorder=recorder) as conversation:
+    recorder = SessionRecorder(tmp_path / "one")
+    async with conversing(ScriptedModel([["Yes."]]), taps=[recorder]) as conversation:
         await conversation.hear(loud(0.5))
         conversation.session.change_settings(muted=True)
         await conversation.hear(loud(0.5))
-    with wave.open(str(tmp_path / "one" / AUDIO_NAME)) as file:
+    with wave.open(str(tmp_path / "one" / AUDIO)) as file:
         samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
     half = len(loud(0.5))
     assert (samples[:half] != 0).all()
@@ -139,13 +136,13 @@ async def test_what_a_dead_process_left_behind_replays_as_far_as_it_goes(tmp_pat
     text = events.read_text()
     events.write_text(text[: len(text) * 2 // 3])
     recording = read_recording(tmp_path / "one")
-    played = await replay(recording, detector=loudness_detector(OPTIONS.vad))
+    played = await replay(recording, detectors={DEFAULT_SPEAKER: loudness_detector(OPTIONS.vad)})
     assert played.sent[: len(recording.sent)] == recording.sent
     assert played.difference is None
 
 
 def damaged(folder: Path, how: str) -> None:
-    events, audio = folder / EVENTS_NAME, folder / AUDIO_NAME
+    events, audio = folder / EVENTS_NAME, folder / AUDIO
     text = events.read_text()
     match how:
         case "no events":
@@ -153,7 +150,7 @@ def damaged(folder: Path, how: str) -> None:
         case "empty":
             events.write_text("")
         case "other version":
-            events.write_text(text.replace('"version": 1', '"version": 99'))
+            events.write_text(text.replace('"version": 2', '"version": 99'))
         case "not JSON":
             events.write_text("{\n" + text)
         case "unknown item":
@@ -179,17 +176,29 @@ async def test_a_damaged_recording_is_named(tmp_path: Path, how: str) -> None:
 
 async def test_a_full_disk_ends_the_recording_and_not_the_session(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
-    (tmp_path / "one" / AUDIO_NAME).symlink_to("/dev/full")
-    recorder = SessionRecorder(tmp_path / "one", OPTIONS, has_scorer=False)
-    async with conversing(ScriptedModel([["Yes."]]), recorder=recorder) as conversation:
+    (tmp_path / "one" / AUDIO).symlink_to("/dev/full")
+    recorder = SessionRecorder(tmp_path / "one")
+    async with conversing(ScriptedModel([["Yes."]]), taps=[recorder]) as conversation:
         await conversation.hear(loud(0.5), quiet(1.0))
         assert len(conversation.of("response.done")) == 1
 
 
-def test_options_survive(tmp_path: Path) -> None:
+async def test_options_survive(tmp_path: Path) -> None:
     options = SessionOptions(endpointing=EndpointingOptions(silence_s=0.3))
-    recorder = SessionRecorder(tmp_path, options, has_scorer=True)
-    recorder.note_start("sess_7", ScriptedModel([["Yes."]]).info)
-    recorder.close()
-    recording: Recording = read_recording(tmp_path)
-    assert (recording.id, recording.options, recording.has_scorer) == ("sess_7", options, True)
+    async with conversing(
+        ScriptedModel([["Yes."]], sounds=["Yes?"]), options, scorer=SoundLength(), taps=[SessionRecorder(tmp_path)]
+    ) as conversation:
+        pass
+    recording = read_recording(tmp_path)
+    assert (recording.id, recording.options) == (conversation.session.id, options)
+    assert (recording.floor.scores_pauses, recording.floor.transcribes_sounds) == (True, True)
+
+
+async def test_the_floor_alone_decides_a_recorded_conversation_again(tmp_path: Path) -> None:
+    await record_everything(tmp_path / "one")
+    recording = read_recording(tmp_path / "one")
+    n_actions = 0
+    for observation, now, then in decide_again(recording):
+        assert now == then, observation
+        n_actions += len(now)
+    assert n_actions > 30

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import numpy as np
 
@@ -11,10 +12,11 @@ from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.events import ConversationWindow, FloorChanged, ResponseDelta, SessionEvent
 from realtime.hearing.audio import AudioChunk
 from realtime.hearing.vad import SILERO_FRAME_SAMPLES, SpeechDetector, VadOptions
-from realtime.inbox import Recorder
 from realtime.load import AnswerLoad
 from realtime.session import Session, SessionOptions
+from realtime.taps import Tap
 from realtime.turns.endpointing import EndOfTurnScorer, EndpointingOptions
+from realtime.turns.observations import DEFAULT_SPEAKER
 
 FRAME_S = SILERO_FRAME_SAMPLES / SAMPLE_RATE_HZ
 OPTIONS = SessionOptions(
@@ -29,7 +31,7 @@ class ScriptedScorer:
 
     def score(self, frame: Samples) -> float:
         """Gives 1 for loud frames, 0 for quiet ones."""
-        return float(np.abs(frame).max() > 0.1)
+        return float(np.abs(frame).max() > 0.2)
 
 
 def alternating(levels: Samples) -> Samples:
@@ -48,9 +50,9 @@ def quiet(seconds: float) -> Samples:
     return np.zeros(round(seconds / FRAME_S) * SILERO_FRAME_SAMPLES, np.float32)
 
 
-def loudness_detector(options: VadOptions) -> SpeechDetector:
+def loudness_detector(options: VadOptions, speaker: str = DEFAULT_SPEAKER) -> SpeechDetector:
     """Takes loudness for speech."""
-    return SpeechDetector(options, ScriptedScorer())
+    return SpeechDetector(options, ScriptedScorer(), speaker=speaker)
 
 
 class Conversation:
@@ -129,11 +131,12 @@ async def conversing(
     real_vad: bool = False,
     scorer: EndOfTurnScorer | None = None,
     load: AnswerLoad | None = None,
-    recorder: Recorder | None = None,
+    taps: Sequence[Tap] = (),
 ) -> AsyncIterator[Conversation]:
     """Runs a session; the detector takes loudness for speech unless `real_vad`."""
-    detector = None if real_vad else loudness_detector(options.vad)
-    conversation = Conversation(Session(model, options, detector=detector, scorer=scorer, load=load, recorder=recorder))
+    make_detector = None if real_vad else partial(loudness_detector, options.vad)
+    session = Session(model, options, make_detector=make_detector, scorer=scorer, load=load, taps=taps)
+    conversation = Conversation(session)
     tasks: Iterable[asyncio.Task[None]] = [
         asyncio.create_task(conversation.session.run()),
         asyncio.create_task(conversation.collect()),

@@ -174,7 +174,9 @@ async def test_the_drift_of_the_clocks_is_measured_and_decides_nothing(speed: fl
     def wall_s() -> float:
         return sample / SAMPLE_RATE_HZ / speed
 
-    session = Session(ScriptedModel([["Yes."]]), OPTIONS, now=wall_s, detector=loudness_detector(OPTIONS.vad))
+    session = Session(
+        ScriptedModel([["Yes."]]), OPTIONS, now=wall_s, make_detector=lambda _: loudness_detector(OPTIONS.vad)
+    )
     running = asyncio.create_task(session.run())
     chunk = np.zeros(SAMPLE_RATE_HZ, np.float32)
     for _ in range(600):

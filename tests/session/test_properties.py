@@ -26,8 +26,10 @@ from realtime.events import (
 )
 from realtime.hearing.vad import SILERO_FRAME_SAMPLES
 from realtime.load import AnswerLoad
-from realtime.recordings.recorder import SessionRecorder, read_recording, replay
+from realtime.recordings.recorder import SessionRecorder
+from realtime.recordings.replay import read_recording, replay
 from realtime.session import Session
+from realtime.turns.observations import DEFAULT_SPEAKER
 from tests.session.conversing import OPTIONS, Conversation, alternating, conversing, loudness_detector
 
 COMMANDS: dict[str, Callable[[Session], None]] = {
@@ -52,7 +54,8 @@ commanding = st.tuples(st.sampled_from(sorted(COMMANDS)), st.just(0), st.just(0)
 scripts = st.lists(st.one_of(speaking, speaking, wording, commanding), min_size=4, max_size=25)
 
 
-LOUD, QUIET, STEP = 0.2, 0.01, 1e-5  # a frame's level says whether it is speech, and its remainder which frame it is
+STEP = 1 / 32768  # of 16 bits: a frame's level says whether it is speech, and its remainder which frame it is
+LOUD, QUIET = 10_000 * STEP, 33 * STEP
 
 
 class Speaker:
@@ -71,7 +74,7 @@ def frame_numbers(samples: Samples) -> NDArray[np.int64]:
     """Which frame each sample of a clip came from; muted ones left out."""
     levels = np.abs(samples)
     heard = levels[levels > QUIET / 2]
-    return np.round((heard - np.where(heard > 0.1, LOUD, QUIET)) / STEP).astype(np.int64)
+    return np.round((heard - np.where(heard > 0.2, LOUD, QUIET)) / STEP).astype(np.int64)
 
 
 async def act(conversation: Conversation, script: list[Step], gate: asyncio.Semaphore, chunk_samples: int) -> None:
@@ -163,13 +166,14 @@ class LengthScorer:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 async def test_every_session_replays_to_the_byte(script: list[Step], chunk_samples: int) -> None:
     gate = asyncio.Semaphore(0)
-    transcripts = ["Count.", "Mm-hm.", "", "Stop.", "Yeah, right."] * 10
-    model = ScriptedModel([[f"{number} " for number in range(WORDS)]], gate=gate, transcripts=transcripts)
+    words = ["Count.", "Mm-hm.", "", "Stop.", "Yeah, right."] * 10
+    script_of_words = [f"{number} " for number in range(WORDS)]
+    model = ScriptedModel([script_of_words], gate=gate, transcripts=words, sounds=words[1:])
     with tempfile.TemporaryDirectory() as folder:
-        recorder = SessionRecorder(Path(folder), OPTIONS, has_scorer=True)
-        async with conversing(model, scorer=LengthScorer(), load=AnswerLoad(2), recorder=recorder) as conversation:
+        recorder = SessionRecorder(Path(folder))
+        async with conversing(model, scorer=LengthScorer(), load=AnswerLoad(2), taps=[recorder]) as conversation:
             await act(conversation, script, gate, chunk_samples)
-        played = await replay(read_recording(Path(folder)), detector=loudness_detector(OPTIONS.vad))
+        played = await replay(read_recording(Path(folder)), detectors={DEFAULT_SPEAKER: loudness_detector(OPTIONS.vad)})
     assert played.difference is None
     check_answers(conversation.events)
     check_lengths(conversation.events)

@@ -14,7 +14,9 @@ from models.scripted import ScriptedModel
 from models.types import SAMPLE_RATE_HZ, GenerationEvent, GenerationOptions, Message, Samples
 from realtime.conversation import ConversationOptions
 from realtime.events import ConversationWindow, MessageAdded, ResponseDone
-from realtime.session import MAX_TEXT_CHARACTERS, MAX_UNREAD_EVENTS, Session, SessionOptions
+from realtime.hearing.audio import AudioChunk
+from realtime.outbox import MAX_UNREAD_EVENTS
+from realtime.session import MAX_TEXT_CHARACTERS, Session, SessionOptions
 from tests.session.conversing import OPTIONS, Conversation, conversing, loud, loudness_detector, quiet, texts
 
 NO_PROMPT = replace(OPTIONS, conversation=ConversationOptions(system_prompt="", summarise=False))
@@ -257,16 +259,18 @@ async def test_gaps_become_silence_and_repeats_are_ignored() -> None:
         assert len(done(conversation)) == 1, "the lost second counts as the silence that ends the turn"
         await conversation.skip(-1600)
         await conversation.hear(quiet(0.5))
-        assert conversation.session.metrics.gap_samples == SAMPLE_RATE_HZ
-        assert conversation.session.metrics.repeated_samples == 1600
+        report = conversation.session.metrics.report()
+        assert (report.gap_samples, report.repeated_samples) == (SAMPLE_RATE_HZ, 1600)
 
 
-async def test_audio_beyond_the_inbox_is_dropped_and_counted() -> None:
+@pytest.mark.parametrize("chunk_samples", [43, 512, 48_000])
+async def test_audio_beyond_20_s_is_dropped_and_counted(chunk_samples: int) -> None:
     session = Session(ScriptedModel([["Hello."]]), OPTIONS)
-    conversation = Conversation(session)
-    for _ in range(1100):
-        await conversation.hear(quiet(0.032), chunk_samples=512, wait=False)
-    assert session.metrics.dropped_samples == 76 * 512
+    n_chunks = 25 * SAMPLE_RATE_HZ // chunk_samples
+    for index in range(n_chunks):
+        session.push_audio(AudioChunk(np.zeros(chunk_samples, np.float32), index * chunk_samples))
+    n_kept = 20 * SAMPLE_RATE_HZ // chunk_samples
+    assert session.metrics.dropped_samples == (n_chunks - n_kept) * chunk_samples
 
 
 async def test_a_client_that_reads_nothing_is_closed() -> None:
@@ -290,7 +294,7 @@ async def test_a_client_that_reads_nothing_is_closed_whatever_is_under_way() -> 
 
 async def test_a_session_that_is_ended_takes_back_what_was_provisional() -> None:
     model = ScriptedModel([["Perhaps ", "this."]], gate=asyncio.Semaphore(1))
-    session = Session(model, OPTIONS, detector=loudness_detector(OPTIONS.vad))
+    session = Session(model, OPTIONS, make_detector=lambda _: loudness_detector(OPTIONS.vad))
     conversation, running = Conversation(session), asyncio.create_task(session.run())
     await conversation.hear(loud(0.5), quiet(0.3), wait=False)
     await conversation.session_caught_up()

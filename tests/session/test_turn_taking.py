@@ -104,7 +104,7 @@ async def test_a_speaker_who_goes_on_within_a_second_was_cut_in_on() -> None:
 )
 async def test_a_short_utterance_over_an_answer_is_judged_by_its_words(words: str, goes_on: bool) -> None:
     gate = asyncio.Semaphore(2)
-    model = ScriptedModel([LONG_ANSWER, ["unused"], ["New answer."]], transcripts=["Count.", words], gate=gate)
+    model = ScriptedModel([LONG_ANSWER, ["New answer."]], transcripts=["Count.", words], sounds=[words], gate=gate)
     async with conversing(model) as conversation:
         await conversation.hear(loud(0.5), quiet(1.0), wait=False)
         await conversation.until("response.output_text.delta", 2)
@@ -113,7 +113,8 @@ async def test_a_short_utterance_over_an_answer_is_judged_by_its_words(words: st
         assert answers(conversation) == ([] if goes_on else [("cancelled", "0 1 ")])
         metrics = conversation.session.metrics
         assert (metrics.false_interruptions, metrics.interrupted) == ((1, 0) if goes_on else (0, 1))
-        assert texts(model.requests[1])[-2] == "0 1 ", "the model knows what it had said"
+        assert texts(model.requests[1])[-1 if goes_on else -2] == "0 1 ", "the model knows what it had said"
+        assert [round(clip.duration_s, 1) for clip in model.asked] == [1.0], "0.3 s before the onset and 0.2 s after it"
         if not goes_on:
             await conversation.until("response.created", 2)
             assert turns(conversation) == turns(conversation)[:1], "not committed before the silence"
@@ -348,7 +349,7 @@ async def test_under_load_the_answer_starts_at_the_end_of_the_turn() -> None:
     load = AnswerLoad(speculate_below=1)
     model = ScriptedModel([["Yes."]])
     async with conversing(model, load=load) as conversation:
-        with load.answering():
+        with load.share(lambda _: None).answering():
             await conversation.hear(loud(0.5), quiet(0.4), loud(0.5), quiet(1.0))
         assert len(model.requests) == 1
         (created,) = conversation.of("response.created")

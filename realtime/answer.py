@@ -1,0 +1,192 @@
+"""One answer, from its first provisional word to what is stored of it.
+
+It holds the prompt, what has been generated, sent and delivered, and how it ended, and tells the client of each. A
+provisional answer is committed or retracted; one over which a sound is made pauses and goes on; one whose prompt proves
+too long is tried again with a shorter one, as soon as its turn counts. Which of these happens is decided elsewhere.
+Read `session.py` for who calls it, `model_work.py` for the task in which the model works.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from models.errors import ModelError, PromptTooLong
+from models.types import FinishReason, GenerationStats, Message, TextDelta
+from realtime.events import (
+    ResponseCommitted,
+    ResponseCreated,
+    ResponseDelta,
+    ResponseDone,
+    ResponseResumed,
+    ResponseRetracted,
+    ResponseStatus,
+    SessionEvent,
+)
+from realtime.model_work import ModelWork
+
+STATUS: dict[FinishReason, ResponseStatus] = {"stop": "completed", "length": "incomplete", "cancelled": "cancelled"}
+
+Shorten = Callable[[], tuple[Message, ...] | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the answers of a session share.
+
+    Attributes:
+        work: the session's model.
+        send: tells the client.
+        shorten: makes the conversation shorter and gives it; None if that cannot be.
+    """
+
+    work: ModelWork
+    send: Callable[[SessionEvent], None]
+    shorten: Shorten
+
+
+class Answer:
+    """One answer; it begins to be generated when it is made.
+
+    Args:
+        id: names it.
+        prompt: what is answered.
+        surroundings: of the session.
+        provisional: whether it may be retracted.
+        last_voiced_s: wall time of the last voiced sample of what is answered; None if that was typed.
+
+    Attributes:
+        id: names it.
+        prompt: what is answered.
+        provisional: whether it may still be retracted.
+        error: why it failed, if it did.
+    """
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002  # the wire's own word
+        prompt: tuple[Message, ...],
+        surroundings: Surroundings,
+        *,
+        provisional: bool,
+        last_voiced_s: float | None,
+    ) -> None:
+        self.id = id
+        self.prompt = prompt
+        self.provisional = provisional
+        self.error: ModelError | None = None
+        self._work, self._send, self._shorten = surroundings.work, surroundings.send, surroundings.shorten
+        self._last_voiced_s = last_voiced_s
+        self._first_delta_s: float | None = None  # wall time
+        self._text = ""
+        self._n_deltas = 0
+        self._stats: GenerationStats | None = None
+        self._sent = prompt  # what the model was given last: the prompt, and what it had said before a sound
+        self._send(ResponseCreated(response_id=id, item_id=prompt[-1].id, provisional=provisional))
+        self._generate(prompt)
+
+    @property
+    def delivered(self) -> str:
+        """What has reached the user: all that was sent, because answers are read."""
+        return self._text
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more will be generated."""
+        return self._stats is not None or self.error is not None
+
+    @property
+    def stats(self) -> GenerationStats | None:
+        """What it cost; None while it goes on, or if it failed."""
+        return self._stats
+
+    @property
+    def given(self) -> tuple[Message, ...]:
+        """What the model was given last."""
+        return self._sent
+
+    def take(self, event: TextDelta | GenerationStats | ModelError, now_s: float) -> bool:
+        """Takes what the model said.
+
+        Args:
+            event: the next one of this answer.
+            now_s: wall time at which it came.
+
+        Returns:
+            Whether the answer is finished. One that was too long for the model, and may be tried again with less once
+            its turn counts, is not.
+        """
+        match event:
+            case TextDelta(text):
+                self._first_delta_s = now_s if self._first_delta_s is None else self._first_delta_s
+                self._text += text
+                self._n_deltas += 1
+                self._send(ResponseDelta(response_id=self.id, delta=text, provisional=self.provisional))
+            case GenerationStats():
+                self._stats = event
+            case ModelError():
+                self.error = event
+                return not self._may_fit_shorter() if self.provisional else not self._starts_again_shorter()
+        return self.is_finished
+
+    def commit(self) -> bool:
+        """Makes a provisional answer the answer; whether one that was too long is finished now."""
+        self.provisional = False
+        self._send(ResponseCommitted(response_id=self.id))
+        return self._may_fit_shorter() and not self._starts_again_shorter()
+
+    def retract(self) -> None:
+        """Stops it, and withdraws its text."""
+        self._work.stop_answer()
+        self._send(ResponseRetracted(response_id=self.id))
+
+    def pause(self) -> None:
+        """Stops generating; what was delivered stays."""
+        self._work.stop_answer()
+
+    def resume(self) -> None:
+        """Goes on where it stopped."""
+        self._send(ResponseResumed(response_id=self.id))
+        said = (Message("assistant", (self.delivered,)),) if self.delivered else ()
+        self._generate((*self.prompt, *said))
+
+    def interrupt(self) -> ResponseDone:
+        """Stops it for good, and gives what the client is told of its end."""
+        self._work.stop_answer()
+        return self._done("cancelled")
+
+    def finish(self) -> ResponseDone:
+        """Gives what the client is told of its end, once it is finished."""
+        if self._stats is None:
+            return self._done("failed")
+        return self._done(STATUS[self._stats.finish_reason])
+
+    def _generate(self, prompt: tuple[Message, ...]) -> None:
+        self._sent = prompt
+        self._work.start_answer(prompt, n_delivered=self._n_deltas)
+
+    def _may_fit_shorter(self) -> bool:
+        return isinstance(self.error, PromptTooLong) and not self._text
+
+    def _starts_again_shorter(self) -> bool:
+        """Tries once more with a shorter conversation, if that may help; whether it does."""
+        shorter = self._shorten() if self._may_fit_shorter() else None
+        if shorter is None:
+            return False
+        self.error, self.prompt = None, shorter
+        self._generate(shorter)
+        return True
+
+    def _done(self, status: ResponseStatus) -> ResponseDone:
+        latency_s = None
+        if self._first_delta_s is not None and self._last_voiced_s is not None:
+            latency_s = round(self._first_delta_s - self._last_voiced_s, 4)
+        stats = self._stats
+        return ResponseDone(
+            response_id=self.id,
+            status=status,
+            text=self.delivered,
+            response_latency_s=latency_s,
+            ttft_s=stats.ttft_s if stats else None,
+            prompt_tokens=stats.prompt_tokens if stats else 0,
+            cached_tokens=stats.cached_tokens if stats else 0,
+            completion_tokens=stats.completion_tokens if stats else 0,
+        )

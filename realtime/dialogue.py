@@ -1,0 +1,346 @@
+"""What is said in a session: carries out what the floor asks for, in turns, answers and memory.
+
+It holds the conversation, the answer under way and the model's work, tells the client of everything, and decides
+nothing. Read `turns/floor.py` for who asks, `answer.py` for an answer's life, `conversation.py` for what is remembered.
+"""
+
+import itertools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from models.base import AudioLanguageModel
+from models.errors import InvalidPrompt, ModelError
+from models.types import SAMPLE_RATE_HZ, GenerationOptions, Message, Transcription
+from realtime.answer import Answer, Surroundings
+from realtime.conversation import Conversation, ConversationOptions
+from realtime.events import (
+    ConversationWasCleared,
+    ErrorReported,
+    ErrorType,
+    MessageAdded,
+    MessageRemoved,
+    MessageTranscribed,
+    ResponseDone,
+    SessionEvent,
+    UserSpeechDiscarded,
+    UserSpeechStarted,
+    UserSpeechStopped,
+    sample_to_ms,
+)
+from realtime.hearing.listener import Listener
+from realtime.inbox import Generated, Summarised
+from realtime.load import LoadShare
+from realtime.metrics import SessionMetrics
+from realtime.model_work import ModelWork, Put
+from realtime.turns import actions
+from realtime.turns.events import SilenceElapsed, TurnEvent, TurnTooLong
+from realtime.turns.machine import TurnState
+from realtime.turns.observations import AnswerFinished, Closed, NothingSaid
+
+logger = logging.getLogger(__name__)
+
+
+class Dialogue:
+    """The turns, answers and memory of one session.
+
+    Args:
+        session_id: names the session.
+        model: answers.
+        listeners: by speaker.
+        generation: options of answers.
+        conversation: how much is remembered.
+        load: the session's share of the process's.
+        metrics: where all this is counted.
+        send: tells the client.
+        put: takes what comes of the model's work.
+        observe: is told what the floor has to know of an answer.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        model: AudioLanguageModel,
+        listeners: Mapping[str, Listener],
+        *,
+        generation: GenerationOptions,
+        conversation: ConversationOptions,
+        load: LoadShare,
+        metrics: SessionMetrics,
+        send: Callable[[SessionEvent], None],
+        put: Put,
+        observe: Callable[[AnswerFinished | NothingSaid], None],
+    ) -> None:
+        self._session_id = session_id
+        self._listeners = listeners
+        self._window_s = model.info.audio_window_s
+        self._metrics = metrics
+        self._send = send
+        self._observe = observe
+        self._numbers = itertools.count(1)
+        self._now_s = 0.0  # wall time that counts for what is being handled
+        self._conversation = Conversation(conversation, new_id=lambda: self._new_id("item"))
+        self._work = ModelWork(model, session_id, generation, load, put)
+        self._answers = Surroundings(work=self._work, send=send, shorten=self._shorten)
+        self._answer: Answer | None = None
+        self._answer_has_ended = False  # and the window has not been looked at since
+        self._long_turn_id = ""  # of the last message that was cut off at the longest turn
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether an answer is being generated, or waits to go on."""
+        return self._answer is not None and not self._answer.is_finished
+
+    def begin(self, now_s: float) -> None:
+        """Notes the wall time that counts for what comes next."""
+        self._now_s = now_s
+
+    def take(self, generated: Generated) -> None:
+        """Takes what the model said, unless it belongs to an answer that has been stopped."""
+        answer, event = self._answer, generated.event
+        if answer is None or not self._work.is_current(generated):
+            return
+        if isinstance(event, Transcription):
+            self._take_transcription(event, answer)
+        elif answer.take(event, self._now_s):
+            self._observe(AnswerFinished())
+
+    def take_summary(self, summarised: Summarised) -> None:
+        """Takes what the oldest messages have become, unless that has been given up."""
+        if not self._work.finish_summary(summarised):
+            return
+        self._conversation.summarised(summarised.text or "")
+        self._metrics.summaries += bool(summarised.text)
+        self.prefill()
+        self._send(self._conversation.window())
+
+    def prefill(self) -> None:
+        """Has the conversation computed before it is needed."""
+        self._work.prefill(self._conversation.messages)
+
+    def prefill_finished_windows(self, listener: Listener) -> None:
+        """Has computed what a long turn will not change any more, while it goes on."""
+        if self._window_s is None or listener.turn is None or self._work.is_prefilling:
+            return
+        finished = listener.turn.newly_finished(round(self._window_s * SAMPLE_RATE_HZ))
+        if finished is not None:
+            self._work.prefill((*self._conversation.messages, finished))
+
+    def tend(self, state: TurnState) -> None:
+        """Does what can wait until the floor has decided, and ends what has no place in its state."""
+        if self._answer_has_ended:
+            self._answer_has_ended = False
+            if state is TurnState.RESPONDING:  # the next answer is waited for: no time for a cut
+                self._send(self._conversation.window())
+            else:
+                self._cut_window()
+            self._send(self._metrics.report())
+        if state not in (TurnState.JUDGING, TurnState.OVERLAP_JUDGING):
+            self._work.stop_transcribing()
+        if state is not TurnState.LISTENING:
+            self._work.stop_summary()
+        elif not self._work.is_summarising and (prompt := self._conversation.to_summarise()):
+            self._work.start_summary(prompt)
+
+    async def close(self) -> None:
+        """Ends the model's work."""
+        await self._work.close()
+
+    def carry_out(self, action: actions.Action) -> None:
+        """Does what the floor asks for."""
+        match action:
+            case actions.OpenTurn(turn):
+                self._open_turn(turn)
+            case actions.PauseTurn(speaker, offset_sample):
+                self._pause_turn(self._listeners[speaker], offset_sample)
+            case actions.AddText(speaker, text):
+                self._add_text(self._listeners[speaker], text)
+            case actions.DiscardTurn(speaker):
+                self._send(UserSpeechDiscarded(item_id=self._listeners[speaker].close_turn().item_id))
+            case actions.CommitTurn():
+                self._commit_turn(action)
+            case actions.ScoreTurn(end, number):
+                self._listeners[end.speaker].score(end, number)
+            case actions.NoteMissingScore():
+                self._metrics.scorer_failures += 1
+            case actions.PrefillTurns(ends):
+                self._work.prefill_ahead((*self._conversation.messages, *self._messages_of(ends)))
+            case actions.TranscribeSound(end, number):
+                self._work.transcribe_sound(self._listeners[end.speaker].message(end).clips[0], number)
+            case actions.ClearConversation():
+                self._clear_conversation()
+            case _:
+                self._carry_out_answer(action)
+
+    def _carry_out_answer(self, action: actions.Action) -> None:
+        match action:
+            case actions.StartProvisional(ends, speaker, sample):
+                self._metrics.provisional += 1
+                prompt = (*self._conversation.messages, *self._messages_of(ends))
+                self._start_answer(prompt, provisional=True, last_voiced_s=self._wall_s(speaker, sample))
+            case actions.SkipProvisional():
+                self._metrics.speculations_skipped += 1
+            case actions.StartResponse(speaker, sample):
+                last_voiced_s = None if sample is None else self._wall_s(speaker, sample)
+                self._start_answer(self._conversation.messages, provisional=False, last_voiced_s=last_voiced_s)
+            case actions.RetractResponse():
+                self._retract_answer()
+            case actions.CommitResponse():
+                if self._present_answer.commit():
+                    self._observe(AnswerFinished())
+            case actions.PauseResponse():
+                self._present_answer.pause()
+            case actions.ResumeResponse():
+                self._metrics.false_interruptions += 1
+                self._present_answer.resume()
+            case actions.InterruptResponse(cause):
+                self._interrupt_answer(cause)
+            case actions.StoreResponse():
+                self._store_answer()
+
+    def _new_id(self, kind: str) -> str:
+        return f"{kind}_{self._session_id.removeprefix('sess_')}_{next(self._numbers)}"
+
+    # Turns.
+
+    def _open_turn(self, turn: actions.Turn) -> None:
+        listener = self._listeners[turn.speaker]
+        item_id = listener.open_turn(turn, self._new_id("item")).item_id
+        start_ms = sample_to_ms(turn.start_sample or 0)
+        self._send(UserSpeechStarted(item_id=item_id, audio_start_ms=start_ms, speaker=listener.shown_name))
+
+    def _pause_turn(self, listener: Listener, offset_sample: int) -> None:
+        assert listener.turn is not None
+        item_id, end_ms = listener.turn.item_id, sample_to_ms(offset_sample)
+        self._send(UserSpeechStopped(item_id=item_id, audio_end_ms=end_ms, speaker=listener.shown_name))
+
+    def _add_text(self, listener: Listener, text: str) -> None:
+        turn = listener.turn
+        if turn is None:
+            turn = listener.open_turn(actions.Turn(speaker=listener.name, start_sample=None), self._new_id("item"))
+        turn.add_text(text)
+
+    def _messages_of(self, ends: Sequence[actions.TurnEnd]) -> list[Message]:
+        return [self._listeners[end.speaker].message(end) for end in ends]
+
+    def _wall_s(self, speaker: str, sample: int) -> float:
+        """When a sample was spoken, if the newest one was spoken just now."""
+        return self._now_s - (self._listeners[speaker].end_sample - sample) / SAMPLE_RATE_HZ
+
+    def _commit_turn(self, commit: actions.CommitTurn) -> None:
+        message = self._listeners[commit.turn.speaker].close_turn().message(commit.end_sample)
+        self._metrics.turns += 1
+        self._metrics.cut_ins += commit.turn.cut_in_after_samples is not None
+        self._keep(message)
+        match commit.cause:
+            case SilenceElapsed(speaker, _, waited_samples) if speaker == commit.turn.speaker:
+                self._metrics.note_wait(waited_samples / SAMPLE_RATE_HZ)
+            case TurnTooLong():
+                self._metrics.long_turns += 1
+                self._long_turn_id = message.id
+                self._cut_window()
+
+    def _take_transcription(self, event: Transcription, answer: Answer) -> None:
+        self._conversation.note_transcript(event.message_id, event.text)
+        self._send(MessageTranscribed(item_id=event.message_id, transcript=event.text))
+        newest = answer.prompt[-1]
+        goes_on = len(answer.prompt) > 1 and answer.prompt[-2].id == self._long_turn_id  # with words, perhaps
+        if event.message_id == newest.id and not (event.text or newest.text or goes_on):
+            self._observe(NothingSaid())
+
+    # Answers.
+
+    @property
+    def _present_answer(self) -> Answer:
+        assert self._answer is not None, "the floor asks for this only while there is an answer"
+        return self._answer
+
+    def _leave_answer(self) -> Answer:
+        answer, self._answer = self._present_answer, None
+        return answer
+
+    def _start_answer(self, prompt: tuple[Message, ...], *, provisional: bool, last_voiced_s: float | None) -> None:
+        self._answer = Answer(
+            self._new_id("resp"), prompt, self._answers, provisional=provisional, last_voiced_s=last_voiced_s
+        )
+
+    def _retract_answer(self) -> None:
+        answer = self._leave_answer()
+        self._metrics.retracted += 1
+        self._metrics.failed += answer.error is not None
+        answer.retract()
+
+    def _interrupt_answer(self, cause: TurnEvent) -> None:
+        answer = self._leave_answer()
+        done = answer.interrupt()
+        if isinstance(cause, NothingSaid):
+            self._remove(answer.prompt[-1].id)
+        elif not isinstance(cause, Closed):
+            self._metrics.interrupted += 1
+        self._keep_answer(answer, done)
+
+    def _store_answer(self) -> None:
+        answer = self._leave_answer()
+        if answer.error is not None:
+            self._metrics.failed += 1
+            logger.warning("session %s, %s: %s", self._session_id, answer.id, answer.error)
+            self._send(report_of(answer.error))
+            if isinstance(answer.error, InvalidPrompt) and not answer.delivered:  # the next one would fail, too
+                self._remove(answer.prompt[-1].id)
+        elif answer.stats is not None:
+            self._conversation.note_tokens(answer.given, answer.stats.prompt_tokens)
+        self._keep_answer(answer, answer.finish())
+
+    def _keep_answer(self, answer: Answer, done: ResponseDone) -> None:
+        if answer.delivered:
+            interrupted = done.status == "cancelled"
+            self._keep(Message("assistant", (answer.delivered,), id=self._new_id("item"), interrupted=interrupted))
+        self._send(done)
+        logger.info(
+            "session %s, %s: %s, response_latency_s %s, %s",
+            self._session_id,
+            answer.id,
+            done.status,
+            done.response_latency_s,
+            answer.stats,
+        )
+        self._answer_has_ended = True
+
+    # Memory.
+
+    def _keep(self, message: Message) -> None:
+        self._conversation.add(message)
+        assert message.role != "system"
+        self._send(
+            MessageAdded(
+                item_id=message.id,
+                role=message.role,
+                text=message.text,
+                audio_s=round(message.audio_s, 3),
+                interrupted=message.interrupted,
+                speaker=message.speaker,
+            )
+        )
+
+    def _remove(self, message_id: str) -> None:
+        self._conversation.remove(message_id)
+        self._send(MessageRemoved(item_id=message_id))
+
+    def _shorten(self) -> tuple[Message, ...] | None:
+        return self._conversation.messages if self._conversation.shorten() else None
+
+    def _cut_window(self) -> None:
+        if self._conversation.cut():
+            self.prefill()
+        self._send(self._conversation.window())
+
+    def _clear_conversation(self) -> None:
+        self._conversation.clear()
+        self._send(ConversationWasCleared())
+        self._send(self._conversation.window())
+        self.prefill()
+
+
+def report_of(error: ModelError) -> ErrorReported:
+    """What the client is told of an error."""
+    kind: ErrorType = "invalid_request_error" if isinstance(error, InvalidPrompt) else "server_error"
+    return ErrorReported(error_type=kind, message=str(error))

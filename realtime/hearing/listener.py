@@ -1,0 +1,125 @@
+"""Listens to one speaker: audio in, observations out, and the turn under way.
+
+A session has one listener for each speaker. Each places its chunks on a sample clock of its own, finds speech, keeps
+the audio that a turn may need, and has pauses scored. It decides nothing: the floor says when a turn begins and ends.
+Read `turns/floor.py` for that.
+"""
+
+from collections.abc import Callable
+
+from models.types import SAMPLE_RATE_HZ, Message
+from realtime.hearing.audio import AudioChunk
+from realtime.hearing.intake import Intake, IntakeCounters
+from realtime.hearing.scoring import PauseScoring
+from realtime.hearing.user_turn import UserTurn
+from realtime.hearing.vad import SpeechDetector
+from realtime.turns.actions import Turn, TurnEnd
+from realtime.turns.endpointing import EndOfTurnScorer
+from realtime.turns.observations import DetectedFrame, PauseScored
+
+
+class Listener:
+    """One speaker of a session.
+
+    Args:
+        name: of the speaker.
+        detector: finds speech in this speaker's audio.
+        scorer: judges at pauses whether a turn is complete; None: silence alone decides.
+        put: takes the scores, on the event loop.
+        shown_name: as messages name the speaker; None where there is only one.
+
+    Attributes:
+        counters: gaps, repeats and the drift of the clocks.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        detector: SpeechDetector,
+        *,
+        scorer: EndOfTurnScorer | None,
+        put: Callable[[PauseScored], object],
+        shown_name: str | None = None,
+    ) -> None:
+        self.name = name
+        self.shown_name = shown_name
+        self.counters = IntakeCounters()
+        self._detector = detector
+        self._intake = Intake(self.counters)
+        self._scoring = None if scorer is None else PauseScoring(scorer, name, put)
+        self._kept_samples = round(detector.options.pre_roll_s * SAMPLE_RATE_HZ) + SAMPLE_RATE_HZ
+        self._sample = 0  # end of the last frame
+        self._turn: UserTurn | None = None
+
+    @property
+    def end_sample(self) -> int:
+        """Position just after all audio that has come."""
+        return self._intake.end_sample
+
+    @property
+    def turn(self) -> UserTurn | None:
+        """The turn under way."""
+        return self._turn
+
+    @property
+    def is_scoring(self) -> bool:
+        """Whether a pause is being scored."""
+        return self._scoring is not None and self._scoring.is_running
+
+    def mute(self, *, muted: bool) -> None:
+        """Takes silence for what comes from now on, or stops to do so; the clock goes on."""
+        self._intake.muted = muted
+
+    async def listen(self, chunk: AudioChunk, now_s: float) -> list[DetectedFrame]:
+        """Takes a chunk.
+
+        Args:
+            chunk: as the transport placed it.
+            now_s: wall time, for the drift of the clocks alone.
+
+        Returns:
+            The frames that are now whole.
+        """
+        frames = await self._detector.push_batched(self._intake.take(chunk, now_s))
+        if frames:
+            self._sample = frames[-1].end_sample
+        return frames
+
+    def forget_the_past(self) -> None:
+        """Drops audio that no turn will need."""
+        if self._turn is None or self._turn.turn.start_sample is None:
+            self._intake.drop_before(self._sample - self._kept_samples)
+
+    def open_turn(self, turn: Turn, item_id: str) -> UserTurn:
+        """Begins to keep a turn; what was typed before it is part of it.
+
+        Args:
+            turn: where it begins.
+            item_id: names its message, unless that has a name already.
+        """
+        if self._turn is None:
+            self._turn = UserTurn(item_id, turn, self._intake, speaker=self.shown_name)
+        else:
+            self._turn.add_audio(turn)
+        return self._turn
+
+    def close_turn(self) -> UserTurn:
+        """Ends the turn under way, and gives it."""
+        turn, self._turn = self._turn, None
+        assert turn is not None
+        return turn
+
+    def message(self, end: TurnEnd) -> Message:
+        """The turn under way as a message, up to a position."""
+        assert self._turn is not None
+        return self._turn.message(end.end_sample)
+
+    def score(self, end: TurnEnd, number: int) -> None:
+        """Begins to score the turn up to a position."""
+        assert self._scoring is not None, "the floor asks for scores only where there is a scorer"
+        self._scoring.start(self.message(end).clips[0].samples, number)
+
+    def close(self) -> None:
+        """Gives up the score that is on its way."""
+        if self._scoring is not None:
+            self._scoring.stop()

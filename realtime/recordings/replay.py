@@ -1,0 +1,317 @@
+"""Reads recordings, and plays them again with the same decisions, faster than real time.
+
+Three things can be played again: the whole session, from the items of its inbox (`replay`); the floor alone, from what
+it observed (`decide_again`); and the audio. The model and the scorer are not run again: what they said is in the
+recording. Metrics are not compared, since they count what doors did, too. Read `recorder.py` for the format.
+"""
+
+import asyncio
+import json
+import time
+import wave
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+import models.errors
+from models.errors import ModelError
+from models.types import (
+    SAMPLE_RATE_HZ,
+    GenerationEvent,
+    GenerationOptions,
+    GenerationStats,
+    Message,
+    ModelInfo,
+    Samples,
+    TextDelta,
+    Transcription,
+)
+from realtime.conversation import ConversationOptions
+from realtime.events import SessionEvent, SessionMetricsReported
+from realtime.hearing.audio import AudioChunk, to_float32
+from realtime.hearing.vad import SpeechDetector, VadOptions
+from realtime.inbox import Generated, InboxItem
+from realtime.recordings.recorder import EVENTS_NAME, FORMAT_VERSION, audio_name, to_json
+from realtime.session import Session, SessionOptions
+from realtime.turns.endpointing import EndpointingOptions
+from realtime.turns.floor import Floor, FloorOptions
+from realtime.turns.observations import Closed, Observation, SpeechStarted, SpeechStopped
+
+_ITEM_TYPES = {kind.__name__: kind for kind in get_args(InboxItem) if kind not in (AudioChunk, Generated)}
+_GENERATION_EVENT_TYPES = {kind.__name__: kind for kind in (TextDelta, Transcription, GenerationStats)}
+_OBSERVATION_TYPES = {kind.__name__: kind for kind in (*get_args(Observation), SpeechStarted, SpeechStopped)}
+
+
+class RecordingError(Exception):
+    """A recording that cannot be read; the message names the file and says what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording in memory.
+
+    Attributes:
+        id: of the session.
+        options: of the session.
+        model: that answered.
+        floor: what its floor decided by.
+        items: what reached the session, each with the wall time that counted for it.
+        decisions: what the floor observed, each with what it asked for, as JSON.
+        sent: the events, as JSON, without metrics.
+        audio: of each speaker, float32 `(n_samples,)` at 16 kHz.
+    """
+
+    id: str
+    options: SessionOptions
+    model: ModelInfo
+    floor: FloorOptions
+    items: tuple[tuple[InboxItem, float], ...]
+    decisions: tuple[tuple[Observation, tuple[str, ...]], ...]
+    sent: tuple[str, ...]
+    audio: Mapping[str, Samples]
+
+    @property
+    def audio_s(self) -> float:
+        """Seconds of audio, of the speaker of whom there is most."""
+        return max(map(len, self.audio.values())) / SAMPLE_RATE_HZ
+
+
+def read_recording(folder: Path) -> Recording:
+    """Reads a folder that `SessionRecorder` wrote, whole or up to where the process died.
+
+    Raises:
+        RecordingError: it is none, or of another version, or damaged.
+    """
+    path = folder / EVENTS_NAME
+    head, *lines = _read_lines(path)
+    session = head.get("session", {})
+    if not isinstance(session, dict) or "version" not in session:
+        raise RecordingError(f"{path}: not a recording; give the folder of one session")
+    if session["version"] != FORMAT_VERSION:
+        raise RecordingError(
+            f"{path}: a recording of version {session['version']}; this program reads version {FORMAT_VERSION}, so "
+            "replay it with the program that made it"
+        )
+    try:
+        options = _options_of(session["options"])
+        audio = {speaker: _read_audio(folder / audio_name(speaker)) for speaker in options.speakers}
+        reader = _AudioReader(audio, folder)
+        return Recording(
+            id=session["id"],
+            options=options,
+            model=ModelInfo(**{**session["model"], "checkpoints": tuple(session["model"]["checkpoints"])}),
+            floor=_floor_options_of(session["floor"]),
+            items=tuple((_item_of(line, reader), line["now_s"]) for line in lines if "item" in line),
+            decisions=tuple(_decision_of(line) for line in lines if "observed" in line),
+            sent=tuple(json.dumps(line["sent"]) for line in lines if "sent" in line and _is_compared(line["sent"])),
+            audio=audio,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RecordingError(f"{path}: damaged ({type(error).__name__}: {error})") from error
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordingError(f"{path}: cannot be read; give the folder of one session ({error})") from error
+    *whole, _ = text.split("\n")  # what follows the last newline was cut off by the end of the process
+    lines = []
+    for number, line in enumerate(whole, 1):
+        try:
+            lines.append(json.loads(line))
+        except ValueError as error:
+            raise RecordingError(f"{path}, line {number}: not JSON ({error})") from error
+    if not lines or not all(isinstance(line, dict) for line in lines):
+        raise RecordingError(f"{path}: holds no recording")
+    return lines
+
+
+def _read_audio(path: Path) -> Samples:
+    try:
+        with wave.open(str(path), "rb") as file:
+            if (file.getnchannels(), file.getsampwidth(), file.getframerate()) != (1, 2, SAMPLE_RATE_HZ):
+                raise RecordingError(f"{path}: not 16-bit mono at {SAMPLE_RATE_HZ} Hz")
+            return to_float32(np.frombuffer(file.readframes(file.getnframes()), np.int16))
+    except (OSError, EOFError, wave.Error) as error:
+        raise RecordingError(f"{path}: cannot be read ({error})") from error
+
+
+class _AudioReader:
+    """Gives the audio of a recording piece by piece."""
+
+    def __init__(self, audio: Mapping[str, Samples], folder: Path) -> None:
+        self._audio, self._folder = audio, folder
+        self._positions = dict.fromkeys(audio, 0)
+
+    def take(self, speaker: str, n_samples: int) -> Samples:
+        start = self._positions[speaker]
+        piece = self._audio[speaker][start : start + n_samples]
+        if len(piece) < n_samples:
+            raise RecordingError(f"{self._folder / audio_name(speaker)}: shorter than the events say")
+        self._positions[speaker] += n_samples
+        return piece
+
+
+def _item_of(line: dict[str, Any], audio: _AudioReader) -> InboxItem:
+    fields = {key: value for key, value in line.items() if key not in ("item", "now_s")}
+    match line["item"]:
+        case "AudioChunk":
+            samples = audio.take(fields["speaker"], fields["n_samples"])
+            return AudioChunk(samples, fields["start_sample"], fields["speaker"])
+        case "Generated":
+            return _generated_of(**fields)
+        case name:
+            item: InboxItem = _ITEM_TYPES[name](**fields)
+            return item
+
+
+def _generated_of(generation: int, event: str = "", error: str = "", **fields: Any) -> Generated:
+    if error:
+        kind = getattr(models.errors, error)
+        failure: ModelError = kind.__new__(kind)
+        failure.args = (fields["message"],)
+        return Generated(generation, failure)
+    return Generated(generation, _GENERATION_EVENT_TYPES[event](**fields))
+
+
+def _decision_of(line: dict[str, Any]) -> tuple[Observation, tuple[str, ...]]:
+    return _observation_of(line["observed"]), tuple(json.dumps(action) for action in line["asked"])
+
+
+def _observation_of(fields: dict[str, Any]) -> Any:
+    """What `to_json` was made of."""
+    values = {key: _observation_of(value) if isinstance(value, dict) else value for key, value in fields.items()}
+    return _OBSERVATION_TYPES[values.pop("name")](**values)
+
+
+def _options_of(fields: dict[str, Any]) -> SessionOptions:
+    generation = fields["generation"]
+    return SessionOptions(
+        vad=VadOptions(**fields["vad"]),
+        endpointing=EndpointingOptions(**fields["endpointing"]),
+        conversation=ConversationOptions(**fields["conversation"]),
+        generation=GenerationOptions(**{**generation, "stop": tuple(generation["stop"])}),
+        speakers=tuple(fields["speakers"]),
+    )
+
+
+def _floor_options_of(fields: dict[str, Any]) -> FloorOptions:
+    endpointing = EndpointingOptions(**fields["endpointing"])
+    return FloorOptions(**{**fields, "endpointing": endpointing, "speakers": tuple(fields["speakers"])})
+
+
+def _is_compared(event: dict[str, Any]) -> bool:
+    return bool(event["name"] != SessionMetricsReported.__name__)
+
+
+class _SilentModel:
+    """Stands where the model was: what that said is in the recording."""
+
+    def __init__(self, info: ModelInfo, *, transcribes: bool) -> None:
+        self.info = info
+        self.transcriber = self if transcribes else None
+
+    async def transcribe(self, clip: object, *, dialogue: str, language: str | None = None) -> str:
+        await asyncio.Event().wait()  # until it is cancelled
+        return ""
+
+    async def generate(
+        self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str
+    ) -> AsyncGenerator[GenerationEvent, None]:
+        await asyncio.Event().wait()
+        yield TextDelta("")
+
+    async def prefill(self, messages: Sequence[Message], *, dialogue: str) -> None:
+        pass
+
+    async def forget(self, *, dialogue: str) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+class _SilentScorer:
+    """Stands where the scorer was."""
+
+    def score(self, samples: Samples) -> float:
+        return 0.0  # nobody waits for it: the recorded score is handled in its place
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What came of a recording the second time.
+
+    Attributes:
+        recording: what was played.
+        sent: the events, as JSON, without metrics.
+        wall_s: how long it took.
+    """
+
+    recording: Recording
+    sent: tuple[str, ...]
+    wall_s: float
+
+    @property
+    def difference(self) -> str | None:
+        """The first event that is not the recorded one, to the byte, in words; None if there is none."""
+        recorded = self.recording.sent
+        for number, (before, now) in enumerate(zip(recorded, self.sent, strict=False), 1):
+            if before != now:
+                return f"event {number} was {before}, and is now {now}"
+        closed = any(isinstance(item, Closed) for item, _ in self.recording.items)
+        if len(self.sent) < len(recorded) or (closed and len(self.sent) > len(recorded)):
+            return f"there were {len(recorded)} events, and are now {len(self.sent)}"
+        return None
+
+
+async def replay(recording: Recording, *, detectors: Mapping[str, SpeechDetector] | None = None) -> Replay:
+    """Plays a recording through a session as fast as it can be handled.
+
+    Args:
+        recording: what to play.
+        detectors: by speaker, if the session was given detectors of its own.
+    """
+    began_s, now_s = time.perf_counter(), 0.0
+    sent: list[dict[str, Any]] = []
+    session = Session(
+        _SilentModel(recording.model, transcribes=recording.floor.transcribes_sounds),
+        recording.options,
+        id=recording.id,
+        now=lambda: now_s,
+        make_detector=detectors.__getitem__ if detectors is not None else None,
+        scorer=_SilentScorer() if recording.floor.scores_pauses else None,
+    )
+
+    async def collect(events: AsyncIterator[SessionEvent]) -> None:
+        async for event in events:
+            sent.append(to_json(event))
+
+    collecting = asyncio.create_task(collect(session.events()))
+    session.begin()
+    try:
+        for item, item_s in recording.items:
+            now_s = item_s
+            await session.handle(item)
+            await asyncio.sleep(0)  # lets `collect` read before the events are too many
+        await session.handle(Closed())  # the process may have died before it was recorded
+    finally:
+        await session.end()
+    await collecting
+    again = tuple(json.dumps(event) for event in sent if _is_compared(event))
+    return Replay(recording, again, time.perf_counter() - began_s)
+
+
+def decide_again(recording: Recording) -> Iterator[tuple[Observation, tuple[str, ...], tuple[str, ...]]]:
+    """Has a new floor decide a recorded conversation again, without a session, a model or a clock.
+
+    Yields:
+        What the floor observes, what it asks for now, and what it had asked for then, both as JSON.
+    """
+    floor = Floor(recording.floor)
+    for observation, then in recording.decisions:
+        yield observation, tuple(json.dumps(to_json(action)) for action in floor.observe(observation)), then

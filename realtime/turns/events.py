@@ -1,0 +1,118 @@
+"""The events of the turn machine: what the floor is told, and what it makes of frames, scores and words.
+
+Read `machine.py` for where each leads.
+"""
+
+from dataclasses import dataclass
+
+from realtime.turns.observations import (
+    AnswerFinished,
+    CancelRequested,
+    Closed,
+    ConversationCleared,
+    KeyPressed,
+    KeyReleased,
+    NothingSaid,
+    SpeechStarted,
+    SpeechStopped,
+    TextSubmitted,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechOverProtected:
+    """Speech was confirmed at `sample` over an answer that may not be interrupted; it began at `onset_sample`."""
+
+    onset_sample: int
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceElapsed:
+    """The silence after the last speech is long enough, at `sample`, to be the end of the turn.
+
+    Attributes:
+        speaker: who spoke last.
+        sample: where the turn is taken to have ended.
+        waited_samples: since the last voiced sample, or since the last answer ended, if that was later.
+    """
+
+    speaker: str
+    sample: int
+    waited_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTooLong:
+    """The speaker's turn has reached the longest length at `sample`; it is kept, and the speaker goes on."""
+
+    speaker: str
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerJoined:
+    """Another speaker began to speak, at `onset_sample`, while somebody has the floor."""
+
+    speaker: str
+    onset_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerFinished:
+    """A speaker has been silent long enough for a whole turn, while another one speaks."""
+
+    speaker: str
+
+
+@dataclass(frozen=True, slots=True)
+class SoundEnded:
+    """The sound over the answer has ended, and its words will say whether it was a turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class InterruptionConfirmed:
+    """The sound over the answer is a turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class InterruptionDismissed:
+    """The sound over the answer was no turn: a cough, or an "mm-hm"."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReleasedInVain:
+    """The key was let go at `sample`, and nothing had been said or typed."""
+
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionStopped:
+    """Speech and silence begin and end no turns any more: those under way end at `sample`."""
+
+    sample: int
+
+
+TurnEvent = (
+    SpeechStarted
+    | SpeechStopped
+    | SpeechOverProtected
+    | SilenceElapsed
+    | TurnTooLong
+    | SpeakerJoined
+    | SpeakerFinished
+    | SoundEnded
+    | InterruptionConfirmed
+    | InterruptionDismissed
+    | KeyPressed
+    | KeyReleased
+    | KeyReleasedInVain
+    | DetectionStopped
+    | TextSubmitted
+    | AnswerFinished
+    | NothingSaid
+    | CancelRequested
+    | ConversationCleared
+    | Closed
+)

@@ -1,0 +1,145 @@
+"""What the floor is told. All positions are counted in samples of the speaker's audio.
+
+A detector says what it found in each frame; a scorer and a model say what they make of what was said; the user presses,
+types and sets. Some of these are events of the turn machine as they are, from others `floor.py` makes them.
+Read `machine.py` next.
+"""
+
+from dataclasses import dataclass
+
+DEFAULT_SPEAKER = "user"  # where a session has one
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """Speech was confirmed at `sample`; it began at `onset_sample`."""
+
+    onset_sample: int
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    """Silence is long enough at `sample` to be a pause; the last voiced sample is before `offset_sample`."""
+
+    offset_sample: int
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedFrame:
+    """One frame of a speaker's audio after detection.
+
+    Attributes:
+        end_sample: position just after the frame.
+        event: what the frame decided, if anything.
+        silence_samples: since the last voiced frame; 0 in speech.
+        speaker: whose audio it is.
+    """
+
+    end_sample: int
+    event: SpeechStarted | SpeechStopped | None
+    silence_samples: int
+    speaker: str = DEFAULT_SPEAKER
+
+
+@dataclass(frozen=True, slots=True)
+class PauseScored:
+    """How probable it is that the turn is complete, by the n-th score of this speaker; None: the scorer failed."""
+
+    speaker: str
+    number: int
+    probability: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SoundTranscribed:
+    """What was said in the n-th sound over an answer that was written down; None: it could not be."""
+
+    number: int
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NothingSaid:
+    """There are no words in the turn that the present answer is for."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPressed:
+    """The user holds the push-to-talk key down from `sample` on."""
+
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReleased:
+    """The user let the push-to-talk key go at `sample`."""
+
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextSubmitted:
+    """The user typed `text`."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """The user asked for the answer to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationCleared:
+    """The user asked for a new conversation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The client has gone, or the server ends the session for a `reason`."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RulesChanged:
+    """The user changed how turns are taken; None leaves a rule as it is.
+
+    Attributes:
+        protect_answer: speech does not stop the answer under way, or the next one.
+        turn_detection: turns begin and end by speech and silence; otherwise by push-to-talk and typing alone.
+    """
+
+    protect_answer: bool | None = None
+    turn_detection: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadChanged:
+    """Whether there is now room for work that may prove to be in vain."""
+
+    allows_speculation: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFinished:
+    """The model has generated the whole answer, or failed."""
+
+
+Observation = (
+    DetectedFrame
+    | PauseScored
+    | SoundTranscribed
+    | NothingSaid
+    | KeyPressed
+    | KeyReleased
+    | TextSubmitted
+    | CancelRequested
+    | ConversationCleared
+    | Closed
+    | RulesChanged
+    | LoadChanged
+    | AnswerFinished
+)

@@ -1,0 +1,60 @@
+"""Scores come back through the inbox, whatever the scorer does."""
+
+import asyncio
+import threading
+
+import numpy as np
+import pytest
+
+from models.types import Samples
+from realtime.hearing.scoring import PauseScoring
+from realtime.turns.observations import PauseScored
+
+TURN = np.ones(1600, np.float32)
+
+
+class Scorer:
+    """Gives one score, or raises, once it is let go."""
+
+    def __init__(self, score: float | Exception) -> None:
+        self._score = score
+        self.go = threading.Event()
+
+    def score(self, samples: Samples) -> float:
+        self.go.wait(10)
+        if isinstance(self._score, Exception):
+            raise self._score
+        return self._score
+
+
+async def test_a_score_arrives_with_its_number() -> None:
+    arrived: asyncio.Queue[PauseScored] = asyncio.Queue()
+    scorer = Scorer(0.7)
+    scoring = PauseScoring(scorer, "Ann", arrived.put_nowait)
+    scoring.start(TURN, 3)
+    assert scoring.is_running
+    scorer.go.set()
+    assert await asyncio.wait_for(arrived.get(), 10) == PauseScored("Ann", 3, 0.7)
+
+
+@pytest.mark.parametrize("score", [RuntimeError("broken"), float("nan"), 1.5, -0.1])
+async def test_a_scorer_that_fails_gives_none(score: float | Exception) -> None:
+    arrived: asyncio.Queue[PauseScored] = asyncio.Queue()
+    scorer = Scorer(score)
+    scorer.go.set()
+    PauseScoring(scorer, "Ann", arrived.put_nowait).start(TURN, 1)
+    assert await asyncio.wait_for(arrived.get(), 10) == PauseScored("Ann", 1, None)
+
+
+async def test_a_score_that_was_given_up_does_not_arrive() -> None:
+    arrived: asyncio.Queue[PauseScored] = asyncio.Queue()
+    slow, scorer = Scorer(0.1), Scorer(0.9)
+    scoring = PauseScoring(slow, "Ann", arrived.put_nowait)
+    scoring.start(TURN, 1)
+    await asyncio.sleep(0)
+    scoring.stop()
+    slow.go.set()
+    scorer.go.set()
+    PauseScoring(scorer, "Bob", arrived.put_nowait).start(TURN, 2)
+    assert (await asyncio.wait_for(arrived.get(), 10)).speaker == "Bob"
+    assert arrived.empty()

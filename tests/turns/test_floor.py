@@ -1,0 +1,460 @@
+"""The floor alone: what it asks for, told what happened in a script of frames, keys, words and scores."""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.types import SAMPLE_RATE_HZ
+from realtime.turns import actions
+from realtime.turns.actions import Action
+from realtime.turns.endpointing import EndpointingOptions
+from realtime.turns.events import SilenceElapsed
+from realtime.turns.floor import HEAD_START_SAMPLES, Floor, FloorOptions
+from realtime.turns.machine import TurnState
+from realtime.turns.observations import (
+    AnswerFinished,
+    CancelRequested,
+    Closed,
+    ConversationCleared,
+    DetectedFrame,
+    KeyPressed,
+    KeyReleased,
+    LoadChanged,
+    NothingSaid,
+    Observation,
+    PauseScored,
+    RulesChanged,
+    SoundTranscribed,
+    SpeechStarted,
+    SpeechStopped,
+    TextSubmitted,
+)
+
+T = TypeVar("T", bound=Action)
+
+FRAME_SAMPLES = 512
+MIN_SPEECH_FRAMES, PAUSE_FRAMES = 3, 6
+OPTIONS = FloorOptions(endpointing=EndpointingOptions(max_turn_s=5.0), pre_roll_s=0.3)
+CLOSED, FINISHED, NOTHING = Closed(), AnswerFinished(), NothingSaid()
+CLEARED, CANCELLED = ConversationCleared(), CancelRequested()
+
+
+class Voice:
+    """Makes the frames of one speaker as a detector would: speech after three voiced frames, a pause after six."""
+
+    def __init__(self, speaker: str = "user") -> None:
+        self.speaker = speaker
+        self.sample = 0
+        self._n_voiced = self._n_silent = 0
+        self._onset_sample = self._last_voiced_sample = 0
+        self._is_speaking = False
+
+    def frame(self, *, is_voiced: bool) -> DetectedFrame:
+        """The next frame."""
+        start, self.sample = self.sample, self.sample + FRAME_SAMPLES
+        self._n_voiced, self._n_silent = (self._n_voiced + 1, 0) if is_voiced else (0, self._n_silent + 1)
+        if is_voiced:
+            self._last_voiced_sample = self.sample
+            self._onset_sample = start if self._n_voiced == 1 and not self._is_speaking else self._onset_sample
+        event: SpeechStarted | SpeechStopped | None = None
+        if not self._is_speaking and self._n_voiced == MIN_SPEECH_FRAMES:
+            self._is_speaking, event = True, SpeechStarted(self._onset_sample, self.sample)
+        elif self._is_speaking and self._n_silent == PAUSE_FRAMES:
+            self._is_speaking, event = False, SpeechStopped(self._last_voiced_sample, self.sample)
+        return DetectedFrame(self.sample, event, self.sample - self._last_voiced_sample, self.speaker)
+
+    def speak(self, seconds: float) -> list[Observation]:
+        """Frames of speech."""
+        return [self.frame(is_voiced=True) for _ in range(round(seconds * SAMPLE_RATE_HZ / FRAME_SAMPLES))]
+
+    def rest(self, seconds: float) -> list[Observation]:
+        """Frames of silence."""
+        return [self.frame(is_voiced=False) for _ in range(round(seconds * SAMPLE_RATE_HZ / FRAME_SAMPLES))]
+
+
+def told(floor: Floor, observations: Iterable[Observation]) -> list[Action]:
+    """What the floor asks for, told all of this."""
+    return [action for observation in observations for action in floor.observe(observation)]
+
+
+def kinds(asked: Sequence[Action]) -> list[str]:
+    return [type(action).__name__ for action in asked]
+
+
+def of(asked: Sequence[Action], kind: type[T]) -> list[T]:
+    return [action for action in asked if isinstance(action, kind)]
+
+
+def test_a_turn_is_prefilled_answered_provisionally_and_committed() -> None:
+    voice, floor = Voice(), Floor(OPTIONS)
+    asked = told(floor, [*voice.rest(0.5), *voice.speak(1), *voice.rest(1)])
+    assert kinds(asked) == [
+        "OpenTurn",
+        "PrefillTurns",
+        "PauseTurn",
+        "StartProvisional",
+        "CommitTurn",
+        "CommitResponse",
+    ]
+    turn = of(asked, actions.OpenTurn)[0].turn
+    (commit,) = of(asked, actions.CommitTurn)
+    assert turn.start_sample == turn.onset_sample - round(0.3 * SAMPLE_RATE_HZ)
+    assert isinstance(commit.cause, SilenceElapsed)
+    assert commit.cause.waited_samples == pytest.approx(0.6 * SAMPLE_RATE_HZ, abs=FRAME_SAMPLES)
+    (provisional,) = of(asked, actions.StartProvisional)
+    assert commit.end_sample == provisional.ends[0].end_sample, "what was answered is what is kept"
+    assert commit.end_sample - provisional.last_voiced_sample >= HEAD_START_SAMPLES
+    assert floor.state is TurnState.RESPONDING
+
+
+def test_a_speaker_who_goes_on_has_the_answer_retracted_and_the_turn_whole() -> None:
+    voice, floor = Voice(), Floor(OPTIONS)
+    asked = told(floor, [*voice.speak(1), *voice.rest(0.4), *voice.speak(1), *voice.rest(1)])
+    assert kinds(asked).count("RetractResponse") == 1
+    (commit,) = of(asked, actions.CommitTurn)
+    assert commit.end_sample - (commit.turn.start_sample or 0) == pytest.approx(2.46 * SAMPLE_RATE_HZ, rel=0.02)
+
+
+def test_an_answer_that_was_whole_while_provisional_is_stored_with_the_turn() -> None:
+    voice, floor = Voice(), Floor(OPTIONS)
+    asked = told(floor, [*voice.speak(1), *voice.rest(0.3), FINISHED, *voice.rest(1)])
+    assert kinds(asked)[-3:] == ["CommitTurn", "CommitResponse", "StoreResponse"]
+    assert floor.state is TurnState.LISTENING
+
+
+# ---- Scores ----
+
+
+def test_a_score_counts_at_its_place_and_not_before_and_is_waited_for() -> None:
+    options = replace(OPTIONS, scores_pauses=True)
+    ends = []
+    for arrives_after_s in (0.0, 0.1, 0.6, 2.0, 9.0):
+        voice, floor = Voice(), Floor(options)
+        asked = told(floor, [*voice.speak(1), *voice.rest(0.1)])
+        (score,) = of(asked, actions.ScoreTurn)
+        asked += told(floor, voice.rest(arrives_after_s))
+        asked += told(floor, [PauseScored("user", score.number, 0.99), *voice.rest(4)])
+        (commit,) = of(asked, actions.CommitTurn)
+        assert isinstance(commit.cause, SilenceElapsed)
+        ends.append(commit.cause.waited_samples / SAMPLE_RATE_HZ)
+        assert bool(of(asked, actions.NoteMissingScore)) == (arrives_after_s > 1.5)
+    early, at_once, late, missed, never = ends
+    assert early == at_once < 0.4, "surely complete"
+    assert 0.6 < late < 0.8, "when it came"
+    assert missed == never == pytest.approx(0.19 + 0.03 + 1.0, abs=0.1), "without it silence decides"
+
+
+def test_a_failed_score_leaves_the_decision_to_silence() -> None:
+    voice, floor = Voice(), Floor(replace(OPTIONS, scores_pauses=True))
+    asked = told(floor, [*voice.speak(1), *voice.rest(0.1)])
+    asked += told(floor, [PauseScored("user", of(asked, actions.ScoreTurn)[0].number, None), *voice.rest(1)])
+    assert of(asked, actions.NoteMissingScore)
+    (commit,) = of(asked, actions.CommitTurn)
+    assert isinstance(commit.cause, SilenceElapsed)
+    assert commit.cause.waited_samples == pytest.approx(0.6 * SAMPLE_RATE_HZ, abs=FRAME_SAMPLES)
+
+
+def test_a_score_of_a_pause_that_was_none_is_ignored() -> None:
+    voice, floor = Voice(), Floor(replace(OPTIONS, scores_pauses=True))
+    asked = told(floor, [*voice.speak(1), *voice.rest(0.1), *voice.speak(1), *voice.rest(0.1)])
+    first, second = of(asked, actions.ScoreTurn)
+    asked = told(floor, [PauseScored("user", first.number, 0.999), *voice.rest(0.5)])
+    assert not of(asked, actions.CommitTurn), "the second score is waited for"
+    asked = told(floor, [PauseScored("user", second.number, 0.999), *voice.rest(0.1)])
+    assert of(asked, actions.CommitTurn)
+
+
+# ---- Sounds over an answer ----
+
+
+def answering(floor: Floor, voice: Voice) -> list[Action]:
+    """Leads to an answer under way."""
+    return told(floor, [*voice.speak(0.5), *voice.rest(3)])
+
+
+def test_a_cough_lets_the_answer_go_on_and_a_turn_ends_it() -> None:
+    voice, floor = Voice(), Floor(OPTIONS)
+    answering(floor, voice)
+    assert kinds(told(floor, [*voice.speak(0.16), *voice.rest(0.3)])) == [
+        "PauseResponse",
+        "OpenTurn",
+        "DiscardTurn",
+        "ResumeResponse",
+    ]
+    assert kinds(told(floor, voice.speak(0.5))) == ["PauseResponse", "OpenTurn", "InterruptResponse"]
+    assert floor.state is TurnState.USER_SPEAKING
+
+
+@pytest.mark.parametrize(("words", "goes_on"), [("Mm-hm.", True), ("", True), ("Stop!", False), (None, False)])
+def test_the_words_of_a_short_sound_decide(words: str | None, goes_on: bool) -> None:
+    voice, floor = Voice(), Floor(replace(OPTIONS, transcribes_sounds=True))
+    answering(floor, voice)
+    asked = told(floor, [*voice.speak(0.5), *voice.rest(0.3)])
+    (transcribe,) = of(asked, actions.TranscribeSound)
+    assert floor.state is TurnState.JUDGING
+    assert told(floor, [SoundTranscribed(transcribe.number + 1, "Stop!")]) == [], "of another sound"
+    asked = told(floor, [SoundTranscribed(transcribe.number, words)])
+    assert kinds(asked)[0] == ("DiscardTurn" if goes_on else "InterruptResponse")
+    assert floor.state is (TurnState.RESPONDING if goes_on else TurnState.PAUSED)
+
+
+def test_what_is_said_over_a_protected_answer_comes_next() -> None:
+    voice, floor = Voice(), Floor(OPTIONS)
+    told(floor, [RulesChanged(protect_answer=True)])
+    answering(floor, voice)
+    assert kinds(told(floor, [*voice.speak(1), *voice.rest(5)])) == ["OpenTurn"]
+    assert floor.state is TurnState.WAITING
+    asked = told(floor, [FINISHED, *voice.rest(0.1)])
+    assert kinds(asked) == [
+        "StoreResponse",
+        "EndProtection",
+        "PauseTurn",
+        "StartProvisional",
+        "CommitTurn",
+        "CommitResponse",
+    ]
+    (commit,) = of(asked, actions.CommitTurn)
+    assert commit.end_sample - (commit.turn.start_sample or 0) < 2 * SAMPLE_RATE_HZ, "the silence after it is not kept"
+
+
+def test_detection_switched_off_keeps_what_waits_behind_a_protected_answer() -> None:
+    voice, floor = Voice(), Floor(OPTIONS)
+    told(floor, [RulesChanged(protect_answer=True)])
+    answering(floor, voice)
+    told(floor, [*voice.speak(1), RulesChanged(turn_detection=False), *voice.rest(1)])
+    asked = told(floor, [FINISHED])
+    assert kinds(asked) == ["StoreResponse", "EndProtection", "CommitTurn", "StartResponse"]
+
+
+# ---- Keys, text, settings ----
+
+
+def test_the_key_has_the_floor_until_it_is_released() -> None:
+    voice, floor = Voice(), Floor(OPTIONS)
+    told(floor, voice.rest(0.5))
+    pressed, released = KeyPressed(voice.sample + 7), KeyReleased(voice.sample + 30_007)
+    asked = told(floor, [pressed, pressed, *voice.speak(0.5), *voice.rest(1)])
+    assert kinds(asked) == ["OpenTurn"], "a silence ends nothing, and keys repeat"
+    asked += told(floor, [released, released])
+    (commit,) = of(asked, actions.CommitTurn)
+    assert (commit.turn.start_sample, commit.end_sample) == (pressed.sample, released.sample)
+
+
+def test_a_key_pressed_in_vain_opens_and_drops_a_turn() -> None:
+    voice, floor = Voice(), Floor(OPTIONS)
+    asked = told(floor, [KeyPressed(0), *voice.rest(1), KeyReleased(voice.sample)])
+    assert kinds(asked) == ["OpenTurn", "PauseTurn", "DiscardTurn"]
+    assert floor.state is TurnState.LISTENING
+
+
+def test_a_new_conversation_under_the_key_begins_the_turn_anew() -> None:
+    voice, floor = Voice(), Floor(OPTIONS)
+    asked = told(floor, [KeyPressed(0), *voice.speak(0.5), CLEARED, *voice.speak(0.5), KeyReleased(voice.sample)])
+    assert floor.state is TurnState.RESPONDING
+    (commit,) = of(asked, actions.CommitTurn)
+    assert commit.turn.start_sample == pytest.approx(0.5 * SAMPLE_RATE_HZ, abs=FRAME_SAMPLES)
+
+
+@pytest.mark.parametrize("ending", [RulesChanged(turn_detection=False), CANCELLED, None])
+def test_a_turn_without_words_is_dropped_however_it_ends(ending: Observation | None) -> None:
+    voice, floor = Voice(), Floor(OPTIONS)
+    asked = told(floor, [*voice.speak(0.5), *voice.rest(0.3), NOTHING])
+    asked += told(floor, [ending] if ending else voice.rest(1))
+    assert kinds(asked)[-2:] == ["RetractResponse", "DiscardTurn"]
+    assert not of(asked, actions.CommitTurn)
+    assert floor.state is TurnState.LISTENING
+
+
+def test_where_the_load_forbids_it_no_answer_is_provisional() -> None:
+    voice, floor = Voice(), Floor(OPTIONS)
+    asked = told(floor, [LoadChanged(False), *voice.speak(0.5), *voice.rest(1)])
+    assert kinds(asked) == ["OpenTurn", "PauseTurn", "SkipProvisional", "CommitTurn", "StartResponse"]
+    (start,) = of(asked, actions.StartResponse)
+    assert start.last_voiced_sample == pytest.approx(0.5 * SAMPLE_RATE_HZ, abs=FRAME_SAMPLES)
+
+
+def test_a_turn_that_is_too_long_is_kept_in_parts_without_a_gap() -> None:
+    voice, floor = Voice(), Floor(OPTIONS)
+    commits = of(told(floor, [*voice.speak(12), *voice.rest(1)]), actions.CommitTurn)
+    assert len(commits) == 3
+    for before, after in itertools.pairwise(commits):
+        assert after.turn.start_sample == before.end_sample
+        assert after.turn.continues
+
+
+# ---- Several speakers ----
+
+TWO = replace(OPTIONS, speakers=("me", "them"))
+
+
+def together(first: Sequence[Observation], second: Sequence[Observation]) -> list[Observation]:
+    """The frames of two speakers, in turns."""
+    assert len(first) == len(second)
+    return [frame for pair in zip(first, second, strict=True) for frame in pair]
+
+
+def test_two_who_overlap_have_a_turn_each_and_one_answer() -> None:
+    me, them, floor = Voice("me"), Voice("them"), Floor(TWO)
+    asked = told(
+        floor,
+        together(
+            [*me.speak(2), *me.rest(2.5), *me.rest(1.5)],
+            [*them.rest(1), *them.speak(3.5), *them.rest(1.5)],
+        ),
+    )
+    commits = of(asked, actions.CommitTurn)
+    assert [commit.turn.speaker for commit in commits] == ["me", "them"]
+    assert commits[0].end_sample == pytest.approx(2.06 * SAMPLE_RATE_HZ, abs=2 * FRAME_SAMPLES)
+    assert commits[1].end_sample == pytest.approx(4.56 * SAMPLE_RATE_HZ, abs=2 * FRAME_SAMPLES)
+    assert kinds(asked).count("StartProvisional") == 1, "nobody is answered while somebody speaks"
+    assert floor.state is TurnState.RESPONDING
+
+
+def test_two_who_end_together_are_answered_together() -> None:
+    me, them, floor = Voice("me"), Voice("them"), Floor(TWO)
+    asked = told(floor, together([*me.speak(2), *me.rest(1.2)], [*them.rest(0.5), *them.speak(1.6), *them.rest(1.1)]))
+    (provisional,) = of(asked, actions.StartProvisional)
+    assert [end.speaker for end in provisional.ends] == ["me", "them"]
+    assert [commit.turn.speaker for commit in of(asked, actions.CommitTurn)] == ["me", "them"]
+
+
+def test_somebody_who_speaks_in_a_pause_of_another_takes_the_answer_back() -> None:
+    me, them, floor = Voice("me"), Voice("them"), Floor(TWO)
+    mine = [*me.speak(1), *me.rest(0.4)]
+    told(floor, together(mine, [them.frame(is_voiced=False) for _ in mine]))
+    assert floor.state is TurnState.PAUSED
+    asked = told(floor, together(me.rest(0.5), them.speak(0.5)))
+    assert kinds(asked)[:2] == ["RetractResponse", "OpenTurn"]
+    asked += told(floor, together(me.rest(1), them.rest(1)))
+    assert [commit.turn.speaker for commit in of(asked, actions.CommitTurn)] == ["me", "them"]
+
+
+# ---- Anything ----
+
+
+def check_balance(asked: Sequence[Action], state: TurnState) -> None:
+    """Never two answers at once, none left open; turns committed or discarded once, and without overlap."""
+    answer: str | None = None
+    open_turns: dict[str, actions.Turn] = {}
+    given: dict[str, int] = {}
+    for action in asked:
+        match action:
+            case actions.StartProvisional() | actions.StartResponse():
+                assert answer is None
+                answer = "provisional" if isinstance(action, actions.StartProvisional) else "committed"
+            case actions.RetractResponse():
+                assert answer == "provisional"
+                answer = None
+            case actions.CommitResponse():
+                assert answer == "provisional"
+                answer = "committed"
+            case actions.PauseResponse():
+                assert answer == "committed"
+                answer = "paused"
+            case actions.ResumeResponse():
+                assert answer == "paused"
+                answer = "committed"
+            case actions.StoreResponse():
+                assert answer == "committed"
+                answer = None
+            case actions.InterruptResponse():
+                assert answer in ("committed", "paused")
+                answer = None
+            case actions.OpenTurn(turn):
+                before = open_turns.get(turn.speaker)
+                assert before is None or before.start_sample is None, "only what was typed goes on as speech"
+                open_turns[turn.speaker] = turn
+                assert (turn.start_sample or 0) >= given.get(turn.speaker, 0), "a sample is in two turns"
+            case actions.AddText(speaker):
+                open_turns.setdefault(speaker, actions.Turn(speaker=speaker, start_sample=None))
+            case actions.DiscardTurn(speaker):
+                del open_turns[speaker]
+            case actions.CommitTurn(turn, end_sample):
+                del open_turns[turn.speaker]
+                if turn.start_sample is not None:
+                    assert end_sample >= turn.start_sample
+                    given[turn.speaker] = end_sample
+            case actions.ScoreTurn(end) | actions.TranscribeSound(end):
+                assert end.speaker in open_turns
+            case _:
+                pass
+    if state is TurnState.CLOSED:
+        assert answer is None
+        assert not open_turns
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("speak"), st.sampled_from([2, 4, 10, 40, 150])),
+    st.tuples(st.just("rest"), st.integers(1, 40)),
+    st.tuples(st.just("score"), st.sampled_from([0.01, 0.5, 0.99])),
+    st.tuples(st.just("words"), st.sampled_from(["", "Stop.", "Mm-hm."])),
+    st.tuples(
+        st.sampled_from(["finish", "nothing", "press", "release", "type", "cancel", "clear", "other speaks"]),
+        st.just(0),
+    ),
+    st.tuples(st.sampled_from(["protect", "detect", "light"]), st.booleans()),
+)
+
+
+@given(st.lists(STEPS, max_size=40), st.booleans(), st.booleans())
+@settings(max_examples=1500, deadline=None)
+def test_whatever_happens_stays_in_balance(script: list[tuple[str, object]], scores: bool, transcribes: bool) -> None:
+    floor = Floor(replace(TWO, scores_pauses=scores, transcribes_sounds=transcribes))
+    me, them = Voice("me"), Voice("them")
+    asked: list[Action] = []
+    others = 0
+    for step in script:
+        match step:
+            case ("speak" | "rest" as what, int(n_frames)):
+                frames: list[Observation] = []
+                for _ in range(n_frames):
+                    frames += [me.frame(is_voiced=what == "speak"), them.frame(is_voiced=others > 0)]
+                    others -= 1
+                asked += told(floor, frames)
+            case ("other speaks", _):
+                others = 30
+            case ("score", float(probability)):
+                numbers = [score.number for score in of(asked, actions.ScoreTurn)]
+                asked += told(floor, [PauseScored("me", number, probability) for number in numbers[-1:]])
+            case ("words", str(text)):
+                asked += told(floor, [SoundTranscribed(len(of(asked, actions.TranscribeSound)), text)])
+            case _:
+                asked += told(floor, [command_of(*step, me.sample, asked)])
+    asked += told(floor, [CLOSED, CLOSED, *me.speak(0.1)])
+    check_balance(asked, floor.state)
+    assert floor.state is TurnState.CLOSED
+
+
+def command_of(name: str, value: object, sample: int, asked: Sequence[Action]) -> Observation:
+    match name:
+        case "finish" | "nothing":
+            is_running = [kind for kind in kinds(asked) if kind.endswith(("Provisional", "Response"))][-1:] not in (
+                [],
+                ["RetractResponse"],
+                ["StoreResponse"],
+                ["InterruptResponse"],
+                ["PauseResponse"],
+                ["SkipProvisional"],
+            )
+            return LoadChanged(True) if not is_running else FINISHED if name == "finish" else NOTHING
+        case "press":
+            return KeyPressed(sample)
+        case "release":
+            return KeyReleased(sample)
+        case "type":
+            return TextSubmitted("typed")
+        case "cancel":
+            return CANCELLED
+        case "clear":
+            return CLEARED
+        case "protect":
+            return RulesChanged(protect_answer=bool(value))
+        case "detect":
+            return RulesChanged(turn_detection=bool(value))
+        case _:
+            return LoadChanged(bool(value))
