@@ -475,7 +475,8 @@ async def _talk(
 
 
 async def _print_events(session: "Session") -> None:
-    from realtime.events import ConversationWindow, ResponseDelta, SessionMetricsReported, to_wire
+    from realtime.doors.protocol import to_wire
+    from realtime.events import ConversationWindow, ResponseDelta, SessionMetricsReported
 
     async for event in session.events():
         if isinstance(event, ConversationWindow | SessionMetricsReported):
@@ -483,8 +484,12 @@ async def _print_events(session: "Session") -> None:
         if isinstance(event, ResponseDelta):
             print(event.delta, end="", flush=True)
             continue
-        fields = {key: value for key, value in to_wire(event).items() if key != "type" and value is not None}
-        print(f"\n  {event.type}  " + "  ".join(f"{key}={value}" for key, value in fields.items()), flush=True)
+        wire = to_wire(event)
+        name = wire.pop("type")
+        print(
+            f"\n  {name}  " + "  ".join(f"{key}={value}" for key, value in wire.items() if value is not None),
+            flush=True,
+        )
 
 
 # ---- replay ----

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from models.errors import InvalidPrompt
-from realtime.events import to_wire
+from realtime.doors.protocol import dump
 from realtime.hearing.audio import MAX_RATE_HZ, MIN_RATE_HZ, Capture, CaptureCounters
 from realtime.session import MAX_TEXT_CHARACTERS, Session
 
@@ -182,7 +182,7 @@ class SessionHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is no
     async def _send_events(self, session: Session, websocket: WebSocket | None) -> None:
         try:
             async for event in session.events():
-                text = json.dumps(to_wire(event))
+                text = dump(event)
                 if websocket is not None:
                     await websocket.send_text(text)
                 else:

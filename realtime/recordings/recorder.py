@@ -37,7 +37,7 @@ from models.types import (
     Transcription,
 )
 from realtime.conversation import ConversationOptions
-from realtime.events import ErrorReported, SessionEvent, SessionMetricsReported, to_wire
+from realtime.events import ErrorReported, SessionEvent, SessionMetricsReported
 from realtime.hearing.audio import AudioChunk, to_float32
 from realtime.hearing.vad import SpeechDetector, VadOptions
 from realtime.inbox import (
@@ -55,7 +55,7 @@ from realtime.turns.machine import Closed, TurnEvent
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 AUDIO_NAME, EVENTS_NAME = "audio.wav", "events.jsonl"
 
 _ITEM_TYPES = {
@@ -124,7 +124,7 @@ class SessionRecorder:
 
     def note_sent(self, event: SessionEvent) -> None:
         """Writes what the client is told."""
-        self._write({"sent": to_wire(event)})
+        self._write({"sent": _sent(event)})
 
     def close(self) -> None:
         """Ends the recording."""
@@ -160,6 +160,10 @@ def _to_pcm(samples: Samples) -> "np.ndarray[Any, np.dtype[np.int16]]":
 
 def _digest(samples: Samples) -> str:
     return hashlib.sha256(samples.tobytes()).hexdigest()
+
+
+def _sent(event: SessionEvent) -> dict[str, Any]:
+    return {"event": type(event).__name__, **asdict(event)}
 
 
 def _fields_of(item: InboxItem) -> dict[str, Any]:
@@ -305,7 +309,7 @@ def _options_of(fields: dict[str, Any]) -> SessionOptions:
 
 
 def _compared(events: Sequence[dict[str, Any]]) -> Iterator[str]:
-    return (json.dumps(event) for event in events if event["type"] != SessionMetricsReported.type)
+    return (json.dumps(event) for event in events if event["event"] != SessionMetricsReported.__name__)
 
 
 class _SilentModel:
@@ -401,7 +405,7 @@ async def replay(recording: Recording, *, detector: SpeechDetector | None = None
 
     async def collect() -> None:
         async for event in session.events():
-            sent.append(to_wire(event))
+            sent.append(_sent(event))
 
     collecting = asyncio.create_task(collect())
     session.begin()

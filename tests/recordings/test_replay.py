@@ -4,6 +4,7 @@ import asyncio
 import json
 import wave
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from models.errors import GenerationFailed
 from models.scripted import ScriptedModel
 from models.types import SAMPLE_RATE_HZ, Samples
-from realtime.events import SessionMetricsReported, to_wire
+from realtime.events import SessionMetricsReported
 from realtime.load import AnswerLoad
 from realtime.recordings.recorder import (
     AUDIO_NAME,
@@ -40,7 +41,7 @@ class SoundLength:
 
 def sent(conversation: Conversation) -> list[str]:
     events = [event for event in conversation.events if not isinstance(event, SessionMetricsReported)]
-    return [json.dumps(to_wire(event)) for event in events]
+    return [json.dumps({"event": type(event).__name__, **asdict(event)}) for event in events]
 
 
 async def record_everything(folder: Path) -> Conversation:
@@ -153,7 +154,7 @@ def damaged(folder: Path, how: str) -> None:
         case "empty":
             events.write_text("")
         case "other version":
-            events.write_text(text.replace('"version": 1', '"version": 99'))
+            events.write_text(text.replace('"version": 2', '"version": 99'))
         case "not JSON":
             events.write_text("{\n" + text)
         case "unknown item":

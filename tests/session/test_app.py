@@ -48,7 +48,7 @@ def test_a_recorded_talk_replays_with_the_same_events(tmp_path: Path, capsys: py
     assert main(["replay", str(folder)]) == 0
     captured = capsys.readouterr()
     events = [json.loads(line) for line in captured.out.splitlines()]
-    assert [event["text"] for event in events if event["type"] == "response.done"] == [
+    assert [event["text"] for event in events if event["event"] == "ResponseDone"] == [
         "The capital of France is Paris."
     ]
     assert "byte for byte" in captured.err
