@@ -7,10 +7,11 @@ from unittest import mock
 
 import pytest
 
-from app import create_app, main
+from app import main
 from models.registry import MODELS
 from models.scripted import ScriptedModel
 from realtime.conversation import SYSTEM_PROMPT
+from realtime.server import create_app
 from realtime.session import SessionOptions
 from tests.conftest import CLIPS
 
@@ -154,5 +155,6 @@ def test_a_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_application_needs_nothing_but_a_model() -> None:
-    routes = {getattr(route, "path", "") for route in create_app(ScriptedModel([["hi"]]), SessionOptions()).routes}
+    app = create_app(ScriptedModel([["hi"]]), SessionOptions())
+    routes = {getattr(route, "path", "") for route in app.routes}
     assert {"/webrtc/offer", "/websocket/offer", "/health"} <= routes
