@@ -1,16 +1,23 @@
 """The WebRTC door, and what it shares with the WebSocket door, with real clients on real speech."""
 
+import asyncio
+import re
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
-from aiortc import RTCPeerConnection
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from fastapi import FastAPI
 
 from models.scripted import ScriptedModel
 from models.types import Samples
+from realtime.doors.webrtc import MAX_LATER_CANDIDATES
+from realtime.server import ServerOptions, create_app
+from realtime.session import SessionOptions
 from tests.conftest import silence
-from tests.doors.clients import no_sessions_left, webrtc_client, websocket_client
+from tests.doors.clients import SpeakingTrack, no_sessions_left, webrtc_client, websocket_client
 from tests.servers import serving
 
 ANSWER = ["The ", "capital ", "of ", "France ", "is ", "Paris."]
@@ -118,3 +125,167 @@ async def test_bad_offers_are_explained_and_keep_no_place(port: int) -> None:
     async with webrtc_client(port, "good") as client:
         await client.type_text("hello")
         await client.until("response.done")
+
+
+async def offer_of(peer: RTCPeerConnection) -> str:
+    """The description that a peer offers."""
+    await peer.setLocalDescription(await peer.createOffer())
+    return str(peer.localDescription.sdp)
+
+
+async def whole_offer() -> str:
+    """An offer as it should be, of a peer that never connects."""
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    peer.addTransceiver("audio")
+    peer.createDataChannel("events")
+    sdp = await offer_of(peer)
+    await peer.close()
+    return sdp
+
+
+def offered(sdp: Any, name: str = "peer") -> dict[str, Any]:
+    return {"sdp": sdp, "type": "offer", "webrtc_id": name}
+
+
+def on_this_loop(app: FastAPI) -> httpx.AsyncClient:
+    """A client of an application that runs in the test itself, so that its tasks can be seen."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1")
+
+
+FASTRTC_TASKS = ("WebRTCConnectionMixin", "AudioCallback", "player_worker_decode", "PeerHandler", "Peer.")
+
+
+def tasks_of_fastrtc() -> list[asyncio.Task[Any]]:
+    return [task for task in asyncio.all_tasks() if any(name in str(task.get_coro()) for name in FASTRTC_TASKS)]
+
+
+async def no_tasks_left() -> None:
+    for _ in range(20):  # one may begin another
+        if tasks := tasks_of_fastrtc():
+            await asyncio.wait(tasks, timeout=2)
+    assert not tasks_of_fastrtc()
+
+
+async def test_an_offer_whose_bundle_does_not_name_its_parts_keeps_no_place() -> None:
+    sdp = re.sub(r"a=group:BUNDLE (\S+) \S+", r"a=group:BUNDLE \1", await whole_offer())
+    with serving(ScriptedModel([ANSWER]), max_sessions=2) as port:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+            for number in range(20):
+                answer = await http.post("/webrtc/offer", json=offered(sdp, f"broken{number}"))
+                assert answer.status_code == 422 and "BUNDLE" in answer.json()["meta"]["message"]
+        async with webrtc_client(port, "good") as client:
+            await client.type_text("hello")
+            await client.until("response.done")
+
+
+async def test_what_raises_while_a_connection_is_closed_keeps_no_place(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The same offer, if it reached aiortc."""
+    monkeypatch.setattr("realtime.doors.webrtc.check_sdp", lambda _: None)
+    sdp = (await whole_offer()).replace("a=mid:0", "a=mid:7", 1)
+    app = create_app(ScriptedModel([ANSWER]), SessionOptions(), ServerOptions(max_sessions=1))
+    async with on_this_loop(app) as http:
+        for _ in range(3):
+            assert (await http.post("/webrtc/offer", json=offered(sdp))).status_code == 422
+        assert app.state.lobby.health()["sessions"] == 0
+    assert "realtime.doors.lobby" in {record.name for record in caplog.records}, "aiortc raised in `close`"
+    await no_tasks_left()
+
+
+async def test_one_id_is_one_connection(port: int) -> None:
+    sdp = await whole_offer()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        answers = await asyncio.gather(*(http.post("/webrtc/offer", json=offered(sdp, "twelve")) for _ in range(12)))
+        assert sorted(answer.status_code for answer in answers) == [200] + [409] * 11
+        assert (await http.get("/health")).json()["sessions"] == 1
+        (refused, *_) = [answer for answer in answers if answer.status_code == 409]
+        assert refused.json()["meta"]["error"] == "connection_already_exists"
+    await no_sessions_left(port)
+
+
+async def test_hostile_descriptions_are_refused_at_once(port: int) -> None:
+    sdp = await whole_offer()
+    audio = sdp[sdp.index("m=audio") : sdp.index("m=application")]
+    candidate = "a=candidate:1 1 udp 1 10.0.0.1 1 typ host\r\n"
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        for hostile in (sdp + 60 * audio, sdp + 5000 * candidate, sdp + 2000 * candidate, sdp + 3 * audio, 5, ["x"]):
+            began_s = time.perf_counter()
+            answer = await http.post("/webrtc/offer", json=offered(hostile, "hostile"))
+            assert answer.status_code in (413, 422)
+            assert time.perf_counter() - began_s < 0.5
+        broken = b'{"type": "offer", "webrtc_id": "x", "sdp": NaN}'
+        assert (await http.post("/webrtc/offer", content=broken)).status_code == 422
+        for name in ("", "x" * 65, "a\nWARNING:root:forged"):
+            assert (await http.post("/webrtc/offer", json=offered(sdp, name))).status_code == 422
+        assert (await http.get("/health")).json()["sessions"] == 0
+
+
+async def test_candidates_that_follow_an_offer_are_few_and_short(port: int) -> None:
+    def candidate(text: str, name: str = "later") -> dict[str, Any]:
+        fields = {"candidate": text, "sdpMid": "0", "sdpMLineIndex": 0}
+        return {"type": "ice-candidate", "webrtc_id": name, "candidate": fields}
+
+    good = "candidate:1 1 udp 2122260223 127.0.0.1 9 typ host generation 0"
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        unknown = await http.post("/webrtc/offer", json=candidate(good))
+        assert unknown.json()["meta"]["error"] == "unknown_connection"
+        assert (await http.post("/webrtc/offer", json=offered(await whole_offer(), "later"))).status_code == 200
+        assert (await http.post("/webrtc/offer", json=candidate(good))).json() == {"status": "success"}
+        assert (await http.post("/webrtc/offer", json=candidate(""))).json() == {"status": "success"}
+        assert (await http.post("/webrtc/offer", json=candidate(good + " x" * 300))).status_code == 422
+        for _ in range(MAX_LATER_CANDIDATES):
+            last = await http.post("/webrtc/offer", json=candidate(good))
+        assert last.json()["meta"]["error"] == "invalid_candidate_format"
+    await no_sessions_left(port)
+
+
+@pytest.mark.parametrize("missing", ["audio", "channel"])
+async def test_half_a_connection_loses_its_place(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime.doors.webrtc.CONNECT_TIMEOUT_S", 0.5)
+    app = create_app(ScriptedModel([ANSWER]), SessionOptions())
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    peer.addTransceiver("audio", direction="recvonly" if missing == "audio" else "sendonly")
+    channel = peer.createDataChannel("events")
+    sdp = await offer_of(peer)
+    closed = asyncio.Event()
+    peer.on("connectionstatechange", lambda: closed.set() if peer.connectionState == "closed" else None)
+    async with on_this_loop(app) as http:
+        answer = (await http.post("/webrtc/offer", json=offered(sdp))).json()
+    if missing == "channel":
+        channel.close()
+    await peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
+    assert app.state.lobby.health()["sessions"] == 1
+    await asyncio.wait_for(closed.wait(), 10)
+    await no_tasks_left()
+    assert app.state.lobby.health()["sessions"] == 0
+    await peer.close()
+
+
+async def test_a_connection_that_ends_leaves_no_task() -> None:
+    app = create_app(ScriptedModel([ANSWER]), SessionOptions())
+    for _ in range(2):
+        peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        peer.addTrack(SpeakingTrack())
+        channel = peer.createDataChannel("events")
+        greeted = asyncio.Event()
+        channel.on("message", lambda _, greeted=greeted: greeted.set())
+        async with on_this_loop(app) as http:
+            answer = (await http.post("/webrtc/offer", json=offered(await offer_of(peer)))).json()
+        await peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
+        await asyncio.wait_for(greeted.wait(), 10)
+        assert tasks_of_fastrtc()
+        visit = app.state.lobby.find("webrtc", "peer")
+        await peer.close()
+        await asyncio.wait_for(visit.ended(), 10)
+        await no_tasks_left()
+    assert app.state.lobby.health()["sessions"] == 0
+
+
+@pytest.mark.parametrize("client_of", [websocket_client, webrtc_client])
+async def test_the_last_event_says_why_a_session_ends(client_of: Callable[..., object]) -> None:
+    with serving(ScriptedModel([ANSWER]), max_session_s=0.3) as port:
+        async with client_of(port) as client:  # type: ignore[attr-defined]
+            assert "start again" in (await client.until("session.ended"))["reason"]
+            await no_sessions_left(port)
+            assert client.events[-1]["type"] == "session.ended"

@@ -1,6 +1,8 @@
 """The WebSocket door, with real clients; what the model says is scripted here."""
 
 import asyncio
+import base64
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -163,3 +165,47 @@ async def test_a_client_that_vanishes_leaves_nothing_behind() -> None:
         await no_sessions_left(port)
     assert model.cancelled == 1
     assert len(model.forgotten) == 1
+
+
+async def test_who_sends_faster_than_real_time_without_end_is_bounded(port: int) -> None:
+    """Two minutes of audio at once: much of it is dropped, others are served meanwhile, the connection goes on."""
+    payload = base64.b64encode(bytes([0x55, 0xD5] * 160)).decode()  # 20 ms
+    media = json.dumps({"event": "media", "media": {"payload": payload}})
+    async with websocket_client(port) as hasty, websocket_client(port) as other:
+
+        async def hurry() -> None:
+            for _ in range(6000):
+                await hasty.send(media)
+
+        hurrying = asyncio.create_task(hurry())
+        await other.type_text("Is anybody there?")
+        await other.until("response.done", timeout_s=5)
+        await hurrying
+        await hasty.send({"type": "session.metrics"})
+        metrics = await hasty.until("session.metrics")
+        assert metrics["dropped_samples"] > 0
+        await hasty.type_text("And now?")
+        await hasty.until("response.done")
+
+
+async def test_an_end_is_noticed_before_a_backlog_is_worked_off() -> None:
+    payload = base64.b64encode(bytes([0x55, 0xD5] * 8000)).decode()  # a second
+    media = json.dumps({"event": "media", "media": {"payload": payload}})
+    with serving(ScriptedModel([ANSWER])) as port:
+        async with websocket_client(port) as client:
+            for _ in range(200):
+                await client.send(media)
+            client.websocket.transport.abort()
+        began_s = asyncio.get_running_loop().time()
+        await no_sessions_left(port)
+        assert asyncio.get_running_loop().time() - began_s < 12
+
+
+@pytest.mark.parametrize("number", range(3))
+async def test_binary_and_broken_messages_in_a_row_do_not_end_the_connection(number: int, port: int) -> None:
+    async with websocket_client(port) as client:
+        for message in (b"\x00\xff", b"[", b"{}", b""):
+            await client.websocket.send(message)
+        await client.until("error", 4)
+        await client.websocket.send(b'{"type": "session.metrics"}')
+        assert (await client.until("session.metrics"))["rejected"] == 4

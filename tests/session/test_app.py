@@ -9,10 +9,7 @@ import pytest
 
 from app import main
 from models.registry import MODELS
-from models.scripted import ScriptedModel
 from realtime.conversation import SYSTEM_PROMPT
-from realtime.server import create_app
-from realtime.session import SessionOptions
 from tests.conftest import CLIPS
 
 CAPITAL, RIVER = str(CLIPS / "question_capital.ogg"), str(CLIPS / "question_river.ogg")
@@ -86,7 +83,8 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended.value.code == 0
     out = capsys.readouterr().out
     assert all(
-        command in out for command in ("ask", "talk", "replay", "fetch", "models", "--record", "--vad", "--port")
+        command in out
+        for command in ("ask", "talk", "replay", "fetch", "models", "--record", "--vad", "--port", "--allow-origin")
     )
 
 
@@ -100,6 +98,9 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         (["talk", CAPITAL, "--max-new-tokens", "9000"], "--max-new-tokens 9000: pocket takes"),
         (["--max-sessions", "0"], "--max-sessions 0"),
         (["--port", "99999"], "--port 99999"),
+        (["--max-session-minutes", "-1"], "--max-session-minutes -1"),
+        (["--allow-origin", "https://a.example", "--allow-origin", "b"], "--allow-origin: 'b' is no origin"),
+        (["--speculate-below", "-1"], "--speculate-below -1"),
         (["--host", "no.such.host.invalid"], "--host no.such.host.invalid"),
         (["ask", CAPITAL, "?", "--model", "gpt-9"], "unknown model 'gpt-9'; choose pocket"),
         (["--model", "gpt-9", "--port", "0"], "unknown model"),
@@ -154,7 +155,7 @@ def test_a_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert str(port) in error and "--port" in error
 
 
-def test_the_application_needs_nothing_but_a_model() -> None:
-    app = create_app(ScriptedModel([["hi"]]), SessionOptions())
-    routes = {getattr(route, "path", "") for route in app.routes}
-    assert {"/webrtc/offer", "/websocket/offer", "/health"} <= routes
+def test_a_bug_of_ours_shows_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.read_audio_file", lambda _: int("no number"))
+    with pytest.raises(ValueError, match="invalid literal"):
+        main(["ask", CAPITAL, "?"])
