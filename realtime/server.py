@@ -4,6 +4,7 @@ When it is told to end (Ctrl-C, SIGTERM) it drains the lobby first: nobody new i
 client is told why; then the connections are closed, and the model at last. Read `doors/__init__.py` for the ways in.
 """
 
+import asyncio
 import logging
 import signal
 import socket
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 DRAIN_LIMIT_S = 8.0  # for answers under way to end, and clients to read why; service managers wait 10 s or more
 CONNECTIONS_LIMIT_S = 2  # for uvicorn to close what is open then
+SIGNALS_EVERY_S = 0.1  # looked for while the lobby is drained
 MAX_WEBSOCKET_BYTES = 2**20  # of one message
 
 
@@ -187,6 +189,8 @@ class Server(uvicorn.Server):
             self._captured_signals.remove(sig)
 
     async def shutdown(self, sockets: Sequence[socket.socket] | None = None) -> None:
-        """Lets everybody end, then closes what is open."""
-        await self._lobby.drain(self._drain_limit_s)
+        """Lets everybody end, unless Ctrl-C is pressed again; then closes what is open."""
+        draining = asyncio.create_task(self._lobby.drain(self._drain_limit_s))
+        while not draining.done() and not self.force_exit:
+            await asyncio.wait([draining], timeout=SIGNALS_EVERY_S)
         await super().shutdown(list(sockets) if sockets is not None else None)
