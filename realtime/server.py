@@ -110,6 +110,18 @@ def open_session(
     return Session(model, options, detector=detector, scorer=scorer, load=load, recorder=recorder)
 
 
+def _make_lobby(
+    model: AudioLanguageModel, session_options: SessionOptions, options: ServerOptions, scorer: EndOfTurnScorer | None
+) -> Lobby:
+    load, batch = AnswerLoad(options.speculate_below), SileroBatch()
+    return Lobby(
+        lambda: open_session(model, session_options, scorer=scorer, load=load, batch=batch, record=options.record),
+        model_name=model.info.name,
+        max_sessions=options.max_sessions,
+        max_session_s=options.max_session_s,
+    )
+
+
 def create_app(
     model: AudioLanguageModel,
     session_options: SessionOptions,
@@ -129,13 +141,7 @@ def create_app(
         The application; its `state.lobby` is the lobby.
     """
     options = options or ServerOptions()
-    load, batch = AnswerLoad(options.speculate_below), SileroBatch()
-    lobby = Lobby(
-        lambda: open_session(model, session_options, scorer=scorer, load=load, batch=batch, record=options.record),
-        model_name=model.info.name,
-        max_sessions=options.max_sessions,
-        max_session_s=options.max_session_s,
-    )
+    lobby = _make_lobby(model, session_options, options, scorer)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -151,26 +151,12 @@ class Visit:
 
     def obey(self, command: Command) -> None:
         """Does what the client asks; before `begin` it is ignored."""
-        session = self._session
-        if session is None:
+        if self._session is None:
             return
-        match command:
-            case SubmitText(text):
-                session.submit_text(text)
-            case CancelResponse():
-                session.cancel()
-            case ClearConversation():
-                session.clear()
-            case PressToTalk():
-                session.press_to_talk()
-            case ReleaseToTalk():
-                session.release_to_talk()
-            case RequestMetrics():
-                session.request_metrics()
-            case ChangeSettings():
-                session.change_settings(
-                    muted=command.muted, protect_answer=command.protect_answer, turn_detection=command.turn_detection
-                )
+        try:
+            _carry_out(command, self._session)
+        except Exception:
+            logger.exception("%s: %s was not done", self.name, type(command).__name__)
 
     def reject(self, message: str) -> bool:
         """Has the session tell the client what was wrong with its message, and count it; False if there is none."""
@@ -349,6 +335,24 @@ class Lobby:
 
     def _take_back(self, visit: Visit) -> None:
         del self._visits[visit.name]
+
+
+def _carry_out(command: Command, session: Session) -> None:
+    match command:
+        case SubmitText(text):
+            session.submit_text(text)
+        case CancelResponse():
+            session.cancel()
+        case ClearConversation():
+            session.clear()
+        case PressToTalk():
+            session.press_to_talk()
+        case ReleaseToTalk():
+            session.release_to_talk()
+        case RequestMetrics():
+            session.request_metrics()
+        case ChangeSettings(muted=muted, protect_answer=protect_answer, turn_detection=turn_detection):
+            session.change_settings(muted=muted, protect_answer=protect_answer, turn_detection=turn_detection)
 
 
 async def _finish(name: str, limit_s: float, *tasks: asyncio.Task[None]) -> None:

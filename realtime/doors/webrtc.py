@@ -110,7 +110,8 @@ class PeerHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is not t
     def set_channel(self, channel: Any) -> None:
         """Takes the first data channel, and with it the client's commands."""
         if self.channel is not None:
-            channel.close()
+            if channel is not self.channel:
+                channel.close()
             return
         channel.remove_all_listeners("message")  # FastRTC would echo every command
         channel.on("message", self._obey)

@@ -121,6 +121,16 @@ async def test_broken_audio_is_counted_and_not_raised(lobby: Lobby, caplog: pyte
     assert "a chunk of audio was lost" in caplog.text
 
 
+async def test_a_command_that_breaks_the_session_is_logged_and_not_raised(
+    lobby: Lobby, caplog: pytest.LogCaptureFixture
+) -> None:
+    visit = admit(lobby, FakeTransport())
+    visit.begin()
+    no_text: Any = 5
+    visit.obey(SubmitText(no_text))
+    assert "SubmitText was not done" in caplog.text
+
+
 async def test_places_are_counted_from_admission_to_the_end(lobby: Lobby) -> None:
     first, second = admit(lobby, FakeTransport(), client_id="one"), admit(lobby, FakeTransport(), client_id="two")
     with pytest.raises(Refused, match="all 2 places are taken") as refused:
