@@ -1,4 +1,4 @@
-"""Front door: the command line and the launch.
+"""The command line: a parser and the commands behind it.
 
 `python app.py` serves the page, `ask` puts a question to a recording, `talk` plays clips through a whole session,
 `replay` plays a recorded session again, `fetch` gets a model's weights, `models` lists the models. This is the only
@@ -13,10 +13,9 @@ import os
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,18 +24,14 @@ from models.errors import ModelError, ModelUnavailable
 from models.registry import MODELS, fetch_model, load_model
 from models.types import AudioClip, GenerationOptions, GenerationStats, Message, Samples, TextDelta
 from realtime.hearing.files import AudioFileError, read_audio_file
+from realtime.hearing.vad import VAD_ENGINES
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
     from models.loading import LoadOptions
-    from realtime.hearing.vad import SileroBatch
-    from realtime.load import AnswerLoad
+    from realtime.server import ServerOptions
     from realtime.session import Session, SessionOptions
     from realtime.turns.endpointing import EndOfTurnScorer
-
-logger = logging.getLogger(__name__)
 
 EXIT_OK, EXIT_USER_ERROR, EXIT_INTERRUPTED = 0, 2, 130
 
@@ -54,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             logging.getLogger(name).setLevel(logging.INFO)
     try:
         options.command(options)
-    except (UsageError, ModelError, AudioFileError, ValueError) as error:
+    except (UsageError, ModelError, AudioFileError) as error:
         print(f"earpiece: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
@@ -102,7 +97,7 @@ def _shared_options(*, behind: bool) -> argparse.ArgumentParser:
 
 def _talking_options(*, behind: bool) -> argparse.ArgumentParser:
     talking = _Options(behind=behind)
-    talking.add_argument("--vad", default="silero", choices=("silero", "webrtc"), help="finds speech (%(default)s)")
+    talking.add_argument("--vad", default="silero", choices=tuple(VAD_ENGINES), help="finds speech (%(default)s)")
     talking.add_argument(
         "--endpointing",
         default="semantic",
@@ -134,7 +129,17 @@ def _parser() -> argparse.ArgumentParser:
     serving = argparse.ArgumentParser(add_help=False)
     serving.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for other machines too (%(default)s)")
     serving.add_argument("--port", type=int, default=7860, help="(%(default)s)")
+    serving.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="a page from there may talk to this server, like https://talk.example; may be repeated",
+    )
     serving.add_argument("--max-sessions", type=int, default=16, help="people at one time (%(default)s)")
+    serving.add_argument(
+        "--max-session-minutes", type=float, metavar="M", help="the longest session; for ever if not given"
+    )
     serving.add_argument(
         "--speculate-below",
         type=int,
@@ -200,118 +205,53 @@ def _load(options: argparse.Namespace) -> AudioLanguageModel:
 
 
 def _generation_options(options: argparse.Namespace) -> GenerationOptions:
-    return GenerationOptions(max_new_tokens=options.max_new_tokens, temperature=options.temperature)
+    with _options_that_cannot_be():
+        return GenerationOptions(max_new_tokens=options.max_new_tokens, temperature=options.temperature)
+
+
+@contextmanager
+def _options_that_cannot_be() -> Iterator[None]:
+    """Names an option that an options object refuses; every other `ValueError` is a bug of ours."""
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 # ---- serve ----
 
 
 def serve(options: argparse.Namespace) -> None:
-    """Serves the page, WebRTC and WebSocket until Ctrl-C."""
-    import uvicorn
+    """Serves the page and all doors until Ctrl-C or SIGTERM."""
+    from realtime.server import Server, create_app
 
-    from realtime.load import AnswerLoad
-
-    if options.max_sessions < 1:
-        raise UsageError(f"--max-sessions {options.max_sessions}: nobody could connect; give 1 or more")
+    server_options = _server_options(options)
     _check_port(options.host, options.port)
     _check_folder(options.record)
     print(f"Loading {options.model} …", flush=True)
     model = _load(options)
-    app = create_app(
-        model,
-        _session_options(options, model),
-        scorer=_load_scorer(options),
-        load=AnswerLoad(options.speculate_below),
-        record=options.record,
-        max_sessions=options.max_sessions,
-        ice_servers=options.ice_servers,
-    )
+    app = create_app(model, _session_options(options, model), server_options, scorer=_load_scorer(options))
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
     shown = f"[{shown}]" if ":" in shown else shown
     print(f"Earpiece is at http://{shown}:{options.port} (Ctrl-C ends it)", flush=True)
-    uvicorn.run(
-        app, host=options.host, port=options.port, log_level="warning", ws_max_size=2**20, timeout_graceful_shutdown=5
-    )
+    Server(app, server_options).run()
 
 
-def create_app(
-    model: AudioLanguageModel,
-    session_options: "SessionOptions",
-    *,
-    scorer: "EndOfTurnScorer | None" = None,
-    load: "AnswerLoad | None" = None,
-    record: Path | None = None,
-    max_sessions: int = 16,
-    ice_servers: Sequence[dict[str, Any]] = (),
-) -> "FastAPI":
-    """Puts the page and the transports into one application.
+def _server_options(options: argparse.Namespace) -> "ServerOptions":
+    from realtime.server import ServerOptions
 
-    Args:
-        model: answers all sessions; closed when the application ends.
-        session_options: of every session.
-        scorer: judges at pauses whether a turn is complete; shared by all sessions.
-        load: decides when provisional answers are given up; shared by all sessions.
-        record: folder in which every session is kept; nothing is, if not given.
-        max_sessions: connections at one time.
-        ice_servers: STUN and TURN servers of both sides, as the WebRTC API takes them.
-    """
-    from fastapi import FastAPI
-
-    from realtime.doors.page import mount_page
-    from realtime.doors.webrtc import EarpieceStream
-    from realtime.hearing.vad import SileroBatch
-    from realtime.load import AnswerLoad
-
-    load, batch = load or AnswerLoad(), SileroBatch()
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        await model.close()
-
-    app = FastAPI(title="Earpiece", lifespan=lifespan)
-    stream = EarpieceStream(
-        lambda: _make_session(model, session_options, scorer=scorer, load=load, batch=batch, record=record),
-        max_sessions=max_sessions,
-        ice_servers=ice_servers,
-    )
-    stream.mount_on(app)
-
-    @app.get("/health")
-    def health() -> dict[str, Any]:
-        return {"status": "ok", "model": model.info.name, "sessions": stream.n_connections}
-
-    mount_page(app, model.info, ice_servers=ice_servers)
-    return app
-
-
-def _make_session(
-    model: AudioLanguageModel,
-    options: "SessionOptions",
-    *,
-    scorer: "EndOfTurnScorer | None" = None,
-    load: "AnswerLoad | None" = None,
-    batch: "SileroBatch | None" = None,
-    record: Path | None = None,
-) -> "Session":
-    from realtime.hearing.vad import SpeechDetector
-    from realtime.recordings.recorder import SessionRecorder
-    from realtime.session import Session
-
-    recorder = None
-    if record is not None:
-        folder = record / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
-        try:
-            recorder = SessionRecorder(folder)
-        except OSError as error:
-            logger.error("%s: this session is not recorded: %s", folder, error)
-
-    def make_detector(speaker: str) -> SpeechDetector:
-        return SpeechDetector(options.vad, batch=batch, speaker=speaker)
-
-    taps = [recorder] if recorder is not None else []
-    return Session(model, options, make_detector=make_detector, scorer=scorer, load=load, taps=taps)
+    minutes = options.max_session_minutes
+    with _options_that_cannot_be():
+        return ServerOptions(
+            host=options.host,
+            port=options.port,
+            allowed_origins=tuple(options.allow_origin),
+            max_sessions=options.max_sessions,
+            max_session_s=None if minutes is None else 60 * minutes,
+            speculate_below=options.speculate_below,
+            ice_servers=tuple(options.ice_servers),
+            record=options.record,
+        )
 
 
 def _session_options(options: argparse.Namespace, model: AudioLanguageModel) -> "SessionOptions":
@@ -326,21 +266,22 @@ def _session_options(options: argparse.Namespace, model: AudioLanguageModel) -> 
             f"--max-new-tokens {options.max_new_tokens}: {info.name} takes {info.context_tokens} tokens, question and "
             "answer together; give less"
         )
-    endpointing = EndpointingOptions(silence_s=options.silence, max_wait_s=max(MAX_WAIT_S, options.silence))
-    conversation = ConversationOptions(
-        system_prompt=SYSTEM_PROMPT if options.system_prompt is None else options.system_prompt,
-        max_tokens=info.context_tokens - options.max_new_tokens,
-        summarise=not options.no_summary,
-    )
-    if info.max_audio_s is not None:  # and the longest turn is to fit beside what is remembered
-        max_audio_s = min(conversation.max_audio_s, info.max_audio_s - endpointing.max_turn_s)
-        conversation = replace(conversation, max_audio_s=max_audio_s)
-    return SessionOptions(
-        vad=VadOptions(engine=options.vad),
-        endpointing=endpointing,
-        conversation=conversation,
-        generation=_generation_options(options),
-    )
+    with _options_that_cannot_be():
+        endpointing = EndpointingOptions(silence_s=options.silence, max_wait_s=max(MAX_WAIT_S, options.silence))
+        conversation = ConversationOptions(
+            system_prompt=SYSTEM_PROMPT if options.system_prompt is None else options.system_prompt,
+            max_tokens=info.context_tokens - options.max_new_tokens,
+            summarise=not options.no_summary,
+        )
+        if info.max_audio_s is not None:  # and the longest turn is to fit beside what is remembered
+            max_audio_s = min(conversation.max_audio_s, info.max_audio_s - endpointing.max_turn_s)
+            conversation = replace(conversation, max_audio_s=max_audio_s)
+        return SessionOptions(
+            vad=VadOptions(engine=options.vad),
+            endpointing=endpointing,
+            conversation=conversation,
+            generation=_generation_options(options),
+        )
 
 
 def _load_scorer(options: argparse.Namespace) -> "EndOfTurnScorer | None":
@@ -366,8 +307,6 @@ def _check_folder(record: Path | None) -> None:
 
 
 def _check_port(host: str, port: int) -> None:
-    if not 0 <= port < 2**16:
-        raise UsageError(f"--port {port}: ports are numbers from 0 to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
@@ -433,11 +372,13 @@ TALK_AFTER_S = 0.5  # of silence beyond the longest wait
 
 def talk(options: argparse.Namespace) -> None:
     """Plays clips through a whole session on the sample clock and prints its events."""
+    from realtime.server import open_session
+
     clips = [read_audio_file(path) for path in options.clips]
     _check_folder(options.record)
     model = _load(options)
     session_options = _session_options(options, model)
-    session = _make_session(model, session_options, scorer=_load_scorer(options), record=options.record)
+    session = open_session(model, session_options, scorer=_load_scorer(options), record=options.record)
     after_s = session_options.endpointing.max_wait_s + TALK_AFTER_S
     silences_s = [TALK_BETWEEN_S if options.realtime else after_s] * (len(clips) - 1) + [after_s]
     asyncio.run(_talk(model, session, options.clips, clips, silences_s, realtime=options.realtime))
@@ -479,7 +420,8 @@ async def _talk(
 
 
 async def _print_events(session: "Session") -> None:
-    from realtime.events import ConversationWindow, ResponseDelta, SessionMetricsReported, to_wire
+    from realtime.doors.protocol import to_wire
+    from realtime.events import ConversationWindow, ResponseDelta, SessionMetricsReported
 
     async for event in session.events():
         if isinstance(event, ConversationWindow | SessionMetricsReported):
@@ -487,8 +429,12 @@ async def _print_events(session: "Session") -> None:
         if isinstance(event, ResponseDelta):
             print(event.delta, end="", flush=True)
             continue
-        fields = {key: value for key, value in to_wire(event).items() if key != "type" and value is not None}
-        print(f"\n  {event.type}  " + "  ".join(f"{key}={value}" for key, value in fields.items()), flush=True)
+        wire = to_wire(event)
+        name = wire.pop("type")
+        print(
+            f"\n  {name}  " + "  ".join(f"{key}={value}" for key, value in wire.items() if value is not None),
+            flush=True,
+        )
 
 
 # ---- replay ----

@@ -1,14 +1,11 @@
-"""What a session tells its clients: one set of events for the page, the WebSocket, the command line and the tests.
+"""What a session tells whoever listens: one set of events for the page, every wire, the recording and the tests.
 
-On the wire an event is a JSON object whose `type` is the OpenAI Realtime API's name wherever that API has one for the
-thing. Ours alone are `response.committed` and `response.retracted` (the fate of a provisional answer),
-`response.resumed`, `conversation.cleared`, `conversation.window` and `session.metrics`. Positions are milliseconds of
-the session's audio.
-Read `session.py` for who sends them.
+An event knows no wire: `doors/protocol.py` gives it its name and its form there. Positions are milliseconds of the
+session's audio. Read `session.py` for who sends them.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from models.types import SAMPLE_RATE_HZ, Role
 
@@ -26,7 +23,6 @@ def sample_to_ms(sample: int) -> int:
 class SessionCreated:
     """The session is ready; the first event of every client."""
 
-    type: ClassVar = "session.created"
     session_id: str
     model: str
     description: str
@@ -42,7 +38,6 @@ class SessionUpdated:
         turn_detection: turns begin and end by what is heard; otherwise by push-to-talk alone.
     """
 
-    type: ClassVar = "session.updated"
     muted: bool
     protect_answer: bool
     turn_detection: bool
@@ -52,7 +47,6 @@ class SessionUpdated:
 class SessionEnded:
     """The session ends for a `reason` that is not the client's; the last event of that client."""
 
-    type: ClassVar = "session.ended"
     reason: str
 
 
@@ -60,7 +54,6 @@ class SessionEnded:
 class FloorChanged:
     """Who has the floor now: the name of a state of `turns/machine.py`."""
 
-    type: ClassVar = "floor.changed"
     state: str
 
 
@@ -68,7 +61,6 @@ class FloorChanged:
 class UserSpeechStarted:
     """Speech began at `audio_start_ms`; `item_id` is the message it will become if it proves to be a turn."""
 
-    type: ClassVar = "input_audio_buffer.speech_started"
     item_id: str
     audio_start_ms: int
     speaker: str | None = None
@@ -78,7 +70,6 @@ class UserSpeechStarted:
 class UserSpeechStopped:
     """A pause; the last voiced sample is before `audio_end_ms`."""
 
-    type: ClassVar = "input_audio_buffer.speech_stopped"
     item_id: str
     audio_end_ms: int
     speaker: str | None = None
@@ -88,7 +79,6 @@ class UserSpeechStopped:
 class UserSpeechDiscarded:
     """The sound was no turn, or the turn was dropped."""
 
-    type: ClassVar = "input_audio_buffer.cleared"
     item_id: str
 
 
@@ -96,7 +86,6 @@ class UserSpeechDiscarded:
 class MessageAdded:
     """A message entered the conversation."""
 
-    type: ClassVar = "conversation.item.created"
     item_id: str
     role: Literal["user", "assistant"]
     text: str
@@ -109,7 +98,6 @@ class MessageAdded:
 class MessageRemoved:
     """A message has left the conversation: nothing was said in it, or the model cannot take it."""
 
-    type: ClassVar = "conversation.item.deleted"
     item_id: str
 
 
@@ -117,7 +105,6 @@ class MessageRemoved:
 class MessageTranscribed:
     """What the model understood of a user's message."""
 
-    type: ClassVar = "conversation.item.input_audio_transcription.completed"
     item_id: str
     transcript: str
 
@@ -126,7 +113,6 @@ class MessageTranscribed:
 class ResponseCreated:
     """An answer is being generated; while `provisional`, it may be retracted."""
 
-    type: ClassVar = "response.created"
     response_id: str
     item_id: str
     provisional: bool
@@ -136,7 +122,6 @@ class ResponseCreated:
 class ResponseDelta:
     """The next piece of the answer."""
 
-    type: ClassVar = "response.output_text.delta"
     response_id: str
     delta: str
     provisional: bool
@@ -146,7 +131,6 @@ class ResponseDelta:
 class ResponseCommitted:
     """The turn has ended: the provisional answer, with all text so far, is the answer."""
 
-    type: ClassVar = "response.committed"
     response_id: str
 
 
@@ -154,7 +138,6 @@ class ResponseCommitted:
 class ResponseRetracted:
     """The speaker went on: all text of the provisional answer is withdrawn."""
 
-    type: ClassVar = "response.retracted"
     response_id: str
 
 
@@ -162,7 +145,6 @@ class ResponseRetracted:
 class ResponseResumed:
     """The sound over the answer was no turn: the answer goes on where it stopped."""
 
-    type: ClassVar = "response.resumed"
     response_id: str
 
 
@@ -181,7 +163,6 @@ class ResponseDone:
         completion_tokens: length of the answer.
     """
 
-    type: ClassVar = "response.done"
     response_id: str
     status: ResponseStatus
     text: str
@@ -195,8 +176,6 @@ class ResponseDone:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationWasCleared:
     """A new conversation has begun."""
-
-    type: ClassVar = "conversation.cleared"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +201,6 @@ class WindowMessage:
 class ConversationWindow:
     """What the model remembers, oldest first, and how much it may remember."""
 
-    type: ClassVar = "conversation.window"
     messages: tuple[WindowMessage, ...]
     tokens: int
     max_tokens: int
@@ -234,7 +212,6 @@ class ConversationWindow:
 class SessionMetricsReported:
     """What has happened in the session so far; `SessionMetrics` says what each number means."""
 
-    type: ClassVar = "session.metrics"
     turns: int
     long_turns: int
     cut_ins: int
@@ -269,7 +246,6 @@ class SessionMetricsReported:
 class ErrorReported:
     """Something went wrong; the session goes on."""
 
-    type: ClassVar = "error"
     error_type: ErrorType
     message: str
 
@@ -296,8 +272,3 @@ SessionEvent = (
     | SessionMetricsReported
     | ErrorReported
 )
-
-
-def to_wire(event: SessionEvent) -> dict[str, Any]:
-    """Gives the event as the JSON object that goes to a client."""
-    return {"type": event.type, **asdict(event)}

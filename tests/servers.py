@@ -5,31 +5,28 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import uvicorn
-
-from app import create_app
 from models.base import AudioLanguageModel
+from realtime.server import Server, ServerOptions, create_app
 from realtime.session import SessionOptions
 
 
 @contextmanager
 def serving(
-    model: AudioLanguageModel, options: SessionOptions | None = None, *, max_sessions: int = 16
+    model: AudioLanguageModel,
+    options: SessionOptions | None = None,
+    *,
+    max_sessions: int = 16,
+    max_session_s: float | None = None,
+    allowed_origins: tuple[str, ...] = (),
 ) -> Iterator[int]:
     """Serves until the block ends and gives the port."""
-    app = create_app(model, options or SessionOptions(), max_sessions=max_sessions)
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", ws="websockets-sansio", timeout_graceful_shutdown=2)
+    server_options = ServerOptions(
+        max_sessions=max_sessions, max_session_s=max_session_s, allowed_origins=allowed_origins, drain_limit_s=4
     )
-    started = threading.Event()
+    listener = socket.create_server((server_options.host, 0))
+    server = Server(create_app(model, options or SessionOptions(), server_options), server_options)
     server.config.load()
-
-    def run() -> None:
-        started.set()
-        server.run(sockets=[listener])
-
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=lambda: server.run(sockets=[listener]), daemon=True)
     thread.start()
     try:
         yield listener.getsockname()[1]

@@ -1,1 +1,42 @@
-"""The only room that knows a wire."""
+"""The doors: the only room that knows a wire. A new wire is one new file here, and its test; nothing else changes.
+
+Every module in this folder with a function `mount(app, lobby, options)` is a door. It adds its routes to `app`, gets
+its sessions from `lobby` and nowhere else, and gives the `Way`s in that it has added; the entrance refuses all others.
+The page is a door, too. Read `lobby.py` for who is let in, `websocket.py` for the simplest door.
+"""
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from models.types import ModelInfo
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from realtime.doors.entrance import Way
+    from realtime.doors.lobby import Lobby
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorOptions:
+    """What doors may be told.
+
+    Attributes:
+        model: what answers.
+        ice_servers: STUN and TURN servers of both sides, as the WebRTC API takes them.
+    """
+
+    model: ModelInfo
+    ice_servers: tuple[dict[str, Any], ...] = ()
+
+
+def open_doors(app: "FastAPI", lobby: "Lobby", options: DoorOptions) -> tuple["Way", ...]:
+    """Opens every door in this folder, and gives all ways in."""
+    ways: list[Way] = []
+    for found in pkgutil.iter_modules(__path__, f"{__name__}."):
+        mount = getattr(importlib.import_module(found.name), "mount", None)
+        if mount is not None:
+            ways += mount(app, lobby, options)
+    return tuple(ways)

@@ -8,11 +8,11 @@ however many sessions share one call of the network (`SileroBatch`). Read `liste
 
 import asyncio
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import onnxruntime
@@ -20,8 +20,6 @@ import webrtcvad
 
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.turns.observations import DEFAULT_SPEAKER, DetectedFrame, SpeechStarted, SpeechStopped
-
-VadName = Literal["silero", "webrtc"]
 
 SILERO_FRAME_SAMPLES = 512  # 32 ms; the only window Silero 5 and later take at 16 kHz
 SILERO_CONTEXT_SAMPLES = 64  # of the previous frame, put before the new one
@@ -41,7 +39,8 @@ class VadOptions:
     """How scores become speech.
 
     Attributes:
-        engine: "silero" (a network; knows speech from noise) or "webrtc" (a tenth of the work; takes music for speech).
+        engine: one of `VAD_ENGINES`: "silero" (a network; knows speech from noise) or "webrtc" (a tenth of the work;
+            takes music for speech).
         onset: a score at least this begins speech. 0.5 is Silero's recommendation.
         offset: a score below this ends it; lower than `onset`, so that a doubtful frame changes nothing.
         min_speech_s: speech shorter than this is a click.
@@ -49,7 +48,7 @@ class VadOptions:
         pre_roll_s: audio kept before the onset, because the first consonant scores low.
     """
 
-    engine: VadName = "silero"
+    engine: str = "silero"
     onset: float = 0.5
     offset: float = 0.35
     min_speech_s: float = 0.09
@@ -57,8 +56,8 @@ class VadOptions:
     pre_roll_s: float = 0.3
 
     def __post_init__(self) -> None:
-        if self.engine not in ("silero", "webrtc"):
-            raise ValueError(f"unknown voice activity detector {self.engine!r}; choose silero or webrtc")
+        if self.engine not in VAD_ENGINES:
+            raise ValueError(f"unknown voice activity detector {self.engine!r}; choose {' or '.join(VAD_ENGINES)}")
         if not 0 < self.offset <= self.onset < 1:
             raise ValueError(f"need 0 < offset ({self.offset}) <= onset ({self.onset}) < 1")
 
@@ -217,6 +216,9 @@ class WebRtcScorer:
         return sum(self._recent) / len(self._recent)
 
 
+VAD_ENGINES: dict[str, Callable[[], SpeechScorer]] = {"silero": SileroScorer, "webrtc": WebRtcScorer}
+
+
 @dataclass(frozen=True, slots=True)
 class _Frame:
     """One frame before detection.
@@ -255,7 +257,7 @@ class SpeechDetector:
     ) -> None:
         self.options = options
         self._speaker = speaker
-        self._scorer = scorer or (SileroScorer() if options.engine == "silero" else WebRtcScorer())
+        self._scorer = scorer or VAD_ENGINES[options.engine]()
         self._batch = batch if options.engine == "silero" and scorer is None else None
         self._stream = SileroStream()
         self._pending = np.zeros(0, np.float32)

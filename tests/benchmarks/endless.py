@@ -2,11 +2,9 @@
 
 import argparse
 
-import uvicorn
-
-from app import create_app
 from models.scripted import ScriptedModel
 from models.types import GenerationOptions
+from realtime.server import Server, ServerOptions, create_app
 from realtime.session import SessionOptions
 
 WORD_S = 0.02  # 50 words a second: the resolution of what is measured
@@ -20,7 +18,8 @@ def main() -> None:
     options = parser.parse_args()
     model = ScriptedModel([[f"{number} " for number in range(N_WORDS)]], word_s=WORD_S)
     session_options = SessionOptions(generation=GenerationOptions(max_new_tokens=N_WORDS))
-    uvicorn.run(create_app(model, session_options), host="127.0.0.1", port=options.port, log_level="warning")
+    server_options = ServerOptions(port=options.port)
+    Server(create_app(model, session_options, server_options), server_options).run()
 
 
 if __name__ == "__main__":

@@ -140,3 +140,82 @@ def test_mute_protect_and_details(open_page: OpenPage, speech: Speech) -> None:
 
 def test_the_page_says_what_answers(open_page: OpenPage) -> None:
     expect(open_page().locator("#ep-model")).to_contain_text("Whisper tiny.en, then SmolLM2-135M")
+
+
+SCRIPTED_SERVER = """
+  window.RTCPeerConnection = undefined;
+  window.WebSocket = class {
+    static OPEN = 1;
+    readyState = 1;
+    constructor() { window.server = this; setTimeout(() => this.onopen()); }
+    send(text) {
+      if (JSON.parse(text).event === "start") this.say({type: "session.created", model: "m", description: "d"});
+    }
+    say(event) { this.onmessage({data: JSON.stringify(event)}); }
+    close() {}
+  };
+"""
+
+
+def test_the_page_shows_what_the_server_says(open_page: OpenPage) -> None:
+    page = open_page(script=SCRIPTED_SERVER)
+
+    def say(wire_type: str, **fields: object) -> None:
+        page.evaluate("event => server.say(event)", {"type": wire_type} | fields)
+
+    page.fill("#ep-text", "hello")
+    page.click("#ep-send")
+    expect(page.locator("#ep-model")).to_have_text("m: d")
+    for state, kind in (
+        ("user_speaking", "speaking"),
+        ("paused", "speaking"),
+        ("responding", "answering"),
+        ("interrupted", "speaking"),
+        ("judging", "speaking"),
+        ("overlapping", "answering"),
+        ("key_held", "speaking"),
+        ("responding_in_some_new_way", "answering"),
+        ("a_state_nobody_knows", "idle"),
+        ("listening", "idle"),
+    ):
+        say("floor.changed", state=state)
+        expect(page.locator("#ep-status")).to_have_attribute("data-state", kind)
+    say("conversation.item.created", item_id="one", role="user", text="Hello", audio_s=0)
+    say("conversation.item.created", item_id="two", role="user", text="(noise)", audio_s=1)
+    say("event.nobody.knows", item_id="two")
+    expect(page.locator(".ep-item")).to_have_count(2)
+    say("conversation.item.deleted", item_id="two")
+    expect(page.locator(".ep-item")).to_have_count(1)
+    say("session.ended", reason="the server is going down; try again")
+    page.evaluate("server.onclose()")
+    expect(page.locator("#ep-error")).to_have_text("The session has ended: the server is going down; try again.")
+
+
+FRAGILE_CONNECTION = """
+  const Real = RTCPeerConnection, later = setTimeout;
+  window.RTCPeerConnection = class extends Real {
+    constructor(options) { super(options); window.peer = this; }
+    get connectionState() { return window.shown || super.connectionState; }
+  };
+  window.setTimeout = (call, ms) => later(call, ms === 10_000 ? 300 : ms);
+"""
+
+
+def test_a_connection_that_recovers_goes_on(open_page: OpenPage) -> None:
+    page = open_page(script=FRAGILE_CONNECTION)
+
+    def show(state: str) -> None:
+        page.evaluate("state => { window.shown = state; peer.onconnectionstatechange(); }", state)
+
+    page.fill("#ep-text", "What is the capital of France?")
+    page.click("#ep-send")
+    finished(page, 1)
+    assert page.locator(".earpiece").get_attribute("data-transport") == "WebRTC"
+    show("disconnected")
+    show("connected")
+    page.fill("#ep-text", "What is the capital of Germany?")
+    page.click("#ep-send")
+    finished(page, 2)
+    expect(page.locator("#ep-error")).to_be_hidden()
+    show("disconnected")
+    expect(page.locator("#ep-error")).to_contain_text("The connection was lost", timeout=WAIT_MS)

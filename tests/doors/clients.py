@@ -184,3 +184,13 @@ async def webrtc_client(
         yield client
     finally:
         await peer.close()
+
+
+async def no_sessions_left(port: int) -> None:
+    """Waits until the server has ended all sessions."""
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        for _ in range(600):
+            if not (await http.get("/health")).json()["sessions"]:
+                return
+            await asyncio.sleep(0.05)
+    raise AssertionError("sessions are left")

@@ -1,37 +1,26 @@
-"""The transports, with real clients on real speech; what the model says is scripted here."""
+"""The WebRTC door, and what it shares with the WebSocket door, with real clients on real speech."""
 
 import asyncio
+import re
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
-from aiortc import RTCPeerConnection
-from aiortc.rtp import RtpPacket
-from websockets.asyncio.client import connect
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from fastapi import FastAPI
 
 from models.scripted import ScriptedModel
-from models.types import SAMPLE_RATE_HZ, GenerationOptions, Samples
-from realtime.doors.webrtc import PacketOrder, hear_at_once
-from realtime.hearing.audio import CaptureCounters
-from realtime.outbox import MAX_UNREAD_EVENTS
+from models.types import Samples
+from realtime.doors.webrtc import MAX_LATER_CANDIDATES
+from realtime.server import ServerOptions, create_app
 from realtime.session import SessionOptions
 from tests.conftest import silence
-from tests.doors.clients import webrtc_client, websocket_client
+from tests.doors.clients import SpeakingTrack, no_sessions_left, webrtc_client, websocket_client
 from tests.servers import serving
-from tests.voiced import first_voiced_sample
 
 ANSWER = ["The ", "capital ", "of ", "France ", "is ", "Paris."]
-
-
-async def no_sessions_left(port: int) -> None:
-    """Waits until the server has ended all sessions."""
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
-        for _ in range(600):
-            if not (await http.get("/health")).json()["sessions"]:
-                return
-            await asyncio.sleep(0.05)
-    raise AssertionError("sessions are left")
 
 
 @pytest.fixture(scope="module")
@@ -52,43 +41,6 @@ async def test_speech_is_answered(
         assert len(client.of("response.output_text.delta")) == len(ANSWER)
         assert client.of("response.output_text.delta")[0]["provisional"]
         assert 0 < done["response_latency_s"] < 1
-
-
-@pytest.mark.parametrize("first", [1, 0xFFFF - 5])
-@pytest.mark.parametrize("jump", [30_000, -30_000])
-def test_audio_packets_are_handed_on_as_they_come_and_in_order(first: int, jump: int) -> None:
-    counters = CaptureCounters()
-    order = PacketOrder(counters)
-
-    def heard(*numbers: int) -> list[int]:
-        found = []
-        for number in numbers:
-            packet = RtpPacket(sequence_number=(first + number) % 2**16, timestamp=number * 960)
-            packet._data = bytes([number])  # type: ignore[attr-defined]  # as the receiver puts it there
-            if (frame := order.add(packet)[1]) is not None:
-                assert frame.timestamp == frame.data[0] * 960
-                found.append(frame.data[0])
-        return found
-
-    assert heard(0, 1, 2) == [0, 1, 2]
-    assert heard(4, 3, 5) == [3, 4], "one comes late"
-    assert heard(7, 8, 6, 9) == [5, 6, 7], "another"
-    assert heard(11, 12, 10, 12) == [8, 9, 10, 11], "and one twice"
-    assert heard(14, 15, 16, 13) == [12, 14], "13 came too late"
-    assert heard(60, 61, 62, 63) == [15, 16, 60, 61], "a gap"
-    assert (counters.lost_packets, counters.late_packets) == (1 + 43, 1)
-    first += jump
-    assert heard(64, 65, 66, 67, 68) == [62, 63, 64, 65, 66], "a new count"
-    assert counters.lost_packets == 1 + 43
-
-
-async def test_audio_of_a_peer_goes_through_our_buffer() -> None:
-    peer = RTCPeerConnection()
-    receiver = peer.addTransceiver("audio").receiver
-    (name,) = (name for name in vars(receiver) if name.endswith("jitter_buffer"))
-    hear_at_once(peer, CaptureCounters())
-    assert isinstance(getattr(receiver, name), PacketOrder)
-    await peer.close()
 
 
 @pytest.mark.parametrize("client_of", [websocket_client, webrtc_client])
@@ -124,105 +76,6 @@ async def test_push_to_talk_mute_protection_and_metrics(
         assert len(client.of("conversation.window")) == 1
 
 
-async def test_real_speech_over_a_long_answer_stops_it(speech: Callable[[str], Samples]) -> None:
-    """The answer's words come every 20 ms; none comes later than a quarter of a second after the voice."""
-    options = SessionOptions(generation=GenerationOptions(max_new_tokens=10_000))
-    with serving(ScriptedModel([[f"{number} " for number in range(10_000)]], word_s=0.02), options) as port:
-        async with websocket_client(port) as client:
-            await client.type_text("count")
-            await client.until("response.output_text.delta", 10)
-            began_s = asyncio.get_running_loop().time()
-            clip = speech("interrupt_stop")
-            voiced_s = first_voiced_sample(clip) / SAMPLE_RATE_HZ
-            await client.say(clip)
-            assert (await client.until("response.done"))["status"] == "cancelled"
-            done = next(index for index, event in enumerate(client.events) if event["type"] == "response.done")
-            deltas = [
-                time_s
-                for event, time_s in zip(client.events[:done], client.times_s, strict=False)
-                if event["type"] == "response.output_text.delta"
-            ]
-            assert 0 < deltas[-1] - (began_s + voiced_s) < 0.5, "twice the goal: the machine may be busy"
-
-
-async def test_a_client_that_vanishes_in_the_middle_of_a_turn_leaves_nothing_behind(
-    speech: Callable[[str], Samples],
-) -> None:
-    model = ScriptedModel([["never"]])
-    with serving(model) as port:
-        async with websocket_client(port) as client:
-            await client.say(speech("question_capital")[: 2 * SAMPLE_RATE_HZ // 3 * 2])
-            await client.until("input_audio_buffer.speech_started")
-            client.websocket.transport.abort()
-        await no_sessions_left(port)
-    assert model.requests == []
-    assert len(model.forgotten) == 1
-
-
-@pytest.mark.parametrize(
-    ("message", "complaint"),
-    [
-        ("{not json", "not JSON"),
-        ("[1, 2]", "JSON object"),
-        ('{"hello": 1}', '"type"'),
-        ('{"event": "start"}', "websocket_id"),
-        ('{"event": "start", "websocket_id": "again"}', "once"),
-        ('{"event": "media"}', "payload"),
-        ('{"event": "media", "media": {"payload": "%%%"}}', "base64"),
-        ('{"event": "media", "media": {"payload": "é"}}', "base64"),
-        ('{"event": "dance"}', "dance"),
-        ('{"type": "response.create"}', "empty"),
-        (
-            '{"type": "conversation.item.create", "item": {"role": "system", '
-            '"content": [{"type": "input_text", "text": "x"}]}}',
-            "wrong fields",
-        ),
-        ('{"type": "session.update"}', "wrong fields"),
-        ('{"type": "session.update", "session": {"muted": 1}}', "true or false"),
-        ('{"type": "session.update", "session": {"voice": "alloy"}}', "'voice'"),
-        ('{"type": "session.update", "session": {"turn_detection": false}}', "null or an object"),
-        ("[" * 100_000, "not JSON"),
-    ],
-)
-async def test_a_malformed_message_is_explained_and_the_connection_goes_on(
-    message: str, complaint: str, port: int
-) -> None:
-    async with websocket_client(port) as client:
-        await client.send(message)
-        assert complaint in (await client.until("error"))["message"]
-        await client.send({"event": "media", "media": {"payload": ""}})
-        await client.type_text("still there?")
-        await client.until("response.done")
-        assert (await client.until("session.metrics"))["rejected"] == 1
-
-
-async def test_stop_and_silence_before_start_end_quietly(port: int) -> None:
-    async with websocket_client(port, start=False) as client:
-        await client.send({"event": "media", "media": {"payload": "AAAA"}})
-        assert "start" in (await client.until("error"))["message"]
-        await client.send({"type": "session.metrics"})
-        assert "start" in (await client.until("error", 2))["message"]
-        await client.send({"event": "ping"})
-        await client.send({"event": "stop"})
-        await asyncio.wait_for(client.websocket.wait_closed(), 10)
-
-
-async def test_what_comes_in_one_burst_with_the_start_is_obeyed(port: int) -> None:
-    for _ in range(5):
-        async with websocket_client(port, start=False) as client:
-            await client.send({"event": "start", "websocket_id": "eager"})
-            await client.send({"type": "session.update", "session": {"muted": True}})
-            await client.type_text("at once")
-            assert (await client.until("session.updated"))["muted"]
-            await client.until("response.done")
-
-
-@pytest.mark.parametrize("rate", ["0", "abc", "1000000", "9" * 5000])
-async def test_an_impossible_rate_is_refused(rate: str, port: int) -> None:
-    async with websocket_client(port, start=False, query=f"?rate={rate}") as client:
-        assert rate[:20] in (await client.until("error"))["message"]
-
-
 async def test_two_people_do_not_hear_each_other_and_a_fourth_is_told_to_wait(port: int) -> None:
     async with websocket_client(port) as first, websocket_client(port) as second, webrtc_client(port):
         async with websocket_client(port, start=False) as fourth:
@@ -235,14 +88,6 @@ async def test_two_people_do_not_hear_each_other_and_a_fourth_is_told_to_wait(po
         assert [event["type"] for event in second.events] == ["session.created"]
 
 
-async def test_a_connection_has_its_place_from_the_beginning() -> None:
-    with serving(ScriptedModel([ANSWER]), max_sessions=1) as port:
-        async with websocket_client(port, start=False) as first, websocket_client(port, start=False) as second:
-            assert "places are taken" in (await second.until("error"))["message"]
-            await first.send({"event": "start", "websocket_id": "first"})
-            await first.until("session.created")
-
-
 @pytest.mark.parametrize("client_of", [websocket_client, webrtc_client])
 async def test_a_session_that_fails_gives_its_place_back(client_of: Callable[..., object]) -> None:
     no_text: Any = 5
@@ -251,19 +96,6 @@ async def test_a_session_that_fails_gives_its_place_back(client_of: Callable[...
             await client.type_text("hello")
             assert "reconnect" in (await client.until("error"))["message"]
             await no_sessions_left(port)
-
-
-async def test_a_client_that_reads_nothing_loses_its_place() -> None:
-    with serving(ScriptedModel([ANSWER])) as port:
-        address = f"ws://127.0.0.1:{port}/websocket/offer"
-        async with connect(address, compression=None, ping_interval=None) as websocket:
-            websocket.transport.pause_reading()
-            await websocket.send('{"event": "start", "websocket_id": "deaf"}')
-            for _ in range(4 * MAX_UNREAD_EVENTS):
-                await websocket.send('{"type": "session.metrics"}')
-                await asyncio.sleep(0)
-            await no_sessions_left(port)
-            websocket.transport.abort()
 
 
 async def test_an_offer_that_never_connects_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,16 +113,6 @@ async def test_an_offer_that_never_connects_gives_its_place_back(monkeypatch: py
     await peer.close()
 
 
-async def test_a_connection_that_does_not_start_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("realtime.doors.webrtc.START_TIMEOUT_S", 0.5)
-    with serving(ScriptedModel([ANSWER])) as port:
-        async with websocket_client(port, start=False) as client:
-            await client.send({"event": "ping"})
-            assert "no start within" in (await client.until("error"))["message"]
-            await asyncio.wait_for(client.websocket.wait_closed(), 10)
-            assert client.websocket.close_code == 1008
-
-
 async def test_bad_offers_are_explained_and_keep_no_place(port: int) -> None:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
         for number in range(5):
@@ -305,14 +127,165 @@ async def test_bad_offers_are_explained_and_keep_no_place(port: int) -> None:
         await client.until("response.done")
 
 
-async def test_a_client_that_vanishes_leaves_nothing_behind() -> None:
-    gate = asyncio.Semaphore(0)
-    model = ScriptedModel([["never"]], gate=gate)
-    with serving(model) as port:
-        async with websocket_client(port) as client:
+async def offer_of(peer: RTCPeerConnection) -> str:
+    """The description that a peer offers."""
+    await peer.setLocalDescription(await peer.createOffer())
+    return str(peer.localDescription.sdp)
+
+
+async def whole_offer() -> str:
+    """An offer as it should be, of a peer that never connects."""
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    peer.addTransceiver("audio")
+    peer.createDataChannel("events")
+    sdp = await offer_of(peer)
+    await peer.close()
+    return sdp
+
+
+def offered(sdp: Any, name: str = "peer") -> dict[str, Any]:
+    return {"sdp": sdp, "type": "offer", "webrtc_id": name}
+
+
+def on_this_loop(app: FastAPI) -> httpx.AsyncClient:
+    """A client of an application that runs in the test itself, so that its tasks can be seen."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1")
+
+
+FASTRTC_TASKS = ("WebRTCConnectionMixin", "AudioCallback", "player_worker_decode", "PeerHandler", "Peer.")
+
+
+def tasks_of_fastrtc() -> list[asyncio.Task[Any]]:
+    return [task for task in asyncio.all_tasks() if any(name in str(task.get_coro()) for name in FASTRTC_TASKS)]
+
+
+async def no_tasks_left() -> None:
+    for _ in range(20):  # one may begin another
+        if tasks := tasks_of_fastrtc():
+            await asyncio.wait(tasks, timeout=2)
+    assert not tasks_of_fastrtc()
+
+
+async def test_an_offer_whose_bundle_does_not_name_its_parts_keeps_no_place() -> None:
+    sdp = re.sub(r"a=group:BUNDLE (\S+) \S+", r"a=group:BUNDLE \1", await whole_offer())
+    with serving(ScriptedModel([ANSWER]), max_sessions=2) as port:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+            for number in range(20):
+                answer = await http.post("/webrtc/offer", json=offered(sdp, f"broken{number}"))
+                assert answer.status_code == 422 and "BUNDLE" in answer.json()["meta"]["message"]
+        async with webrtc_client(port, "good") as client:
             await client.type_text("hello")
-            await client.until("response.created")
-            client.websocket.transport.abort()
-        await no_sessions_left(port)
-    assert model.cancelled == 1
-    assert len(model.forgotten) == 1
+            await client.until("response.done")
+
+
+async def test_what_raises_while_a_connection_is_closed_keeps_no_place(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The same offer, if it reached aiortc."""
+    monkeypatch.setattr("realtime.doors.webrtc.check_sdp", lambda _: None)
+    sdp = (await whole_offer()).replace("a=mid:0", "a=mid:7", 1)
+    app = create_app(ScriptedModel([ANSWER]), SessionOptions(), ServerOptions(max_sessions=1))
+    async with on_this_loop(app) as http:
+        for _ in range(3):
+            assert (await http.post("/webrtc/offer", json=offered(sdp))).status_code == 422
+        assert app.state.lobby.health()["sessions"] == 0
+    assert "realtime.doors.lobby" in {record.name for record in caplog.records}, "aiortc raised in `close`"
+    await no_tasks_left()
+
+
+async def test_one_id_is_one_connection(port: int) -> None:
+    sdp = await whole_offer()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        answers = await asyncio.gather(*(http.post("/webrtc/offer", json=offered(sdp, "twelve")) for _ in range(12)))
+        assert sorted(answer.status_code for answer in answers) == [200] + [409] * 11
+        assert (await http.get("/health")).json()["sessions"] == 1
+        (refused, *_) = [answer for answer in answers if answer.status_code == 409]
+        assert refused.json()["meta"]["error"] == "connection_already_exists"
+    await no_sessions_left(port)
+
+
+async def test_hostile_descriptions_are_refused_at_once(port: int) -> None:
+    sdp = await whole_offer()
+    audio = sdp[sdp.index("m=audio") : sdp.index("m=application")]
+    candidate = "a=candidate:1 1 udp 1 10.0.0.1 1 typ host\r\n"
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        for hostile in (sdp + 60 * audio, sdp + 5000 * candidate, sdp + 2000 * candidate, sdp + 3 * audio, 5, ["x"]):
+            began_s = time.perf_counter()
+            answer = await http.post("/webrtc/offer", json=offered(hostile, "hostile"))
+            assert answer.status_code in (413, 422)
+            assert time.perf_counter() - began_s < 0.5
+        broken = b'{"type": "offer", "webrtc_id": "x", "sdp": NaN}'
+        assert (await http.post("/webrtc/offer", content=broken)).status_code == 422
+        for name in ("", "x" * 65, "a\nWARNING:root:forged"):
+            assert (await http.post("/webrtc/offer", json=offered(sdp, name))).status_code == 422
+        assert (await http.get("/health")).json()["sessions"] == 0
+
+
+async def test_candidates_that_follow_an_offer_are_few_and_short(port: int) -> None:
+    def candidate(text: str, name: str = "later") -> dict[str, Any]:
+        fields = {"candidate": text, "sdpMid": "0", "sdpMLineIndex": 0}
+        return {"type": "ice-candidate", "webrtc_id": name, "candidate": fields}
+
+    good = "candidate:1 1 udp 2122260223 127.0.0.1 9 typ host generation 0"
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        unknown = await http.post("/webrtc/offer", json=candidate(good))
+        assert unknown.json()["meta"]["error"] == "unknown_connection"
+        assert (await http.post("/webrtc/offer", json=offered(await whole_offer(), "later"))).status_code == 200
+        assert (await http.post("/webrtc/offer", json=candidate(good))).json() == {"status": "success"}
+        assert (await http.post("/webrtc/offer", json=candidate(""))).json() == {"status": "success"}
+        assert (await http.post("/webrtc/offer", json=candidate(good + " x" * 300))).status_code == 422
+        for _ in range(MAX_LATER_CANDIDATES):
+            last = await http.post("/webrtc/offer", json=candidate(good))
+        assert last.json()["meta"]["error"] == "invalid_candidate_format"
+    await no_sessions_left(port)
+
+
+@pytest.mark.parametrize("missing", ["audio", "channel"])
+async def test_half_a_connection_loses_its_place(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime.doors.webrtc.CONNECT_TIMEOUT_S", 0.5)
+    app = create_app(ScriptedModel([ANSWER]), SessionOptions())
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    peer.addTransceiver("audio", direction="recvonly" if missing == "audio" else "sendonly")
+    channel = peer.createDataChannel("events")
+    sdp = await offer_of(peer)
+    closed = asyncio.Event()
+    peer.on("connectionstatechange", lambda: closed.set() if peer.connectionState == "closed" else None)
+    async with on_this_loop(app) as http:
+        answer = (await http.post("/webrtc/offer", json=offered(sdp))).json()
+    if missing == "channel":
+        channel.close()
+    await peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
+    assert app.state.lobby.health()["sessions"] == 1
+    await asyncio.wait_for(closed.wait(), 10)
+    await no_tasks_left()
+    assert app.state.lobby.health()["sessions"] == 0
+    await peer.close()
+
+
+async def test_a_connection_that_ends_leaves_no_task() -> None:
+    app = create_app(ScriptedModel([ANSWER]), SessionOptions())
+    for _ in range(2):
+        peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        peer.addTrack(SpeakingTrack())
+        channel = peer.createDataChannel("events")
+        greeted = asyncio.Event()
+        channel.on("message", lambda _, greeted=greeted: greeted.set())
+        async with on_this_loop(app) as http:
+            answer = (await http.post("/webrtc/offer", json=offered(await offer_of(peer)))).json()
+        await peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
+        await asyncio.wait_for(greeted.wait(), 10)
+        assert tasks_of_fastrtc()
+        visit = app.state.lobby.find("webrtc", "peer")
+        await peer.close()
+        await asyncio.wait_for(visit.ended(), 10)
+        await no_tasks_left()
+    assert app.state.lobby.health()["sessions"] == 0
+
+
+@pytest.mark.parametrize("client_of", [websocket_client, webrtc_client])
+async def test_the_last_event_says_why_a_session_ends(client_of: Callable[..., object]) -> None:
+    with serving(ScriptedModel([ANSWER]), max_session_s=0.3) as port:
+        async with client_of(port) as client:  # type: ignore[attr-defined]
+            assert "start again" in (await client.until("session.ended"))["reason"]
+            await no_sessions_left(port)
+            assert client.events[-1]["type"] == "session.ended"

@@ -9,6 +9,7 @@ import numpy as np
 
 from models.base import AudioLanguageModel
 from models.types import SAMPLE_RATE_HZ, Samples
+from realtime.doors.protocol import WIRE_NAMES
 from realtime.events import ConversationWindow, FloorChanged, ResponseDelta, SessionEvent
 from realtime.hearing.audio import AudioChunk
 from realtime.hearing.vad import SILERO_FRAME_SAMPLES, SpeechDetector, VadOptions
@@ -110,16 +111,17 @@ class Conversation:
 
     def of(self, wire_type: str) -> list[SessionEvent]:
         """All events of a type so far."""
-        return [event for event in self.events if event.type == wire_type]
+        return [event for event in self.events if WIRE_NAMES[type(event)] == wire_type]
 
     def types(self, *leave_out: str) -> list[str]:
         """The types of all events so far, in order, without who has the floor; runs of deltas count once."""
         types: list[str] = []
         for event in self.events:
-            if event.type not in (*leave_out, FloorChanged.type) and not (
-                types and types[-1] == event.type == ResponseDelta.type
+            name = WIRE_NAMES[type(event)]
+            if name not in (*leave_out, WIRE_NAMES[FloorChanged]) and not (
+                types and types[-1] == name == WIRE_NAMES[ResponseDelta]
             ):
-                types.append(event.type)
+                types.append(name)
         return types
 
 

@@ -7,10 +7,11 @@ from unittest import mock
 
 import pytest
 
-from app import create_app, main
+from app import main
 from models.registry import MODELS
 from models.scripted import ScriptedModel
 from realtime.conversation import SYSTEM_PROMPT
+from realtime.server import open_session
 from realtime.session import SessionOptions
 from tests.conftest import CLIPS
 
@@ -48,9 +49,7 @@ def test_a_recorded_talk_replays_with_the_same_events(tmp_path: Path, capsys: py
     assert main(["replay", str(folder)]) == 0
     captured = capsys.readouterr()
     events = [json.loads(line) for line in captured.out.splitlines()]
-    assert [event["text"] for event in events if event["type"] == "response.done"] == [
-        "The capital of France is Paris."
-    ]
+    assert [event["text"] for event in events if event["name"] == "ResponseDone"] == ["The capital of France is Paris."]
     assert "byte for byte" in captured.err
     recorded = folder / "events.jsonl"
     recorded.write_text(recorded.read_text().replace("Paris.", "Lyon.", 1))
@@ -85,7 +84,8 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended.value.code == 0
     out = capsys.readouterr().out
     assert all(
-        command in out for command in ("ask", "talk", "replay", "fetch", "models", "--record", "--vad", "--port")
+        command in out
+        for command in ("ask", "talk", "replay", "fetch", "models", "--record", "--vad", "--port", "--allow-origin")
     )
 
 
@@ -99,6 +99,9 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         (["talk", CAPITAL, "--max-new-tokens", "9000"], "--max-new-tokens 9000: pocket takes"),
         (["--max-sessions", "0"], "--max-sessions 0"),
         (["--port", "99999"], "--port 99999"),
+        (["--max-session-minutes", "-1"], "--max-session-minutes -1"),
+        (["--allow-origin", "https://a.example", "--allow-origin", "b"], "--allow-origin: 'b' is no origin"),
+        (["--speculate-below", "-1"], "--speculate-below -1"),
         (["--host", "no.such.host.invalid"], "--host no.such.host.invalid"),
         (["ask", CAPITAL, "?", "--model", "gpt-9"], "unknown model 'gpt-9'; choose pocket"),
         (["--model", "gpt-9", "--port", "0"], "unknown model"),
@@ -131,13 +134,25 @@ def test_malformed_ice_servers_are_refused(servers: str, capsys: pytest.CaptureF
     assert "--ice-servers" in capsys.readouterr().err
 
 
-def test_a_session_whose_recording_cannot_be_opened_goes_on(
+def test_a_session_whose_audio_cannot_be_kept_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     with mock.patch("realtime.recordings.recorder.wave.open", side_effect=OSError("no space left")):
         assert main(["talk", CAPITAL, "--record", str(tmp_path)]) == 0
     assert "Paris" in capsys.readouterr().out
-    assert "not recorded: no space left" in caplog.text
+    assert "the recording ends here: no space left" in caplog.text
+
+
+async def test_a_session_whose_recording_cannot_be_begun_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    session = open_session(ScriptedModel([["Yes."]]), SessionOptions(), record=tmp_path / "file")
+    session.submit_text("hello")
+    session.close()
+    await session.run()
+    assert session.metrics.turns == 1
+    assert "this session is not recorded" in caplog.text
 
 
 def test_options_stand_before_a_command_or_behind_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,6 +168,7 @@ def test_a_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert str(port) in error and "--port" in error
 
 
-def test_the_application_needs_nothing_but_a_model() -> None:
-    routes = {getattr(route, "path", "") for route in create_app(ScriptedModel([["hi"]]), SessionOptions()).routes}
-    assert {"/webrtc/offer", "/websocket/offer", "/health"} <= routes
+def test_a_bug_of_ours_shows_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.read_audio_file", lambda _: int("no number"))
+    with pytest.raises(ValueError, match="invalid literal"):
+        main(["ask", CAPITAL, "?"])

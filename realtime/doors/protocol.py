@@ -1,0 +1,346 @@
+"""Our own wire, pure: text in, commands out; events in, text out. No socket, no asyncio.
+
+A client's command is a JSON object with a `type`, named as in the OpenAI Realtime API wherever that API has a name for
+the thing: `conversation.item.create` with `input_text`, `response.create`, `response.cancel`, `session.update` with
+`turn_detection` (null for push-to-talk alone), `input_audio_buffer.clear` when the key is pressed and
+`input_audio_buffer.commit` when it is released. Ours are `conversation.clear`, `session.metrics`, and the switches
+`muted` and `protect_answer` in `session.update`. A WebSocket carries audio too, in FastRTC's envelope: a JSON object
+with an `event` (`start`, `media`, `ping`, `stop`).
+
+An event goes out as a JSON object whose `type` is its name in `WIRE_NAMES`. A field that is added to an event goes out
+by itself. Whatever a client sends, nothing but `ProtocolError` is raised here, and its message tells the client what to
+send instead. Read `lobby.py` for what carries the commands out.
+"""
+
+import base64
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from realtime.events import (
+    ConversationWasCleared,
+    ConversationWindow,
+    ErrorReported,
+    FloorChanged,
+    MessageAdded,
+    MessageRemoved,
+    MessageTranscribed,
+    ResponseCommitted,
+    ResponseCreated,
+    ResponseDelta,
+    ResponseDone,
+    ResponseResumed,
+    ResponseRetracted,
+    SessionCreated,
+    SessionEnded,
+    SessionEvent,
+    SessionMetricsReported,
+    SessionUpdated,
+    UserSpeechDiscarded,
+    UserSpeechStarted,
+    UserSpeechStopped,
+)
+from realtime.session import MAX_TEXT_CHARACTERS
+
+MAX_MESSAGE_CHARACTERS = 1_000_000  # of one JSON message: 47 s of audio at 16 kHz, mu-law in base64
+MAX_NESTING = 16  # of objects and lists in one message; the deepest command has 4
+MAX_ECHOED_CHARACTERS = 100  # of what a client sent, in an error
+
+WIRE_NAMES: dict[type, str] = {
+    SessionCreated: "session.created",
+    SessionUpdated: "session.updated",
+    SessionEnded: "session.ended",
+    FloorChanged: "floor.changed",
+    UserSpeechStarted: "input_audio_buffer.speech_started",
+    UserSpeechStopped: "input_audio_buffer.speech_stopped",
+    UserSpeechDiscarded: "input_audio_buffer.cleared",
+    MessageAdded: "conversation.item.created",
+    MessageRemoved: "conversation.item.deleted",
+    MessageTranscribed: "conversation.item.input_audio_transcription.completed",
+    ResponseCreated: "response.created",
+    ResponseDelta: "response.output_text.delta",
+    ResponseCommitted: "response.committed",
+    ResponseRetracted: "response.retracted",
+    ResponseResumed: "response.resumed",
+    ResponseDone: "response.done",
+    ConversationWasCleared: "conversation.cleared",
+    ConversationWindow: "conversation.window",
+    SessionMetricsReported: "session.metrics",
+    ErrorReported: "error",
+}
+
+
+class ProtocolError(Exception):
+    """The client sent what is no message; says in a sentence what is wrong."""
+
+
+# ---- Events out ----
+
+
+def to_wire(event: SessionEvent) -> dict[str, Any]:
+    """Gives the event as the JSON object that goes to a client; a `speaker` nobody has named is left out."""
+    fields = asdict(event)
+    if fields.get("speaker", "") is None:
+        del fields["speaker"]
+    return {"type": WIRE_NAMES[type(event)], **fields}
+
+
+def dump(event: SessionEvent) -> str:
+    """Gives the event as JSON text."""
+    return json.dumps(to_wire(event))
+
+
+# ---- Commands in ----
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitText:
+    """What was typed is the user's turn, and is to be answered."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelResponse:
+    """The answer under way is to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClearConversation:
+    """A new conversation is to begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class PressToTalk:
+    """The push-to-talk key is pressed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseToTalk:
+    """The push-to-talk key is released."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestMetrics:
+    """The session's numbers are wanted now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeSettings:
+    """How the user is listened to is to change; None leaves a setting as it is."""
+
+    muted: bool | None = None
+    protect_answer: bool | None = None
+    turn_detection: bool | None = None
+
+
+Command = (
+    SubmitText | CancelResponse | ClearConversation | PressToTalk | ReleaseToTalk | RequestMetrics | ChangeSettings
+)
+
+_PLAIN_COMMANDS: dict[str, Command] = {
+    "response.cancel": CancelResponse(),
+    "input_audio_buffer.clear": PressToTalk(),
+    "input_audio_buffer.commit": ReleaseToTalk(),
+    "session.metrics": RequestMetrics(),
+}
+
+
+class CommandReader:
+    """Reads one connection's commands, and keeps what is typed until an answer to it is asked for."""
+
+    def __init__(self) -> None:
+        self._typed: list[str] = []
+
+    def read(self, message: str | bytes) -> Command | None:
+        """Gives the command of one message; None if there is nothing to do yet.
+
+        Raises:
+            ProtocolError: the message is no command.
+        """
+        return self.read_object(parse(message))
+
+    def read_object(self, message: dict[str, Any]) -> Command | None:
+        """Does the same with a message that `parse` gave."""
+        match message:
+            case {"type": "conversation.item.create"}:
+                self._keep(message)
+                return None
+            case {"type": "response.create"}:
+                text, self._typed = "\n".join(self._typed), []
+                return SubmitText(text)
+            case {"type": "conversation.clear"}:
+                self._typed = []
+                return ClearConversation()
+            case {"type": "session.update", "session": dict(changes)}:
+                return _settings_of(changes)
+            case {"type": str(name)} if name in _PLAIN_COMMANDS:
+                return _PLAIN_COMMANDS[name]
+            case {"type": str(name)}:
+                raise _unknown(name)
+            case _:
+                raise ProtocolError('a command is a JSON object with a "type"')
+
+    def _keep(self, message: dict[str, Any]) -> None:
+        match message:
+            case {"item": {"content": [{"type": "input_text", "text": str(text)}], **fields}} if (
+                text and fields.get("role", "user") == "user"
+            ):
+                if sum(map(len, self._typed)) + len(text) > MAX_TEXT_CHARACTERS:
+                    raise ProtocolError(f"at most {MAX_TEXT_CHARACTERS} characters fit in what is typed for one answer")
+                self._typed.append(text)
+            case _:
+                raise _unknown(message["type"])
+
+
+def _unknown(name: str) -> ProtocolError:
+    return ProtocolError(f"unknown command or wrong fields in {_short(name)}; see the README for what is understood")
+
+
+def _settings_of(changes: dict[str, Any]) -> ChangeSettings:
+    settings = {}
+    for name, value in changes.items():
+        if name in ("muted", "protect_answer") and isinstance(value, bool):
+            settings[name] = value
+        elif name == "turn_detection" and (value is None or isinstance(value, dict)):
+            settings[name] = value is not None
+        else:
+            raise ProtocolError(
+                f"cannot set {_short(name)} to {_short(value)}; there are muted and protect_answer (true or false) and "
+                "turn_detection (null or an object)"
+            )
+    return ChangeSettings(**settings)
+
+
+# ---- The WebSocket's envelope ----
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The client is ready: its session may begin."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Media:
+    """Audio: mono int16 `(n_samples,)`, at the rate that the connection has."""
+
+    samples: NDArray[np.int16]
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Wants a pong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The client goes."""
+
+
+PONG = '{"event": "pong"}'
+
+Envelope = Start | Media | Ping | Stop
+
+
+class EnvelopeReader:
+    """Reads one WebSocket's messages: first `start`, then audio and commands."""
+
+    def __init__(self) -> None:
+        self._commands = CommandReader()
+        self._started = False
+
+    def read(self, message: str | bytes) -> Envelope | Command | None:
+        """Gives what one message means; None if there is nothing to do yet.
+
+        Raises:
+            ProtocolError: the message means nothing, or nothing at this time.
+        """
+        content = parse(message)
+        if "event" in content:
+            return self._read_envelope(content)
+        if not self._started:
+            raise ProtocolError('a command comes after {"event": "start", "websocket_id": ...}')
+        return self._commands.read_object(content)
+
+    def _read_envelope(self, content: dict[str, Any]) -> Envelope:
+        match content:
+            case {"event": "start", "websocket_id": str(name)} if name and not self._started:
+                self._started = True
+                return Start()
+            case {"event": "media", "media": {"payload": str(payload)}} if self._started:
+                try:
+                    return Media(decode_mu_law(base64.b64decode(payload, validate=True)))
+                except ValueError as error:
+                    raise ProtocolError(f"the audio is not base64: {error}") from None
+            case {"event": "ping"}:
+                return Ping()
+            case {"event": "stop"}:
+                return Stop()
+            case {"event": "start"}:
+                raise ProtocolError('"start" comes once, with a "websocket_id" of your own making')
+            case {"event": "media"}:
+                raise ProtocolError('"media" needs {"media": {"payload": base64 of mu-law audio}}, after "start"')
+            case _:
+                raise ProtocolError(f"unknown event {_short(content['event'])}; known are start, media, ping, stop")
+
+
+def _mu_law_table() -> NDArray[np.int16]:
+    """Gives the 16-bit sample of each mu-law byte, `(256,)`, by ITU-T G.711: its bits are inverted."""
+    inverted = ~np.arange(256, dtype=np.uint8)
+    exponent, mantissa = (inverted >> 4) & 7, inverted & 15
+    magnitude = ((mantissa.astype(np.int32) * 8 + 132) << exponent) - 132
+    return np.where(inverted & 128, -magnitude, magnitude).astype(np.int16)
+
+
+MU_LAW = _mu_law_table()
+
+
+def decode_mu_law(audio: bytes) -> NDArray[np.int16]:
+    """Decodes G.711 mu-law to int16 `(n_samples,)`."""
+    return MU_LAW[np.frombuffer(audio, np.uint8)]
+
+
+# ---- JSON ----
+
+
+def parse(message: str | bytes) -> dict[str, Any]:
+    """Reads one JSON object of bounded size and depth.
+
+    Raises:
+        ProtocolError: it is none.
+    """
+    if len(message) > MAX_MESSAGE_CHARACTERS:
+        raise ProtocolError(f"the message has {len(message)} characters; at most {MAX_MESSAGE_CHARACTERS} fit")
+    try:
+        content = json.loads(message.decode() if isinstance(message, bytes) else message, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"the message is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ProtocolError('a message is a JSON object with a "type" or an "event"')
+    if _is_deeper_than(MAX_NESTING, content):
+        raise ProtocolError(f"the message is nested more than {MAX_NESTING} deep")
+    return content
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def _is_deeper_than(limit: int, content: dict[str, Any]) -> bool:
+    level: list[Any] = [content]
+    for _ in range(limit):
+        inner: list[Any] = []
+        for value in level:
+            inner.extend(value.values() if isinstance(value, dict) else value)
+        level = [value for value in inner if isinstance(value, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= MAX_ECHOED_CHARACTERS else f"{text[:MAX_ECHOED_CHARACTERS]}…"

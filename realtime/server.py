@@ -1,0 +1,206 @@
+"""The server: puts model, sessions, lobby, doors and page together, and lets everybody end well.
+
+When it is told to end (Ctrl-C, SIGTERM) it drains the lobby first: nobody new is let in, answers under way end, every
+client is told why; then the connections are closed, and the model at last. Read `doors/__init__.py` for the ways in.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from models.base import AudioLanguageModel
+from realtime.doors import DoorOptions, open_doors
+from realtime.doors.entrance import Entrance, Way, read_origin
+from realtime.doors.lobby import Lobby
+from realtime.hearing.vad import SileroBatch, SpeechDetector
+from realtime.load import MAX_ANSWERS_WITH_SPECULATION, AnswerLoad
+from realtime.recordings.recorder import SessionRecorder
+from realtime.session import Session, SessionOptions
+from realtime.turns.endpointing import EndOfTurnScorer
+
+logger = logging.getLogger(__name__)
+
+DRAIN_LIMIT_S = 8.0  # for answers under way to end, and clients to read why; service managers wait 10 s or more
+CONNECTIONS_LIMIT_S = 2  # for uvicorn to close what is open then
+SIGNALS_EVERY_S = 0.1  # looked for while the lobby is drained
+MAX_WEBSOCKET_BYTES = 2**20  # of one message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """Everything the server can be told.
+
+    Attributes:
+        host: where it listens.
+        port: where it listens; 0 for any free one.
+        allowed_origins: of pages elsewhere that may talk to it, as browsers name them; if there are any, it answers to
+            their hosts and its own, else to any host unless it is bound to this machine alone.
+        max_sessions: clients at one time.
+        max_session_s: the longest a session may last; None: for ever.
+        speculate_below: provisional answers are made while fewer answers than this are generated.
+        ice_servers: STUN and TURN servers of both sides, as the WebRTC API takes them.
+        record: folder in which every session is kept; None: nothing is.
+        drain_limit_s: how long clients have, when the server goes down, until they are cut off.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    allowed_origins: tuple[str, ...] = ()
+    max_sessions: int = 16
+    max_session_s: float | None = None
+    speculate_below: int = MAX_ANSWERS_WITH_SPECULATION
+    ice_servers: tuple[dict[str, Any], ...] = ()
+    record: Path | None = None
+    drain_limit_s: float = DRAIN_LIMIT_S
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port < 2**16:
+            raise ValueError(f"--port {self.port}: ports are numbers from 0 to 65535")
+        if self.max_sessions < 1:
+            raise ValueError(f"--max-sessions {self.max_sessions}: nobody could connect; give 1 or more")
+        if self.max_session_s is not None and not 0 < self.max_session_s < float("inf"):
+            raise ValueError(f"--max-session-minutes {self.max_session_s / 60:g}: it must be more than 0")
+        if self.speculate_below < 0:
+            raise ValueError(f"--speculate-below {self.speculate_below}: it must be 0 (never) or more")
+        for origin in self.allowed_origins:
+            try:
+                read_origin(origin)
+            except ValueError as error:
+                raise ValueError(f"--allow-origin: {error}") from None
+
+
+def open_session(
+    model: AudioLanguageModel,
+    options: SessionOptions,
+    *,
+    scorer: EndOfTurnScorer | None = None,
+    load: AnswerLoad | None = None,
+    batch: SileroBatch | None = None,
+    record: Path | None = None,
+) -> Session:
+    """Makes one session.
+
+    Args:
+        model: answers; shared.
+        options: of the session.
+        scorer: judges at pauses whether a turn is complete; shared.
+        load: decides when provisional answers are given up; shared.
+        batch: scores the audio of all sessions in one call; shared.
+        record: folder in which the session gets a folder of its own; nothing is kept if not given, or if it cannot be.
+    """
+    recorder = None
+    if record is not None:
+        folder = record / f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
+        try:
+            recorder = SessionRecorder(folder)
+        except OSError as error:
+            logger.error("%s: this session is not recorded: %s", folder, error)
+
+    def make_detector(speaker: str) -> SpeechDetector:
+        return SpeechDetector(options.vad, batch=batch, speaker=speaker)
+
+    taps = [recorder] if recorder is not None else []
+    return Session(model, options, make_detector=make_detector, scorer=scorer, load=load, taps=taps)
+
+
+def _make_lobby(
+    model: AudioLanguageModel, session_options: SessionOptions, options: ServerOptions, scorer: EndOfTurnScorer | None
+) -> Lobby:
+    load, batch = AnswerLoad(options.speculate_below), SileroBatch()
+    return Lobby(
+        lambda: open_session(model, session_options, scorer=scorer, load=load, batch=batch, record=options.record),
+        model_name=model.info.name,
+        max_sessions=options.max_sessions,
+        max_session_s=options.max_session_s,
+    )
+
+
+def create_app(
+    model: AudioLanguageModel,
+    session_options: SessionOptions,
+    options: ServerOptions | None = None,
+    *,
+    scorer: EndOfTurnScorer | None = None,
+) -> FastAPI:
+    """Puts all doors around one lobby, and the entrance before them.
+
+    Args:
+        model: answers all sessions; closed when the application ends.
+        session_options: of every session.
+        options: of the server.
+        scorer: judges at pauses whether a turn is complete; shared by all sessions.
+
+    Returns:
+        The application; its `state.lobby` is the lobby.
+    """
+    options = options or ServerOptions()
+    lobby = _make_lobby(model, session_options, options, scorer)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await lobby.drain(0)  # a server that is not ours has not drained it
+        await model.close()
+
+    app = FastAPI(title="Earpiece", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.lobby = lobby
+    ways = open_doors(app, lobby, DoorOptions(model=model.info, ice_servers=options.ice_servers))
+
+    @app.get("/health")
+    async def health() -> dict[str, Any]:
+        return lobby.health()
+
+    app.add_middleware(
+        Entrance,
+        ways=[*ways, Way(path="/health")],
+        host=options.host,
+        allowed_origins=[read_origin(origin) for origin in options.allowed_origins],
+    )
+    return app
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which drains the lobby before it closes any connection.
+
+    Args:
+        app: made by `create_app`.
+        options: of the server.
+    """
+
+    def __init__(self, app: FastAPI, options: ServerOptions) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=options.host,
+                port=options.port,
+                log_level="warning",
+                ws_max_size=MAX_WEBSOCKET_BYTES,
+                timeout_graceful_shutdown=CONNECTIONS_LIMIT_S,
+            )
+        )
+        self._lobby: Lobby = app.state.lobby
+        self._drain_limit_s = options.drain_limit_s
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Ends the server; SIGTERM is an order that was carried out, and no way to die."""
+        super().handle_exit(sig, frame)
+        if sig == signal.SIGTERM:
+            self._captured_signals.remove(sig)
+
+    async def shutdown(self, sockets: Sequence[socket.socket] | None = None) -> None:
+        """Lets everybody end, unless Ctrl-C is pressed again; then closes what is open."""
+        draining = asyncio.create_task(self._lobby.drain(self._drain_limit_s))
+        while not draining.done() and not self.force_exit:
+            await asyncio.wait([draining], timeout=SIGNALS_EVERY_S)
+        await super().shutdown(list(sockets) if sockets is not None else None)

@@ -1,0 +1,319 @@
+"""Every way a visit can end gives its place back once; the doors here are fakes, the sessions are real."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.scripted import ScriptedModel
+from realtime.doors import lobby as lobby_module
+from realtime.doors.lobby import Ending, Lobby, Refused, Visit
+from realtime.doors.protocol import ChangeSettings, PressToTalk, ReleaseToTalk, RequestMetrics, SubmitText
+from realtime.events import ErrorReported, SessionCreated, SessionEnded, SessionEvent
+from realtime.session import Session
+from tests.session.conversing import OPTIONS, loudness_detector
+
+
+class FakeTransport:
+    """A client on the other side of nothing.
+
+    Args:
+        hang: `send` never returns.
+        gone_after: `send` raises after so many events.
+        close_fails: `close` raises.
+        close_hangs: `close` never returns, even if it is cancelled once.
+    """
+
+    def __init__(
+        self, *, hang: bool = False, gone_after: int | None = None, close_fails: bool = False, close_hangs: bool = False
+    ) -> None:
+        self.events: list[SessionEvent] = []
+        self.endings: list[Ending] = []
+        self._hang, self._gone_after = hang, gone_after
+        self._close_fails, self._close_hangs = close_fails, close_hangs
+        self._changed = asyncio.Condition()
+
+    async def send(self, event: SessionEvent) -> None:
+        if self._hang:
+            await asyncio.Event().wait()
+        if self._gone_after is not None and len(self.events) >= self._gone_after:
+            raise ConnectionResetError("gone")
+        async with self._changed:
+            self.events.append(event)
+            self._changed.notify_all()
+
+    async def close(self, ending: Ending) -> None:
+        self.endings.append(ending)
+        if self._close_fails:
+            raise KeyError("0")
+        if self._close_hangs:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                await asyncio.sleep(0)
+
+    async def until(self, kind: type, count: int = 1) -> SessionEvent:
+        async with asyncio.timeout(20), self._changed:
+            await self._changed.wait_for(lambda: sum(isinstance(event, kind) for event in self.events) >= count)
+        return [event for event in self.events if isinstance(event, kind)][-1]
+
+
+def open_session(model: ScriptedModel | None = None) -> Callable[[], Session]:
+    model = model or ScriptedModel([["Yes."]])
+    return lambda: Session(model, OPTIONS, make_detector=partial(loudness_detector, OPTIONS.vad))
+
+
+@pytest.fixture
+async def lobby() -> AsyncIterator[Lobby]:
+    lobby = Lobby(open_session(), model_name="scripted", max_sessions=2)
+    yield lobby
+    await lobby.drain(5)
+    assert lobby.health()["sessions"] == 0
+
+
+def admit(lobby: Lobby, transport: FakeTransport, *, within_s: float = 60, client_id: str | None = None) -> Visit:
+    return lobby.admit(transport, door="fake", begin_within_s=within_s, client_id=client_id)
+
+
+async def test_a_visit_from_door_to_door(lobby: Lobby) -> None:
+    transport = FakeTransport()
+    visit = admit(lobby, transport)
+    visit.begin()
+    visit.begin()
+    visit.obey(SubmitText("hello"))
+    await transport.until(lobby_module.ResponseDone)
+    visit.obey(PressToTalk())
+    visit.obey(ReleaseToTalk())
+    visit.obey(ChangeSettings(muted=True))
+    visit.obey(RequestMetrics())
+    visit.listen(8_000, np.zeros(160, np.int16))
+    assert visit.reject("no such thing")
+    error = await transport.until(ErrorReported)
+    assert isinstance(error, ErrorReported) and error.message == "no such thing"
+    visit.leave()
+    await visit.ended()
+    assert sum(isinstance(event, SessionCreated) for event in transport.events) == 1
+    assert transport.endings == [Ending.LEFT]
+    assert lobby.health() == {"status": "ok", "model": "scripted", "sessions": 0}
+
+
+async def test_nothing_a_door_calls_raises_before_or_after_the_session(lobby: Lobby) -> None:
+    visit = admit(lobby, FakeTransport())
+    for _ in range(2):
+        visit.listen(16_000, np.zeros(320, np.int16))
+        visit.obey(SubmitText("hello"))
+        visit.leave()
+        await visit.ended()
+        visit.begin()
+        visit.postpone(1)
+    assert not visit.reject("nobody hears it")
+
+
+async def test_broken_audio_is_counted_and_not_raised(lobby: Lobby, caplog: pytest.LogCaptureFixture) -> None:
+    visit = admit(lobby, FakeTransport())
+    visit.begin()
+    broken: Any = ["no", "samples"]
+    visit.listen(16_000, broken)
+    assert visit.counters.failed_chunks == 1
+    assert "a chunk of audio was lost" in caplog.text
+
+
+async def test_a_command_that_breaks_the_session_is_logged_and_not_raised(
+    lobby: Lobby, caplog: pytest.LogCaptureFixture
+) -> None:
+    visit = admit(lobby, FakeTransport())
+    visit.begin()
+    no_text: Any = 5
+    visit.obey(SubmitText(no_text))
+    assert "SubmitText was not done" in caplog.text
+
+
+async def test_places_are_counted_from_admission_to_the_end(lobby: Lobby) -> None:
+    first, second = admit(lobby, FakeTransport(), client_id="one"), admit(lobby, FakeTransport(), client_id="two")
+    with pytest.raises(Refused, match="all 2 places are taken") as refused:
+        admit(lobby, FakeTransport(), client_id="three")
+    assert refused.value.why == "full"
+    assert lobby.find("fake", "one") is first and lobby.find("fake", "three") is None
+    first.leave()
+    assert lobby.health()["sessions"] == 2, "its transport is not closed yet"
+    await first.ended()
+    assert lobby.health()["sessions"] == 1
+    with pytest.raises(Refused, match="make up another") as refused:
+        admit(lobby, FakeTransport(), client_id="two")
+    assert refused.value.why == "known"
+    second.leave()
+    await second.ended()
+
+
+async def test_who_does_not_begin_in_time_loses_the_place(lobby: Lobby) -> None:
+    transport = FakeTransport()
+    await asyncio.wait_for(admit(lobby, transport, within_s=0).ended(), 5)
+    assert transport.endings == [Ending.LATE]
+    visit = admit(lobby, transport, within_s=0)
+    visit.postpone(60)
+    visit.begin()
+    await transport.until(SessionCreated)
+
+
+async def test_a_session_that_cannot_begin_is_told_by_the_ending() -> None:
+    def fail() -> Session:
+        raise OSError("no space left")
+
+    transport, lobby = FakeTransport(), Lobby(fail)
+    visit = admit(lobby, transport)
+    visit.begin()
+    await asyncio.wait_for(visit.ended(), 5)
+    assert transport.endings == [Ending.FAILED]
+    assert lobby.health()["sessions"] == 0
+
+
+async def test_a_session_that_fails_gives_its_place_back(caplog: pytest.LogCaptureFixture) -> None:
+    no_text: Any = 5
+    transport, lobby = FakeTransport(), Lobby(open_session(ScriptedModel([[no_text]])))
+    visit = admit(lobby, transport)
+    visit.begin()
+    visit.obey(SubmitText("hello"))
+    await asyncio.wait_for(visit.ended(), 20)
+    assert transport.endings == [Ending.FAILED]
+    assert any(isinstance(event, ErrorReported) for event in transport.events)
+    assert lobby.health()["sessions"] == 0
+
+
+async def test_the_longest_session_ends_with_a_reason() -> None:
+    transport, lobby = FakeTransport(), Lobby(open_session(), max_session_s=0.05)
+    visit = admit(lobby, transport)
+    visit.begin()
+    await asyncio.wait_for(visit.ended(), 20)
+    last = transport.events[-1]
+    assert isinstance(last, SessionEnded) and "start again" in last.reason
+    assert transport.endings == [Ending.SENT_AWAY]
+
+
+RUDE: dict[str, Callable[[], FakeTransport]] = {
+    "reads nothing": lambda: FakeTransport(hang=True),
+    "is gone at once": lambda: FakeTransport(gone_after=0),
+    "is gone later": lambda: FakeTransport(gone_after=1),
+    "cannot be closed": lambda: FakeTransport(close_fails=True),
+    "does not close": lambda: FakeTransport(close_hangs=True),
+    "reads nothing and does not close": lambda: FakeTransport(hang=True, close_hangs=True),
+}
+
+
+async def leave(lobby: Lobby, visit: Visit) -> None:
+    visit.leave()
+
+
+async def begin(lobby: Lobby, visit: Visit) -> None:
+    visit.begin()
+
+
+async def talk(lobby: Lobby, visit: Visit) -> None:
+    visit.obey(SubmitText("hello"))
+    visit.listen(16_000, np.zeros(16_000, np.int16))
+
+
+async def wait(lobby: Lobby, visit: Visit) -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def send_away(lobby: Lobby, visit: Visit) -> None:
+    visit.send_away("because")
+
+
+async def drain(lobby: Lobby, visit: Visit) -> None:
+    await lobby.drain(1)
+
+
+HAPPENINGS: tuple[Callable[[Lobby, Visit], Awaitable[None]], ...] = (leave, begin, talk, wait, send_away, drain)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SEND_TIMEOUT_S", "LAST_EVENTS_S", "CLOSE_TIMEOUT_S"):
+        monkeypatch.setattr(lobby_module, name, 0.02)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("how", RUDE)
+async def test_a_rude_client_loses_its_place(how: str) -> None:
+    transport, lobby = RUDE[how](), Lobby(open_session())
+    visit = admit(lobby, transport)
+    visit.begin()
+    visit.obey(SubmitText("hello"))
+    if "gone" not in how and "nothing" not in how:
+        await transport.until(lobby_module.ResponseDone)
+        visit.leave()
+    await asyncio.wait_for(visit.ended(), 5)
+    assert lobby.health()["sessions"] == 0
+    assert len(transport.endings) == 1
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("how", ["is polite", *RUDE])
+async def test_whatever_happens_in_whatever_order_the_place_comes_back_once(how: str) -> None:
+    """All orders of four happenings, with one client of each kind; at last, everybody leaves."""
+
+    async def play(order: tuple[Callable[[Lobby, Visit], Awaitable[None]], ...]) -> None:
+        transport, lobby = RUDE.get(how, FakeTransport)(), Lobby(open_session(), max_sessions=1)
+        visit = admit(lobby, transport)
+        for happening in order:
+            await happening(lobby, visit)
+        visit.leave()
+        await asyncio.wait_for(visit.ended(), 10)
+        assert len(transport.endings) == 1, order
+        assert lobby.health()["sessions"] == 0
+        if drain not in order:
+            again = admit(lobby, FakeTransport())
+            again.leave()
+            await again.ended()
+
+    await asyncio.gather(*(play(order) for order in itertools.permutations(HAPPENINGS, 4)))
+
+
+async def test_draining_lets_an_answer_end_and_nobody_in() -> None:
+    gate = asyncio.Semaphore(0)
+    lobby = Lobby(open_session(ScriptedModel([["Yes", "."]], gate=gate)), max_sessions=3)
+    answered, idle, waiting = FakeTransport(), FakeTransport(), FakeTransport()
+    for transport in (answered, idle):
+        admit(lobby, transport).begin()
+    visit = admit(lobby, FakeTransport(), client_id="x")
+    visit.leave()
+    await visit.ended()
+    admit(lobby, waiting)
+    busy = lobby.find("fake", "1")
+    assert busy is not None
+    busy.obey(SubmitText("hello"))
+    await answered.until(lobby_module.ResponseCreated)
+    draining = asyncio.create_task(lobby.drain(20))
+    ended = await idle.until(SessionEnded)
+    assert isinstance(ended, SessionEnded) and "server is going down" in ended.reason
+    assert not draining.done() and lobby.health()["status"] == "draining"
+    with pytest.raises(Refused, match="going down"):
+        admit(lobby, FakeTransport())
+    gate.release()
+    gate.release()
+    await asyncio.wait_for(draining, 20)
+    kinds = [type(event) for event in answered.events]
+    assert kinds.index(lobby_module.ResponseDone) < kinds.index(SessionEnded) == len(kinds) - 1
+    assert waiting.endings == [Ending.SENT_AWAY]
+    assert lobby.health() == {"status": "draining", "model": "", "sessions": 0}
+    await lobby.drain(1)
+
+
+async def test_draining_does_not_wait_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lobby_module, "LAST_EVENTS_S", 0.1)
+    monkeypatch.setattr(lobby_module, "CLOSE_TIMEOUT_S", 0.1)
+    lobby = Lobby(open_session(ScriptedModel([["never"]], gate=asyncio.Semaphore(0))))
+    transport = FakeTransport()
+    visit = admit(lobby, transport)
+    visit.begin()
+    visit.obey(SubmitText("hello"))
+    await transport.until(lobby_module.ResponseCreated)
+    await asyncio.wait_for(lobby.drain(0.4), 5)
+    assert isinstance(transport.events[-1], SessionEnded)
+    assert lobby.health()["sessions"] == 0

@@ -1,0 +1,220 @@
+"""Our wire without a socket: what is sent to clients, and what they may send."""
+
+import audioop
+import base64
+import dataclasses
+import json
+import typing
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime.doors.protocol import (
+    MAX_MESSAGE_CHARACTERS,
+    MAX_NESTING,
+    WIRE_NAMES,
+    CancelResponse,
+    ChangeSettings,
+    ClearConversation,
+    CommandReader,
+    EnvelopeReader,
+    Media,
+    Ping,
+    PressToTalk,
+    ProtocolError,
+    ReleaseToTalk,
+    RequestMetrics,
+    Start,
+    Stop,
+    SubmitText,
+    decode_mu_law,
+    dump,
+    parse,
+    to_wire,
+)
+from realtime.events import MessageAdded, SessionEvent, UserSpeechStarted
+from realtime.session import MAX_TEXT_CHARACTERS
+
+START = '{"event": "start", "websocket_id": "any"}'
+
+
+def typed(text: str, **fields: Any) -> str:
+    item = {"type": "message", "content": [{"type": "input_text", "text": text}], **fields}
+    return json.dumps({"type": "conversation.item.create", "item": item})
+
+
+def test_every_event_has_a_name_of_its_own() -> None:
+    assert set(WIRE_NAMES) == set(typing.get_args(SessionEvent))
+    assert len(set(WIRE_NAMES.values())) == len(WIRE_NAMES)
+
+
+def test_an_event_is_its_name_and_its_fields() -> None:
+    event = UserSpeechStarted(item_id="item_1_2", audio_start_ms=320)
+    expected = {"type": "input_audio_buffer.speech_started", "item_id": "item_1_2", "audio_start_ms": 320}
+    assert to_wire(event) == json.loads(dump(event)) == expected
+
+
+def test_a_speaker_nobody_has_named_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = dataclasses.make_dataclass(
+        "Spoken", [("speaker", str | None, None), ("text", str, "")], frozen=True, kw_only=True
+    )
+    monkeypatch.setitem(WIRE_NAMES, kind, "spoken")
+    assert to_wire(kind(text="Hello")) == {"type": "spoken", "text": "Hello"}
+    assert to_wire(kind(speaker="A")) == {"type": "spoken", "speaker": "A", "text": ""}
+
+
+def test_what_is_sent_is_ascii_whatever_was_said() -> None:
+    text = dump(MessageAdded(item_id="i", role="user", text="«日本» \ud800", audio_s=0.5))
+    assert text.isascii() and json.loads(text)["text"].startswith("«日本»")
+
+
+@pytest.mark.parametrize(
+    ("message", "command"),
+    [
+        ({"type": "response.cancel"}, CancelResponse()),
+        ({"type": "conversation.clear"}, ClearConversation()),
+        ({"type": "input_audio_buffer.clear"}, PressToTalk()),
+        ({"type": "input_audio_buffer.commit"}, ReleaseToTalk()),
+        ({"type": "session.metrics"}, RequestMetrics()),
+        ({"type": "response.create"}, SubmitText("")),
+        ({"type": "session.update", "session": {}}, ChangeSettings()),
+        ({"type": "session.update", "session": {"muted": True}}, ChangeSettings(muted=True)),
+        (
+            {"type": "session.update", "session": {"protect_answer": False, "turn_detection": None}},
+            ChangeSettings(protect_answer=False, turn_detection=False),
+        ),
+        ({"type": "session.update", "session": {"turn_detection": {}}}, ChangeSettings(turn_detection=True)),
+    ],
+)
+def test_commands_are_read(message: dict[str, Any], command: object) -> None:
+    assert CommandReader().read(json.dumps(message)) == command
+    assert CommandReader().read(json.dumps(message).encode()) == command
+
+
+def test_what_is_typed_waits_until_an_answer_is_asked_for() -> None:
+    reader = CommandReader()
+    assert reader.read(typed("One.")) is None
+    assert reader.read(typed("Two.", role="user")) is None
+    assert reader.read('{"type": "response.create"}') == SubmitText("One.\nTwo.")
+    assert reader.read('{"type": "response.create"}') == SubmitText("")
+    reader.read(typed("forgotten"))
+    assert reader.read('{"type": "conversation.clear"}') == ClearConversation()
+    assert reader.read('{"type": "response.create"}') == SubmitText("")
+
+
+def test_what_is_typed_for_one_answer_is_bounded() -> None:
+    reader = CommandReader()
+    reader.read(typed("x" * (MAX_TEXT_CHARACTERS - 1)))
+    with pytest.raises(ProtocolError, match="characters fit"):
+        reader.read(typed("xx"))
+    assert reader.read('{"type": "response.create"}') == SubmitText("x" * (MAX_TEXT_CHARACTERS - 1))
+
+
+@pytest.mark.parametrize(
+    ("message", "complaint"),
+    [
+        ("{not json", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        ("", "not JSON"),
+        ("[1, 2]", "JSON object"),
+        ('{"hello": 1}', '"type"'),
+        ('{"type": 5}', '"type"'),
+        ('{"type": "dance"}', "dance"),
+        ('{"type": "x", "a": NaN}', "NaN"),
+        ('{"type": "session.update"}', "wrong fields"),
+        ('{"type": "session.update", "session": {"muted": 1}}', "true or false"),
+        ('{"type": "session.update", "session": {"voice": "alloy"}}', "'voice'"),
+        ('{"type": "session.update", "session": {"turn_detection": false}}', "null or an object"),
+        (typed("x", role="system"), "wrong fields"),
+        (typed(""), "wrong fields"),
+        ('{"type": "conversation.item.create", "item": {"content": []}}', "wrong fields"),
+        ("[" * 100_000, "not JSON"),
+        ('{"type": ' + "[" * MAX_NESTING + "]" * MAX_NESTING + "}", "nested"),
+        ('{"type": "' + "x" * MAX_MESSAGE_CHARACTERS + '"}', "characters"),
+        ('{"type": "' + "x" * 5000 + '"}', "x…"),
+    ],
+)
+def test_what_is_wrong_with_a_command_is_said(message: str | bytes, complaint: str) -> None:
+    with pytest.raises(ProtocolError, match=r"^.{1,400}$") as error:
+        CommandReader().read(message)
+    assert complaint in str(error.value)
+
+
+def test_the_deepest_message_that_is_read() -> None:
+    assert parse('{"a": ' + "[" * (MAX_NESTING - 1) + "]" * (MAX_NESTING - 1) + "}")
+
+
+def test_the_envelope_of_a_websocket() -> None:
+    reader = EnvelopeReader()
+    assert reader.read('{"event": "ping"}') == Ping()
+    assert reader.read(START) == Start()
+    payload = base64.b64encode(bytes(range(256))).decode()
+    media = reader.read(json.dumps({"event": "media", "media": {"payload": payload}}))
+    assert isinstance(media, Media)
+    assert media.samples.dtype == np.int16 and media.samples.shape == (256,)
+    assert reader.read('{"type": "response.cancel"}') == CancelResponse()
+    assert reader.read('{"event": "stop"}') == Stop()
+
+
+@pytest.mark.parametrize(
+    ("started", "message", "complaint"),
+    [
+        (False, '{"event": "start"}', "websocket_id"),
+        (False, '{"event": "start", "websocket_id": ""}', "websocket_id"),
+        (True, START, "once"),
+        (False, '{"event": "media", "media": {"payload": "AAAA"}}', "start"),
+        (False, '{"type": "response.cancel"}', "start"),
+        (True, '{"event": "media"}', "payload"),
+        (True, '{"event": "media", "media": {"payload": "%%%"}}', "base64"),
+        (True, '{"event": "media", "media": {"payload": "é"}}', "base64"),
+        (True, '{"event": "dance"}', "dance"),
+        (True, '{"event": ["list"]}', "list"),
+        (True, '{"hello": 1}', '"type"'),
+    ],
+)
+def test_what_is_wrong_with_an_envelope_is_said(started: bool, message: str, complaint: str) -> None:
+    reader = EnvelopeReader()
+    if started:
+        reader.read(START)
+    with pytest.raises(ProtocolError) as error:
+        reader.read(message)
+    assert complaint in str(error.value)
+    if not started:
+        assert reader.read(START) == Start(), "a failed start is no start"
+
+
+def test_mu_law_is_decoded_as_the_standard_library_does() -> None:
+    every_byte = bytes(range(256))
+    assert decode_mu_law(every_byte).tobytes() == audioop.ulaw2lin(every_byte, 2)
+    assert decode_mu_law(b"").shape == (0,)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+)
+WORDS = st.sampled_from(
+    [*WIRE_NAMES.values(), "session.update", "response.create", "conversation.item.create", "start"]
+)
+MESSAGES = st.one_of(
+    st.text(),
+    st.binary(),
+    JSON.map(json.dumps),
+    st.fixed_dictionaries({"type": WORDS}, optional={"session": JSON, "item": JSON}).map(json.dumps),
+    st.fixed_dictionaries({"event": WORDS | st.just("media")}, optional={"media": JSON, "websocket_id": JSON}).map(
+        json.dumps
+    ),
+)
+
+
+@given(st.lists(MESSAGES, max_size=5))
+def test_nothing_but_the_errors_of_the_protocol_is_raised(messages: list[str | bytes]) -> None:
+    for reader in (EnvelopeReader(), CommandReader()):
+        for message in (*messages, START, *messages):
+            try:
+                reader.read(message)
+            except ProtocolError as error:
+                assert str(error)
