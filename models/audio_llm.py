@@ -15,7 +15,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from models.engine import AudioSpan, Engine, Prompt, TokenSpan
+from models.engine.engine import Engine
+from models.engine.prompt import AudioSpan, Prompt, TokenSpan
 from models.errors import InvalidPrompt, ModelUnavailable
 from models.types import (
     SAMPLE_RATE_HZ,

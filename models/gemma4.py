@@ -18,7 +18,7 @@ from transformers import AutoTokenizer, Gemma4AudioFeatureExtractor, Gemma4ForCo
 
 from models.audio_llm import AudioLLM, LanguageModel, PromptWriter, audio_span, cut_windows
 from models.chat_template import ChatTemplate
-from models.engine import Prompt
+from models.engine.prompt import Prompt
 from models.errors import ModelUnavailable
 from models.loading import LoadOptions, load_engine, load_pretrained, loading
 from models.types import SAMPLE_RATE_HZ, AudioClip, Message, ModelInfo, Samples

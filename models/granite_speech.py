@@ -17,7 +17,7 @@ from transformers import AutoTokenizer, GraniteSpeechForConditionalGeneration
 from transformers.audio_utils import mel_filter_bank
 
 from models.audio_llm import AudioLLM, LanguageModel, PromptWriter, audio_span
-from models.engine import Prompt
+from models.engine.prompt import Prompt
 from models.errors import ModelUnavailable
 from models.loading import LoadOptions, check_adapter, load_engine, load_pretrained, loading, merge_adapter
 from models.types import SAMPLE_RATE_HZ, Message, ModelInfo, Samples

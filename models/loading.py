@@ -18,7 +18,7 @@ from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, Repo
 from transformers import BitsAndBytesConfig
 
 from models.audio_llm import token_id
-from models.engine import CACHE_BUDGET_BYTES, MAX_BATCH, Engine
+from models.engine.engine import CACHE_BUDGET_BYTES, MAX_BATCH, Engine
 from models.errors import ModelError, ModelUnavailable
 
 Quantization = Literal["none", "8bit", "4bit"]

@@ -19,7 +19,7 @@ import torch
 from transformers import AutoTokenizer, Phi4MultimodalFeatureExtractor, Phi4MultimodalForCausalLM
 
 from models.audio_llm import MAX_CLIP_S, AudioLLM, LanguageModel, PromptWriter, audio_span, cut_windows
-from models.engine import Prompt
+from models.engine.prompt import Prompt
 from models.loading import LoadOptions, check_adapter, load_engine, load_pretrained, loading, merge_adapter
 from models.types import SAMPLE_RATE_HZ, Message, ModelInfo, Samples
 

@@ -24,7 +24,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from models.audio_llm import check_clip
-from models.engine import Engine, TokenSpan
+from models.engine.engine import Engine
+from models.engine.prompt import TokenSpan
 from models.errors import GenerationFailed, InvalidPrompt, ModelUnavailable, translate_errors
 from models.pocket_weights import find_weights
 from models.registry import POCKET

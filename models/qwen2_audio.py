@@ -23,7 +23,7 @@ from models.audio_llm import (
     whisper_states,
     write_chatml,
 )
-from models.engine import Prompt
+from models.engine.prompt import Prompt
 from models.loading import LoadOptions, load_engine, load_pretrained, loading
 from models.types import SAMPLE_RATE_HZ, Message, ModelInfo, Samples
 

@@ -30,7 +30,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder, Whisper
 
 from models.audio_llm import AudioLLM, LanguageModel, PromptWriter, audio_span, cut_windows
 from models.chat_template import ChatTemplate
-from models.engine import Prompt
+from models.engine.prompt import Prompt
 from models.errors import ModelUnavailable
 from models.loading import LoadOptions, find_checkpoint, load_engine, load_pretrained, loading, read_config
 from models.types import SAMPLE_RATE_HZ, AudioClip, Message, ModelInfo, Samples

@@ -20,7 +20,7 @@ from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 from transformers import VoxtralForConditionalGeneration, WhisperFeatureExtractor
 
 from models.audio_llm import AudioLLM, LanguageModel, PromptWriter, audio_span, cut_windows
-from models.engine import Prompt
+from models.engine.prompt import Prompt
 from models.errors import InvalidPrompt, ModelUnavailable
 from models.loading import LoadOptions, load_engine, load_pretrained, loading
 from models.types import SAMPLE_RATE_HZ, AudioClip, Message, ModelInfo, Part, Samples

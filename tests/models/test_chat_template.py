@@ -9,7 +9,7 @@ import torch
 
 from models.audio_llm import PromptWriter
 from models.chat_template import ChatTemplate
-from models.engine import AudioSpan, TokenSpan
+from models.engine.prompt import AudioSpan, TokenSpan
 from models.errors import InvalidPrompt, ModelUnavailable
 from models.types import SAMPLE_RATE_HZ, AudioClip, Message
 from tests.models.tiny import gemma4

@@ -15,10 +15,10 @@ from torch.nn.modules.module import register_module_forward_hook
 
 from app import main
 from models.audio_llm import AudioLLM, LanguageModel, cut_windows
+from models.engine.sampling import REPLACEMENT
 from models.errors import InvalidPrompt, PromptTooLong
 from models.loading import LoadOptions
 from models.registry import load_model
-from models.sampling import REPLACEMENT
 from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationOptions, GenerationStats, Message, TextDelta
 from tests.conftest import CLIPS
 from tests.models.tiny import TINY_FAMILIES, TinyFamily

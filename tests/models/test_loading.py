@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers.quantizers.quantizers_utils import should_convert_module
 
+from models.engine.sampling import REPLACEMENT
 from models.errors import ModelUnavailable, PromptTooLong
 from models.loading import NOT_QUANTIZED, LoadOptions, find_checkpoint, load_pretrained
 from models.registry import FAMILIES, load_model
-from models.sampling import REPLACEMENT
 from models.types import GenerationOptions, Message
 from tests.models.tiny import TINY_FAMILIES, TinyFamily
 from tests.models.tiny.family import TINY

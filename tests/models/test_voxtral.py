@@ -11,7 +11,7 @@ from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 from transformers import VoxtralForConditionalGeneration, WhisperFeatureExtractor
 
 from app import main
-from models.engine import Prompt, TokenSpan
+from models.engine.prompt import Prompt, TokenSpan
 from models.errors import InvalidPrompt, ModelUnavailable
 from models.loading import LoadOptions
 from models.registry import load_model

@@ -5,8 +5,8 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
-from models.attention import attend_behind_prefix, use_prefix_attention
-from models.kv_cache import KeyValues
+from models.engine.attention import attend_behind_prefix, use_prefix_attention
+from models.engine.kv_cache import KeyValues
 
 
 @pytest.mark.parametrize(("heads", "key_heads"), [(4, 4), (4, 2), (6, 1)])

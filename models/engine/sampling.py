@@ -2,7 +2,7 @@
 
 `Sampler` follows transformers' order (repetition penalty, temperature, top-k, top-p), so that greedy answers equal
 `model.generate`'s. `Detokenizer` never delivers half a character; `StopStrings` never delivers part of a stop string.
-None of them knows of caches, threads or dialogues: `engine.py` does.
+None of them knows of caches, threads or dialogues: `worker.py` does.
 """
 
 import math
@@ -48,7 +48,7 @@ class Sampler:
             self._seen = torch.tensor(unique + [0] * max_new_tokens, dtype=torch.long)
             self._n_seen = len(unique)
 
-    def saw(self, token: int) -> None:
+    def count_seen(self, token: int) -> None:
         """Counts a token of the answer as seen."""
         if self._seen is not None:
             self._seen[self._n_seen] = token
