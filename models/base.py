@@ -2,13 +2,34 @@
 
 `generate` is stateless: it always takes the whole message list. What makes a turn cheap is the cache behind it, which
 keeps what it knows of a dialogue and computes only what is new. A caller cannot get that state wrong.
-Read `pocket.py` for the embedded model, `engine.py` for the decode loop.
+Read `registry.py` for how a model is loaded, `cascade/pocket.py` for the embedded one, `engine/` for the decode loop.
 """
 
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
-from models.types import GenerationEvent, GenerationOptions, Message, ModelInfo
+from models.types import AudioClip, GenerationEvent, GenerationOptions, Message, ModelInfo
+
+
+class Transcriber(Protocol):
+    """Writes speech down."""
+
+    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> str:
+        """Writes down, word by word, what is said in one clip.
+
+        Args:
+            clip: what somebody said.
+            dialogue: names the dialogue whose cache may be used; never changes the words.
+            language: the one spoken, in two letters (ISO 639-1); None lets it find out, or means its only one.
+
+        Returns:
+            The words; "" where nobody says one.
+
+        Raises:
+            InvalidPrompt: it cannot take this clip or this language.
+            GenerationFailed: it failed.
+        """
+        ...
 
 
 class AudioLanguageModel(Protocol):
@@ -20,6 +41,11 @@ class AudioLanguageModel(Protocol):
     @property
     def info(self) -> ModelInfo:
         """What the model is."""
+        ...
+
+    @property
+    def transcriber(self) -> Transcriber | None:
+        """What of it can write speech down; None if it cannot."""
         ...
 
     def generate(

@@ -8,7 +8,9 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
+from models.base import Transcriber
 from models.types import (
+    AudioClip,
     GenerationEvent,
     GenerationOptions,
     GenerationStats,
@@ -25,6 +27,8 @@ class ScriptedModel:
     Args:
         answers: one per request; the last one repeats. An exception instead of a word is raised at that place.
         transcripts: what the n-th user message is said to have been, if given.
+        sounds: what the n-th clip that `transcribe` is asked about is said to have been; the last one repeats. An
+            exception is raised instead. Without them it cannot write speech down.
         gate: if given, awaited before every word, so that a test decides when words come.
         word_s: pause before every word, in seconds of wall time, for demonstrations.
         audio_window_s: what it says of itself in its `info`.
@@ -46,6 +50,7 @@ class ScriptedModel:
         answers: Sequence[Sequence[str | Exception]],
         *,
         transcripts: Sequence[str] = (),
+        sounds: Sequence[str | Exception] = (),
         gate: asyncio.Semaphore | None = None,
         word_s: float = 0.0,
         audio_window_s: float | None = None,
@@ -53,12 +58,19 @@ class ScriptedModel:
         self.info = replace(self.info, audio_window_s=audio_window_s)
         self._answers = answers
         self._transcripts = transcripts
+        self._sounds = sounds
         self._gate = gate
         self._word_s = word_s
         self.requests: list[tuple[Message, ...]] = []
         self.prefilled: list[tuple[Message, ...]] = []
         self.cancelled = 0
         self.forgotten: list[str] = []
+        self.asked: list[AudioClip] = []
+
+    @property
+    def transcriber(self) -> Transcriber | None:
+        """Itself, if it was told what clips are to have been."""
+        return self if self._sounds else None
 
     async def generate(
         self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str
@@ -89,6 +101,14 @@ class ScriptedModel:
             total_s=time.perf_counter() - called_s,
             finish_reason="stop" if n_words == len(answer) else "length",
         )
+
+    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> str:
+        """Says what the next clip is to have been."""
+        sound = self._sounds[min(len(self.asked), len(self._sounds) - 1)]
+        self.asked.append(clip)
+        if isinstance(sound, Exception):
+            raise sound
+        return sound
 
     async def prefill(self, messages: Sequence[Message], *, dialogue: str) -> None:
         """Records the prompt."""

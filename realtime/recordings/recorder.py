@@ -311,6 +311,8 @@ def _compared(events: Sequence[dict[str, Any]]) -> Iterator[str]:
 class _SilentModel:
     """Stands where the model was: what that said is in the recording."""
 
+    transcriber = None
+
     def __init__(self, info: ModelInfo) -> None:
         self.info = info
 

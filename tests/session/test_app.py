@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 
 from app import create_app, main
-from models.registry import MODELS
+from models.catalogue import MODELS
 from models.scripted import ScriptedModel
 from realtime.conversation import SYSTEM_PROMPT
 from realtime.session import SessionOptions

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from models.audio_llm import PromptWriter
-from models.chat_template import ChatTemplate
 from models.engine.prompt import AudioSpan, TokenSpan
 from models.errors import InvalidPrompt, ModelUnavailable
+from models.prompts.chat_template import ChatTemplate
+from models.prompts.writer import PromptWriter
 from models.types import SAMPLE_RATE_HZ, AudioClip, Message
 from tests.models.tiny import gemma4
 from tests.models.tiny.family import byte_tokenizer
@@ -52,7 +52,7 @@ def write(tokenizer: Any, messages: Sequence[Message]) -> list[int | str]:
     """The prompt's tokens, and "clip" where a clip is."""
     writer = PromptWriter(tokenizer)
     template = ChatTemplate(tokenizer, tokenizer.audio_token)
-    template.write(writer, messages, lambda clip: writer.audio(AudioSpan(clip.id, 1, torch.Tensor)))
+    template.write(writer, messages, lambda clip: writer.add_audio(AudioSpan(clip.id, 1, torch.Tensor)))
     return [item for span in writer.spans() for item in (span.ids if isinstance(span, TokenSpan) else ["clip"])]
 
 

@@ -1,6 +1,6 @@
 """What only Voxtral has: mistral-common's prompts, token by token, and a request for transcription."""
 
-from collections.abc import Sequence
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ from transformers import VoxtralForConditionalGeneration, WhisperFeatureExtracto
 
 from app import main
 from models.engine.prompt import Prompt, TokenSpan
-from models.errors import InvalidPrompt, ModelUnavailable
+from models.errors import ModelUnavailable
+from models.families.transcription import max_transcript_tokens
+from models.families.voxtral import TekkenTokenizer, Voxtral
 from models.loading import LoadOptions
 from models.registry import load_model
-from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationOptions, Message, TextDelta
-from models.voxtral import TekkenTokenizer, Voxtral
+from models.types import SAMPLE_RATE_HZ, AudioClip, Message
 from tests.conftest import CLIPS
 from tests.models.tiny import qwen2_audio
 from tests.models.tiny.family import TINY, greedy
@@ -108,17 +109,8 @@ def test_transcription_requests_are_mistral_commons(family: Voxtral, processor: 
         sampling_rate=SAMPLE_RATE_HZ,
         model_id="any",
     )
-    assert ids(family.transcription_prompt([user(CLIP, "")], language)) == official["input_ids"][0].tolist()
-
-
-@pytest.mark.parametrize(
-    "messages",
-    [[user("what?")], [user(CLIP, "what?")], [user(CLIP, CLIP)], [SYSTEM, user(CLIP)], [user(CLIP), HELLO, user(CLIP)]],
-    ids=["no clip", "text beside", "two clips", "a system prompt", "a conversation"],
-)
-def test_only_a_single_clip_can_be_written_down(family: Voxtral, messages: Sequence[Message]) -> None:
-    with pytest.raises(InvalidPrompt, match="one clip at a time"):
-        family.transcription_prompt(messages, "en")
+    asked = None if language == "auto" else language
+    assert ids(family.transcription_prompt(CLIP, asked)) == official["input_ids"][0].tolist()
 
 
 async def test_transcription_equals_generate(tmp_path: Path) -> None:
@@ -129,11 +121,10 @@ async def test_transcription_equals_generate(tmp_path: Path) -> None:
         language="en", audio=str(tmp_path / "clip.wav"), sampling_rate=SAMPLE_RATE_HZ, model_id="any"
     )
     reference = VoxtralForConditionalGeneration.from_pretrained(tmp_path).eval()
-    expected = greedy(reference, processor.tokenizer, dict(inputs), 12, [2])
+    expected = greedy(reference, processor.tokenizer, dict(inputs), max_transcript_tokens(CLIP), [2])
     model = load_model(str(tmp_path), LoadOptions(cache_dir=tmp_path, dtype="float32"))
-    options = GenerationOptions(max_new_tokens=12, transcribe="en")
-    events = [event async for event in model.generate([user(CLIP)], options, dialogue="test")]
-    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == expected.text
+    assert model.transcriber is not None
+    assert await model.transcriber.transcribe(CLIP, dialogue="test", language="en") == expected.text.strip()
     await model.close()
 
 
@@ -147,6 +138,14 @@ def test_transcribe_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main([*ask, str(tmp_path / "voxtral"), "--transcribe", "en"]) == 0
     assert main([*ask, str(tmp_path / "voxtral"), "--transcribe", "english"]) == 2
     assert "two letters" in capsys.readouterr().err
+    capsys.readouterr()
+    assert main([*ask, str(tmp_path / "voxtral"), "--transcribe", "auto", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report.keys() == {"text", "model", "audio_s", "total_s"}
+    assert report["model"] == "voxtral"
+    for beside in (["why?"], ["--system-prompt", "You are a fox."]):
+        assert main(["ask", clip, *beside, "--transcribe", "en", "--model", str(tmp_path / "voxtral")]) == 2
+        assert "leave out the question" in capsys.readouterr().err
     (tmp_path / "qwen").mkdir()
     qwen2_audio.save(tmp_path / "qwen", TINY)
     assert main([*ask, str(tmp_path / "qwen"), "--transcribe", "en"]) == 2

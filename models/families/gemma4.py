@@ -16,11 +16,14 @@ import torch
 from torch import nn
 from transformers import AutoTokenizer, Gemma4AudioFeatureExtractor, Gemma4ForConditionalGeneration
 
-from models.audio_llm import AudioLLM, LanguageModel, PromptWriter, audio_span, cut_windows
-from models.chat_template import ChatTemplate
 from models.engine.prompt import Prompt
 from models.errors import ModelUnavailable
+from models.families.audio_llm import AudioLLM
+from models.families.language_model import LanguageModel
+from models.families.windows import audio_span, cut_windows
 from models.loading import LoadOptions, load_engine, load_pretrained, loading
+from models.prompts.chat_template import ChatTemplate
+from models.prompts.writer import PromptWriter
 from models.types import SAMPLE_RATE_HZ, AudioClip, Message, ModelInfo, Samples
 
 WINDOW_S = 30.0  # of the encoder
@@ -111,9 +114,9 @@ class Gemma4:
 
         def write_clip(clip: AudioClip) -> None:
             for window in cut_windows(clip.samples, WINDOW_S):
-                writer.mark(self._tokenizer.boa_token)
-                writer.audio(audio_span(window, n_positions(len(window)), self.encode))
-                writer.mark(self._tokenizer.eoa_token)
+                writer.add_mark(self._tokenizer.boa_token)
+                writer.add_audio(audio_span(window, n_positions(len(window)), self.encode))
+                writer.add_mark(self._tokenizer.eoa_token)
 
         self._template.write(writer, messages, write_clip)
         return writer.spans()

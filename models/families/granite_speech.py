@@ -16,10 +16,13 @@ import torch
 from transformers import AutoTokenizer, GraniteSpeechForConditionalGeneration
 from transformers.audio_utils import mel_filter_bank
 
-from models.audio_llm import AudioLLM, LanguageModel, PromptWriter, audio_span
 from models.engine.prompt import Prompt
 from models.errors import ModelUnavailable
+from models.families.audio_llm import AudioLLM
+from models.families.language_model import LanguageModel
+from models.families.windows import audio_span
 from models.loading import LoadOptions, check_adapter, load_engine, load_pretrained, loading, merge_adapter
+from models.prompts.writer import PromptWriter
 from models.types import SAMPLE_RATE_HZ, Message, ModelInfo, Samples
 
 # The spectrogram of the checkpoint's processor.
@@ -66,21 +69,21 @@ class GraniteSpeech:
             self._open(writer, message.role)
             for part in message.parts:
                 if isinstance(part, str):
-                    writer.text(part)
+                    writer.add_text(part)
                 else:
-                    writer.audio(audio_span(part.samples, self.n_positions(len(part.samples)), self.encode))
+                    writer.add_audio(audio_span(part.samples, self.n_positions(len(part.samples)), self.encode))
             if message is not messages[-1] or message.role != "assistant":
-                writer.mark("<|end_of_text|>")
-                writer.text("\n")
+                writer.add_mark("<|end_of_text|>")
+                writer.add_text("\n")
         if messages[-1].role != "assistant":
             self._open(writer, "assistant")
         return writer.spans()
 
     @staticmethod
     def _open(writer: PromptWriter, role: str) -> None:
-        writer.mark("<|start_of_role|>")
-        writer.text(role)
-        writer.mark("<|end_of_role|>")
+        writer.add_mark("<|start_of_role|>")
+        writer.add_text(role)
+        writer.add_mark("<|end_of_role|>")
 
     def n_positions(self, n_samples: int) -> int:
         """How many positions a clip fills: the Q-former condenses every window of encoder frames, begun ones too."""

@@ -28,11 +28,14 @@ from transformers import (
 from transformers.activations import ACT2FN
 from transformers.models.whisper.modeling_whisper import WhisperEncoder, WhisperEncoderLayer
 
-from models.audio_llm import AudioLLM, LanguageModel, PromptWriter, audio_span, cut_windows
-from models.chat_template import ChatTemplate
 from models.engine.prompt import Prompt
 from models.errors import ModelUnavailable
+from models.families.audio_llm import AudioLLM
+from models.families.language_model import LanguageModel
+from models.families.windows import audio_span, cut_windows
 from models.loading import LoadOptions, find_checkpoint, load_engine, load_pretrained, loading, read_config
+from models.prompts.chat_template import ChatTemplate
+from models.prompts.writer import PromptWriter
 from models.types import SAMPLE_RATE_HZ, AudioClip, Message, ModelInfo, Samples
 
 WINDOW_S = 30.0  # of Whisper's encoder
@@ -174,7 +177,7 @@ class Ultravox:
 
         def write_clip(clip: AudioClip) -> None:
             for window in cut_windows(clip.samples, WINDOW_S):
-                writer.audio(audio_span(window, self.n_positions(len(window)), self.encode))
+                writer.add_audio(audio_span(window, self.n_positions(len(window)), self.encode))
 
         self._template.write(writer, messages, write_clip)
         return writer.spans()

@@ -17,8 +17,8 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from models.audio_llm import PromptWriter
 from models.errors import InvalidPrompt, ModelUnavailable
+from models.prompts.writer import PromptWriter
 from models.types import AudioClip, Message, Part
 
 CLIP, GUARD, END = "\ufdd0", "\ufdd1", "\ufdd2"
@@ -70,9 +70,9 @@ class ChatTemplate:
             if piece == mark:
                 write_clip(next(remaining))
             elif self._mark.fullmatch(piece):
-                writer.mark(piece)
+                writer.add_mark(piece)
             else:
-                writer.text(piece.replace(GUARD, ""))
+                writer.add_text(piece.replace(GUARD, ""))
 
     def _render(self, messages: Sequence[Message]) -> str:
         spoken = [message for message in messages if message.parts and (message.clips or message.text)]

@@ -14,18 +14,13 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, Qwen2_5OmniThinkerForConditionalGeneration, WhisperFeatureExtractor
 
-from models.audio_llm import (
-    AudioLLM,
-    LanguageModel,
-    PromptWriter,
-    audio_span,
-    cut_windows,
-    pooled_positions,
-    whisper_frames,
-    write_chatml,
-)
 from models.engine.prompt import Prompt
+from models.families.audio_llm import AudioLLM
+from models.families.language_model import LanguageModel
+from models.families.windows import audio_span, cut_windows, pooled_positions, whisper_frames
 from models.loading import LoadOptions, load_engine, load_pretrained, loading
+from models.prompts.chatml import write_chatml
+from models.prompts.writer import PromptWriter
 from models.types import SAMPLE_RATE_HZ, Message, ModelInfo, Samples
 
 # The encoder attends within 2 s, but its spectrogram is floored relative to the loudest sound it is computed over, so
@@ -57,12 +52,12 @@ class Qwen25Omni:
     def _write_content(self, writer: PromptWriter, message: Message) -> None:
         for part in message.parts:
             if isinstance(part, str):
-                writer.text(part)
+                writer.add_text(part)
                 continue
-            writer.mark("<|audio_bos|>")
+            writer.add_mark("<|audio_bos|>")
             for window in cut_windows(part.samples, WINDOW_S, MIN_WINDOW_S):
-                writer.audio(audio_span(window, pooled_positions(len(window)), self.encode))
-            writer.mark("<|audio_eos|>")
+                writer.add_audio(audio_span(window, pooled_positions(len(window)), self.encode))
+            writer.add_mark("<|audio_eos|>")
 
     def encode(self, window: Samples) -> torch.Tensor:
         """Embeds float32 (n_samples,) of at most 30 s: (positions, hidden)."""

@@ -18,9 +18,13 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, Phi4MultimodalFeatureExtractor, Phi4MultimodalForCausalLM
 
-from models.audio_llm import MAX_CLIP_S, AudioLLM, LanguageModel, PromptWriter, audio_span, cut_windows
+from models.checks import MAX_CLIP_S
 from models.engine.prompt import Prompt
+from models.families.audio_llm import AudioLLM
+from models.families.language_model import LanguageModel
+from models.families.windows import audio_span, cut_windows
 from models.loading import LoadOptions, check_adapter, load_engine, load_pretrained, loading, merge_adapter
+from models.prompts.writer import PromptWriter
 from models.types import SAMPLE_RATE_HZ, Message, ModelInfo, Samples
 
 logger = logging.getLogger(__name__)
@@ -48,17 +52,17 @@ class Phi4Multimodal:
         """Roles are marks of their own; audio where it was given."""
         writer = PromptWriter(self._tokenizer)
         for message in messages:
-            writer.mark(f"<|{message.role}|>")
+            writer.add_mark(f"<|{message.role}|>")
             for part in message.parts:
                 if isinstance(part, str):
-                    writer.text(part)
+                    writer.add_text(part)
                     continue
                 (clip,) = cut_windows(part.samples, MAX_CLIP_S, MIN_CLIP_S)
-                writer.audio(audio_span(clip, self.n_positions(len(clip)), self.encode))
+                writer.add_audio(audio_span(clip, self.n_positions(len(clip)), self.encode))
             if message is not messages[-1] or message.role != "assistant":
-                writer.mark("<|end|>")
+                writer.add_mark("<|end|>")
         if messages[-1].role != "assistant":
-            writer.mark("<|assistant|>")
+            writer.add_mark("<|assistant|>")
         return writer.spans()
 
     def n_positions(self, n_samples: int) -> int:

@@ -13,8 +13,9 @@ from torch.nn.modules.module import register_module_forward_hook
 from transformers import AutoModelForCausalLM, Gemma3Config, Glm4MoeConfig, LlamaConfig, LlamaForCausalLM
 
 from app import main
-from models.audio_llm import AudioLLM, LanguageModel
 from models.errors import ModelUnavailable
+from models.families.audio_llm import AudioLLM
+from models.families.language_model import LanguageModel
 from models.loading import LoadOptions
 from models.registry import load_model
 from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationOptions, Message, TextDelta

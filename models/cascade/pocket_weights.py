@@ -33,7 +33,7 @@ def weights_folder(cache_dir: Path) -> Path:
 
 
 def find_weights(cache_dir: Path) -> Path:
-    """Gives the folder of fetched weights after comparing every file with its checksum.
+    """Gives the folder of fetched weights, after comparing every file in it with its checksum.
 
     Raises:
         ModelUnavailable: they are missing, incomplete or altered; the message names the command that gets them.
@@ -41,15 +41,32 @@ def find_weights(cache_dir: Path) -> Path:
     folder = weights_folder(cache_dir)
     if not (folder / CHECKSUMS).is_file():
         raise ModelUnavailable(f"the weights of pocket are not in {folder}; get them with: {FETCH_COMMAND}")
-    lines = (folder / CHECKSUMS).read_text("utf-8", errors="replace").splitlines()
-    for line in lines or [""]:
-        expected, _, name = line.partition("  ")
-        if not name or not (folder / name).is_file() or sha256(folder / name) != expected:
-            raise ModelUnavailable(
-                f"{folder / (name or CHECKSUMS)} is missing or altered; delete {folder} and get the weights with: "
-                f"{FETCH_COMMAND}"
-            )
+    broken = _find_broken(folder)
+    if broken is not None:
+        raise ModelUnavailable(
+            f"{broken} is missing or altered; delete {folder} and get the weights with: {FETCH_COMMAND}"
+        )
     return folder
+
+
+def _find_broken(folder: Path) -> Path | None:
+    """The first file that is not as it was fetched: gone, changed, or not in the list of checksums."""
+    listed = set()
+    for line in (folder / CHECKSUMS).read_text("utf-8", errors="replace").splitlines():
+        expected, _, name = line.partition("  ")
+        if not name:
+            return folder / CHECKSUMS
+        if not (folder / name).is_file() or sha256(folder / name) != expected:
+            return folder / name
+        listed.add(folder / name)
+    if not listed:
+        return folder / CHECKSUMS
+    return next((path for path in _files(folder) if path not in listed and path.name != CHECKSUMS), None)
+
+
+def _files(folder: Path) -> list[Path]:
+    """All files but those that a desktop leaves behind, whose names begin with a dot."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
 
 
 def fetch_weights(cache_dir: Path) -> Path:
@@ -107,6 +124,5 @@ def _convert_language_model(downloads: Path, into: Path) -> None:
 
 
 def _write_checksums(folder: Path) -> None:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    lines = [f"{sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    lines = [f"{sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in _files(folder)]
     (folder / CHECKSUMS).write_text("".join(lines), "utf-8")

@@ -13,17 +13,13 @@ from typing import Any
 import torch
 from transformers import AudioFlamingo3ForConditionalGeneration, AutoTokenizer, WhisperFeatureExtractor
 
-from models.audio_llm import (
-    AudioLLM,
-    LanguageModel,
-    PromptWriter,
-    audio_span,
-    cut_windows,
-    pooled_positions,
-    write_chatml,
-)
 from models.engine.prompt import Prompt
+from models.families.audio_llm import AudioLLM
+from models.families.language_model import LanguageModel
+from models.families.windows import audio_span, cut_windows, pooled_positions
 from models.loading import LoadOptions, load_engine, load_pretrained, loading
+from models.prompts.chatml import write_chatml
+from models.prompts.writer import PromptWriter
 from models.types import SAMPLE_RATE_HZ, Message, ModelInfo, Samples
 
 WINDOW_S = 30.0  # of the encoder
@@ -52,8 +48,8 @@ class AudioFlamingo3:
     def _write_content(self, writer: PromptWriter, message: Message) -> None:
         for clip in message.clips:
             for window in cut_windows(clip.samples, WINDOW_S, MIN_WINDOW_S):
-                writer.audio(audio_span(window, pooled_positions(len(window)), self.encode))
-        writer.text("".join(part for part in message.parts if isinstance(part, str)))
+                writer.add_audio(audio_span(window, pooled_positions(len(window)), self.encode))
+        writer.add_text("".join(part for part in message.parts if isinstance(part, str)))
 
     def encode(self, window: Samples) -> torch.Tensor:
         """Embeds float32 (n_samples,) of at most 30 s: (positions, hidden)."""

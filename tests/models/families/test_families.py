@@ -14,9 +14,11 @@ import torch
 from torch.nn.modules.module import register_module_forward_hook
 
 from app import main
-from models.audio_llm import AudioLLM, LanguageModel, cut_windows
 from models.engine.sampling import REPLACEMENT
 from models.errors import InvalidPrompt, PromptTooLong
+from models.families.audio_llm import AudioLLM
+from models.families.language_model import LanguageModel
+from models.families.windows import cut_windows
 from models.loading import LoadOptions
 from models.registry import load_model
 from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationOptions, GenerationStats, Message, TextDelta
@@ -254,6 +256,10 @@ async def test_a_prompt_beyond_the_context_gives_the_numbers(family: Family) -> 
 async def test_no_messages_are_refused(family: Family) -> None:
     with pytest.raises(InvalidPrompt, match="no messages"):
         await family.generate([], 1, "test")
+
+
+def test_only_families_with_a_request_for_it_write_speech_down(family: Family) -> None:
+    assert (family.model.transcriber is not None) == (family.tiny.name == "voxtral")
 
 
 # From the command line.

@@ -5,8 +5,8 @@ mistral-common's; its processor is not used, since it takes no samples, only fil
 Two things are done otherwise. Before version 13 mistral-common refuses a system prompt beside audio; here it then
 opens the first user's turn, as in Mistral's older formats. And the spectrogram of each window is normalised on its
 own, so that a long turn can be prefilled while it is being spoken.
-Besides answering it can write down, word by word, what is said in one clip (`GenerationOptions.transcribe`).
-Read `audio_llm.py` for what all families share.
+Besides answering it can write down, word by word, what is said in one clip.
+Read `audio_llm.py` for what all families share, `transcription.py` for who asks it to write.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,13 @@ from mistral_common.tokens.tokenizers.base import SpecialTokenPolicy
 from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 from transformers import VoxtralForConditionalGeneration, WhisperFeatureExtractor
 
-from models.audio_llm import AudioLLM, LanguageModel, PromptWriter, audio_span, cut_windows
 from models.engine.prompt import Prompt
 from models.errors import InvalidPrompt, ModelUnavailable
+from models.families.audio_llm import AudioLLM
+from models.families.language_model import LanguageModel
+from models.families.windows import audio_span, cut_windows
 from models.loading import LoadOptions, load_engine, load_pretrained, loading
+from models.prompts.writer import PromptWriter
 from models.types import SAMPLE_RATE_HZ, AudioClip, Message, ModelInfo, Part, Samples
 
 WINDOW_S = 30.0  # of the encoder
@@ -78,40 +81,33 @@ class Voxtral:
     def prompt(self, messages: Sequence[Message]) -> Prompt:
         """Turns in [INST] marks; neighbours of one role are one turn."""
         writer = PromptWriter(self._tokenizer)
-        writer.mark("<s>")
+        writer.add_mark("<s>")
         turns = self._turns(messages)
         for index, (role, parts) in enumerate(turns):
             if role == "system":
-                writer.mark("[SYSTEM_PROMPT]")
+                writer.add_mark("[SYSTEM_PROMPT]")
                 self._write(writer, parts)
-                writer.mark("[/SYSTEM_PROMPT]")
+                writer.add_mark("[/SYSTEM_PROMPT]")
             elif role == "user":
-                writer.mark("[INST]")
+                writer.add_mark("[INST]")
                 self._write(writer, parts)
-                writer.mark("[/INST]")
+                writer.add_mark("[/INST]")
             else:
                 self._write(writer, parts)
                 if index < len(turns) - 1:
-                    writer.mark("</s>")
+                    writer.add_mark("</s>")
         return writer.spans()
 
-    def transcription_prompt(self, messages: Sequence[Message], language: str) -> Prompt:
-        """The request to write down one clip.
-
-        Raises:
-            InvalidPrompt: there is more, or less, than one clip.
-        """
-        parts = [part for message in messages for part in message.parts if part]
-        if len(parts) != 1 or not isinstance(parts[0], AudioClip):
-            raise InvalidPrompt("Voxtral writes down one clip at a time, without any text or other messages beside it")
+    def transcription_prompt(self, clip: AudioClip, language: str | None) -> Prompt:
+        """The request to write down one clip."""
         writer = PromptWriter(self._tokenizer)
-        writer.mark("<s>")
-        writer.mark("[INST]")
-        self._write(writer, parts)
-        writer.mark("[/INST]")
-        if language != "auto":
-            writer.text(f"lang:{language}")
-        writer.mark("[TRANSCRIBE]")
+        writer.add_mark("<s>")
+        writer.add_mark("[INST]")
+        self._write(writer, [clip])
+        writer.add_mark("[/INST]")
+        if language is not None:
+            writer.add_text(f"lang:{language}")
+        writer.add_mark("[TRANSCRIBE]")
         return writer.spans()
 
     def _turns(self, messages: Sequence[Message]) -> list[tuple[str, list[Part]]]:
@@ -140,11 +136,11 @@ class Voxtral:
         previous: Part | None = None
         for part in parts:
             if isinstance(part, str):
-                writer.text(f"{JOINT}{part}" if isinstance(previous, str) else part)
+                writer.add_text(f"{JOINT}{part}" if isinstance(previous, str) else part)
             else:
-                writer.mark("[BEGIN_AUDIO]")
+                writer.add_mark("[BEGIN_AUDIO]")
                 for window in cut_windows(part.samples, WINDOW_S):
-                    writer.audio(audio_span(window, WINDOW_POSITIONS, self.encode))
+                    writer.add_audio(audio_span(window, WINDOW_POSITIONS, self.encode))
             previous = part
 
     def encode(self, window: Samples) -> torch.Tensor:

@@ -13,18 +13,13 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, Qwen2AudioForConditionalGeneration, WhisperFeatureExtractor
 
-from models.audio_llm import (
-    AudioLLM,
-    LanguageModel,
-    PromptWriter,
-    audio_span,
-    cut_windows,
-    pooled_positions,
-    whisper_states,
-    write_chatml,
-)
 from models.engine.prompt import Prompt
+from models.families.audio_llm import AudioLLM
+from models.families.language_model import LanguageModel
+from models.families.windows import audio_span, cut_windows, pooled_positions, whisper_states
 from models.loading import LoadOptions, load_engine, load_pretrained, loading
+from models.prompts.chatml import write_chatml
+from models.prompts.writer import PromptWriter
 from models.types import SAMPLE_RATE_HZ, Message, ModelInfo, Samples
 
 WINDOW_S = 30.0  # of the encoder
@@ -54,14 +49,14 @@ class Qwen2Audio:
         def write_content(writer: PromptWriter, message: Message) -> None:
             for part in message.parts:
                 if isinstance(part, str):
-                    writer.text(part)
+                    writer.add_text(part)
                     continue
                 for window in cut_windows(part.samples, WINDOW_S, MIN_WINDOW_S):
-                    writer.text(f"Audio {next(numbers)}: ")
-                    writer.mark("<|audio_bos|>")
-                    writer.audio(audio_span(window, pooled_positions(len(window)), self.encode))
-                    writer.mark("<|audio_eos|>")
-                    writer.text("\n")
+                    writer.add_text(f"Audio {next(numbers)}: ")
+                    writer.add_mark("<|audio_bos|>")
+                    writer.add_audio(audio_span(window, pooled_positions(len(window)), self.encode))
+                    writer.add_mark("<|audio_eos|>")
+                    writer.add_text("\n")
 
         return write_chatml(self._tokenizer, messages, write_content, DEFAULT_SYSTEM_PROMPT)
 
