@@ -44,7 +44,7 @@ Part = str | AudioClip
 
 
 def new_message_id() -> str:
-    """Names a message before it exists, so that its audio can be spoken of while it is still being heard."""
+    """Names a message before it exists, so that its audio can be named while somebody still speaks."""
     return f"item_{next(_message_numbers)}"
 
 
