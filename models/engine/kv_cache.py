@@ -1,7 +1,7 @@
 """Keys and values that grow in place, are cut by a number, and of several dialogues are decoded together.
 
 transformers' own caches copy everything they hold at each token and cannot hold rows of different lengths. Here a row
-is the beginning of a dialogue, and cutting it is setting its length. Read `engine.py` for who decides what is kept.
+is the beginning of a dialogue, and cutting it is setting its length. Read `dialogue.py` for who decides what is kept.
 """
 
 from collections.abc import Sequence

@@ -7,7 +7,7 @@ ends an answer that is to be continued. What comes out is cut at the special tok
 
 A longer conversation begins with the tokens of the shorter one, as far as its template does: Llama 3.2's writes the
 date and so begins anew once a day; Qwen3's leaves the empty thinking of past answers out, so that the last answer
-(never its question) is read again. Read `ultravox.py` for its use.
+(never its question) is read again. Read `families/ultravox.py` and `cascade/text_model.py` for its use.
 """
 
 import re
