@@ -20,6 +20,10 @@ help:
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 
+.venv/.installed-bench: .venv/.installed-dev
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
+	@touch $@
+
 install: .venv/.installed
 
 weights: .venv/.installed
@@ -44,7 +48,7 @@ check: .venv/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/.installed-dev weights
+bench: .venv/.installed-bench weights
 	$(BIN)/python -m tests.benchmarks.bench_decode
 	for family in ultravox qwen2_audio voxtral; do $(BIN)/python -m tests.benchmarks.bench_prefix --family $$family; done
 	$(BIN)/python -m tests.benchmarks.bench_detection

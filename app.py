@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.base import AudioLanguageModel
+from models.catalogue import MODELS
 from models.errors import ModelError, ModelUnavailable
-from models.registry import MODELS, fetch_model, load_model
+from models.registry import fetch_model, load_model
 from models.types import AudioClip, GenerationOptions, GenerationStats, Message, Samples, TextDelta
 from realtime.hearing.files import AudioFileError, read_audio_file
 from realtime.hearing.vad import VAD_ENGINES
@@ -324,8 +325,13 @@ def _check_port(host: str, port: int) -> None:
 def ask(options: argparse.Namespace) -> None:
     """Streams the answer about one recording to stdout."""
     clip = AudioClip(read_audio_file(options.clip))
-    generation = replace(_generation_options(options), transcribe=options.transcribe)
+    if options.transcribe is not None and (options.prompt or options.system_prompt):
+        raise UsageError("--transcribe writes down the recording alone; leave out the question and --system-prompt")
+    generation = _generation_options(options)
     model = _load(options)
+    if options.transcribe is not None:
+        _write_down(model, clip, options)
+        return
     messages = [Message("user", (clip, options.prompt) if options.prompt else (clip,))]
     if options.system_prompt:
         messages.insert(0, Message("system", (options.system_prompt,)))
@@ -343,6 +349,24 @@ def ask(options: argparse.Namespace) -> None:
         "audio_s": clip.duration_s,
     }
     print(json.dumps(report, ensure_ascii=False))
+
+
+def _write_down(model: AudioLanguageModel, clip: AudioClip, options: argparse.Namespace) -> None:
+    """Prints what is said in a recording."""
+    began_s = time.perf_counter()
+    text = asyncio.run(_transcribe(model, clip, None if options.transcribe == "auto" else options.transcribe))
+    total_s = time.perf_counter() - began_s
+    report = {"text": text, "model": model.info.name, "audio_s": clip.duration_s, "total_s": total_s}
+    print(json.dumps(report, ensure_ascii=False) if options.json else text)
+
+
+async def _transcribe(model: AudioLanguageModel, clip: AudioClip, language: str | None) -> str:
+    try:
+        if model.transcriber is None:
+            raise UsageError(f"{model.info.name} has no request for transcription; ask it in words to write it down")
+        return await model.transcriber.transcribe(clip, dialogue="ask", language=language)
+    finally:
+        await model.close()
 
 
 async def _answer(

@@ -2,7 +2,7 @@
 
 `generate` is stateless: it always takes the whole message list. What makes a turn cheap is the cache behind it, which
 keeps what it knows of a dialogue and computes only what is new. A caller cannot get that state wrong.
-Read `pocket.py` for the embedded model, `engine.py` for the decode loop.
+Read `registry.py` for how a model is loaded, `cascade/pocket.py` for the embedded one, `engine/` for the decode loop.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -15,16 +15,19 @@ class Transcriber(Protocol):
     """Writes speech down."""
 
     async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> str:
-        """Gives the words of a clip; empty where nobody says any.
+        """Writes down, word by word, what is said in one clip.
 
         Args:
-            clip: what is written down.
-            dialogue: names the dialogue whose cache may be used.
-            language: of two letters (ISO 639-1); None: the transcriber finds out, or knows only one.
+            clip: what somebody said.
+            dialogue: names the dialogue whose cache may be used; never changes the words.
+            language: the one spoken, in two letters (ISO 639-1); None lets it find out, or means its only one.
+
+        Returns:
+            The words; "" where nobody says one.
 
         Raises:
-            InvalidPrompt: the clip, or the language, cannot be taken.
-            GenerationFailed: the model failed.
+            InvalidPrompt: it cannot take this clip or this language.
+            GenerationFailed: it failed.
         """
         ...
 
@@ -42,7 +45,7 @@ class AudioLanguageModel(Protocol):
 
     @property
     def transcriber(self) -> Transcriber | None:
-        """What of the model can write speech down; None if nothing can."""
+        """What of it can write speech down; None if it cannot."""
         ...
 
     def generate(

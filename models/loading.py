@@ -17,9 +17,9 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 from transformers import BitsAndBytesConfig
 
-from models.audio_llm import token_id
-from models.engine import CACHE_BUDGET_BYTES, MAX_BATCH, Engine
+from models.engine.engine import CACHE_BUDGET_BYTES, MAX_BATCH, Engine
 from models.errors import ModelError, ModelUnavailable
+from models.prompts.writer import token_id
 
 Quantization = Literal["none", "8bit", "4bit"]
 
@@ -42,7 +42,7 @@ class LoadOptions:
         device: "auto" is the GPU where there is one.
         dtype: "auto" is bfloat16 on a GPU and float32 on a CPU; one with AVX512-BF16 decodes faster in bfloat16.
         quantization: of the language model's weights, through bitsandbytes.
-        text_model: folder or hub id of the language model, for checkpoints that come without (Ultravox).
+        text_model: folder or hub id of the language model of a cascade, or of a checkpoint without one (Ultravox).
     """
 
     cache_dir: Path
@@ -153,6 +153,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def weights_gb(folder: Path) -> float:
+    """How much memory a checkpoint's weights take as they are."""
+    return round(sum(path.stat().st_size for path in folder.glob("*.safetensors")) / 1e9, 1)
+
+
 @contextmanager
 def loading(folder: Path) -> Iterator[None]:
     """Turns whatever goes wrong while a checkpoint is loaded into `ModelUnavailable`, in one line that names it."""
@@ -231,7 +236,7 @@ def load_engine(
     return Engine(
         language_model.eval(),
         tokenizer,
-        context_tokens=context_tokens or language_model.config.max_position_embeddings,
+        context_tokens=context_tokens or language_model.config.get_text_config().max_position_embeddings,
         stop_token_ids=frozenset(ids | {token_id(tokenizer, token) for token in stop_tokens}),
         cache_budget_bytes=budget,
         max_batch=max_batch,

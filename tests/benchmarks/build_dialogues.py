@@ -30,7 +30,7 @@ from faster_whisper import WhisperModel
 from tqdm import tqdm
 
 from app import default_cache_dir
-from models.pocket_weights import find_weights
+from models.cascade.pocket_weights import find_weights
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.hearing.files import read_audio_file
 from realtime.hearing.vad import SILERO_FRAME_SAMPLES, SileroScorer

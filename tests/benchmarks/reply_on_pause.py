@@ -19,7 +19,8 @@ from fastrtc.pause_detection.silero import SileroVADModel
 
 from app import default_cache_dir
 from models.base import AudioLanguageModel
-from models.pocket import load_pocket
+from models.loading import LoadOptions
+from models.registry import load_model
 from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationOptions, Message, TextDelta
 from realtime.conversation import SYSTEM_PROMPT
 from realtime.hearing.audio import to_float32
@@ -77,7 +78,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     port = parser.parse_args().port
     app = FastAPI()
-    handler = TextReply(load_pocket(default_cache_dir()), LocalSilero())
+    handler = TextReply(load_model("pocket", LoadOptions(cache_dir=default_cache_dir())), LocalSilero())
     stream = Stream(handler, modality="audio", mode="send-receive", concurrency_limit=4, ui_args={"hide_title": True})
     stream.mount(app)
 

@@ -12,7 +12,8 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from app import default_cache_dir
-from models.pocket import load_pocket
+from models.loading import LoadOptions
+from models.registry import load_model
 from models.types import Samples
 from realtime.session import SessionOptions
 from tests.servers import serving
@@ -47,7 +48,7 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def address() -> Iterator[str]:
     """Where a server with the embedded model listens."""
-    with serving(load_pocket(default_cache_dir()), SessionOptions()) as port:
+    with serving(load_model("pocket", LoadOptions(cache_dir=default_cache_dir())), SessionOptions()) as port:
         yield f"http://127.0.0.1:{port}/"
 
 

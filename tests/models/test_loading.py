@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import re
 import sys
 from contextlib import suppress
@@ -14,11 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers.quantizers.quantizers_utils import should_convert_module
 
-from models.errors import ModelUnavailable, PromptTooLong
+from models.catalogue import ENTRIES
+from models.errors import ModelUnavailable
 from models.loading import NOT_QUANTIZED, LoadOptions, find_checkpoint, load_pretrained
-from models.registry import FAMILIES, load_model
-from models.sampling import REPLACEMENT
-from models.types import GenerationOptions, Message
+from models.registry import load_model
 from tests.models.tiny import TINY_FAMILIES, TinyFamily
 from tests.models.tiny.family import TINY
 from tests.models.tiny.granite_speech import GRANITE_SPEECH
@@ -57,30 +55,6 @@ def test_an_adapter_without_weights_is_refused(tiny: TinyFamily, folder: str, tm
         load_model(str(tmp_path), options(tmp_path))
 
 
-async def test_phi4_says_when_its_adapter_is_missing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    PHI4_MULTIMODAL.save(tmp_path, TINY)
-    (tmp_path / "speech-lora").rename(tmp_path / "elsewhere")
-    with caplog.at_level(logging.WARNING, "models.phi4_multimodal"):
-        await load_model(str(tmp_path), options(tmp_path)).close()
-    assert "has no speech-lora" in caplog.text
-
-
-async def test_phi4_equals_a_full_recompute_up_to_the_end_of_its_short_context(tmp_path: Path) -> None:
-    PHI4_MULTIMODAL.save(tmp_path, TINY)
-    model, reference = load_model(str(tmp_path), options(tmp_path)), PHI4_MULTIMODAL.reference(tmp_path)
-    almost = [Message("user", ("fox " * 4060,))]
-    expected = reference(almost, 50)
-    room = model.info.context_tokens - len(expected.ids)
-    assert 0 < room < 50
-    events = [event async for event in model.generate(almost, GenerationOptions(), dialogue="test")]
-    assert events[-1].prompt_tokens + events[-1].completion_tokens == model.info.context_tokens
-    said = "".join(event.text for event in events[:-1])
-    assert said.rstrip(REPLACEMENT) == reference(almost, room).text.rstrip(REPLACEMENT)
-    with pytest.raises(PromptTooLong):
-        _ = [event async for event in model.generate([*almost, *almost], GenerationOptions(), dialogue="test")]
-    await model.close()
-
-
 @pytest.mark.parametrize("tiny", TINY_FAMILIES, ids=lambda tiny: tiny.name)
 def test_code_that_comes_with_a_checkpoint_is_never_run(
     tiny: TinyFamily, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -110,23 +84,11 @@ def test_quantization_leaves_what_hears_as_it_is(
         return model
 
     tiny.save(tmp_path, TINY)
-    for family in FAMILIES:
-        monkeypatch.setattr(f"models.{family.module}.load_pretrained", load_and_note, raising=False)
+    for entry in ENTRIES:
+        monkeypatch.setattr(f"models.{entry.module}.load_pretrained", load_and_note, raising=False)
     asyncio.run(load_model(str(tmp_path), options(tmp_path)).close())
     assert quantized
     assert not [name for name in quantized if re.search("audio|encoder|projector|conformer|embed", name)]
-
-
-def test_pocket_says_that_it_runs_as_it_is(tmp_path: Path) -> None:
-    with pytest.raises(ModelUnavailable, match="leave out --device"):
-        load_model("pocket", LoadOptions(cache_dir=tmp_path, quantization="4bit"))
-
-
-def test_granite_with_another_chat_template_is_refused(tmp_path: Path) -> None:
-    GRANITE_SPEECH.save(tmp_path, TINY)
-    (tmp_path / "chat_template.jinja").write_text("USER: {{ messages[0].content }}\n ASSISTANT:")
-    with pytest.raises(ModelUnavailable, match=r"chat template has no .*user"):
-        load_model(str(tmp_path), options(tmp_path))
 
 
 def test_a_revision_follows_the_hub_id(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

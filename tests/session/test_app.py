@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 
 from app import main
-from models.registry import MODELS
+from models.catalogue import MODELS
 from models.scripted import ScriptedModel
 from realtime.conversation import SYSTEM_PROMPT
 from realtime.server import open_session

@@ -148,7 +148,7 @@ class TinyFamily:
     """One family.
 
     Attributes:
-        name: its file in `models/`.
+        name: its file in `models/families/`.
         save: writes a checkpoint of a size into an empty folder.
         reference: loads that folder with the publisher's own classes and gives a function from messages and a number of
             new tokens to the reference answer.

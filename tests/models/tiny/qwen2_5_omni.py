@@ -15,7 +15,7 @@ from transformers import (
 )
 from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniAudioEncoder
 
-from models.audio_llm import cut_windows
+from models.families.windows import cut_windows
 from models.types import Message
 from tests.models.tiny.family import TINY, Answer, Reference, Sizes, TinyFamily, as_chat, byte_tokenizer, greedy
 

@@ -23,8 +23,8 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
+from models.families.ultravox import Tower
 from models.types import SAMPLE_RATE_HZ, AudioClip, Message, Samples
-from models.ultravox import Tower
 from tests.models.tiny.family import TINY, Answer, Reference, Sizes, TinyFamily, byte_tokenizer
 
 Weights = dict[str, torch.Tensor]

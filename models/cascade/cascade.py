@@ -1,0 +1,142 @@
+"""A cascade: ears write down each clip, and a text model answers what they wrote. It knows what was said, not how.
+
+The text model runs on the engine, which keeps the conversation's prefix cache over turns.
+Read `pocket.py` for the embedded one, `text_model.py` for one with any text model.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import takewhile
+
+from models.base import Transcriber
+from models.checks import check_messages
+from models.ears.memory import TranscriptMemory
+from models.ears.whisper import LANGUAGE
+from models.engine.engine import Engine
+from models.engine.prompt import Prompt
+from models.types import (
+    GenerationEvent,
+    GenerationOptions,
+    GenerationStats,
+    Message,
+    ModelInfo,
+    Transcription,
+)
+
+Writer = Callable[[Sequence[Message]], Prompt]
+
+
+class Cascade:
+    """Ears and a text model.
+
+    Args:
+        info: what the model is.
+        ears: write down English.
+        write: writes a conversation of text, of one message at least, down for the text model. The beginning of a
+            longer one must be written exactly like the shorter one, so that it stays cached.
+        engine: decodes; closed with the model.
+        repetition_penalty: of answers for which the caller asks for none.
+    """
+
+    def __init__(
+        self, info: ModelInfo, ears: Transcriber, write: Writer, engine: Engine, *, repetition_penalty: float = 1.0
+    ) -> None:
+        self._info = replace(info, context_tokens=engine.context_tokens)
+        self._memory = TranscriptMemory(ears, language=LANGUAGE)
+        self._write = write
+        self._engine = engine
+        self._repetition_penalty = repetition_penalty
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the model is."""
+        return self._info
+
+    @property
+    def transcriber(self) -> Transcriber:
+        """Its ears, which write a clip down once, whoever asks."""
+        return self._memory
+
+    async def generate(
+        self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str
+    ) -> AsyncGenerator[GenerationEvent, None]:
+        """Answers the conversation, after saying what was said; where nobody has said anything, there is no answer."""
+        called_s = time.perf_counter()
+        transcripts = await self._write_down(messages, dialogue)
+        newest = messages[-1]
+        if newest.role == "user" and newest.clips:
+            yield Transcription(newest.id, _said(newest, transcripts))
+        if not any(_content(message, transcripts) for message in _unanswered(messages)):
+            yield _no_answer(time.perf_counter() - called_s)
+            return
+        if options.repetition_penalty == 1:
+            options = replace(options, repetition_penalty=self._repetition_penalty)
+        prompt = self._write(_as_text(messages, transcripts))
+        writing_s = time.perf_counter() - called_s
+        stream = self._engine.generate(prompt, options, dialogue=dialogue)
+        try:
+            async for event in stream:
+                yield _with_writing(event, writing_s) if isinstance(event, GenerationStats) else event
+        finally:
+            await stream.aclose()
+
+    async def prefill(self, messages: Sequence[Message], *, dialogue: str) -> None:
+        """Writes down what is new in `messages`, computes and caches their prompt."""
+        text = _as_text(messages, await self._write_down(messages, dialogue))
+        if text:
+            await self._engine.prefill(self._write(text), dialogue=dialogue)
+
+    async def forget(self, *, dialogue: str) -> None:
+        """Frees what is cached of the dialogue."""
+        self._memory.forget(dialogue)
+        await self._engine.forget(dialogue=dialogue)
+
+    async def close(self) -> None:
+        """Ends running answers and frees the model."""
+        await self._engine.close()
+
+    async def _write_down(self, messages: Sequence[Message], dialogue: str) -> dict[str, str]:
+        """Transcripts of all clips of the messages, by clip."""
+        check_messages(messages)
+        clips = [clip for message in messages for clip in message.clips]
+        texts = await asyncio.gather(*(self._memory.transcribe(clip, dialogue=dialogue) for clip in clips))
+        return {clip.id: text for clip, text in zip(clips, texts, strict=True)}
+
+
+def _as_text(messages: Sequence[Message], transcripts: dict[str, str]) -> list[Message]:
+    """The messages in which something is said, as the text model reads them."""
+    contents = ((message, _content(message, transcripts)) for message in messages)
+    return [replace(message, parts=(content,)) for message, content in contents if content]
+
+
+def _unanswered(messages: Sequence[Message]) -> Iterator[Message]:
+    """From the newest back to the last answer that says something: a long turn comes in parts."""
+    if messages[-1].role == "assistant" and messages[-1].text:
+        return iter(messages[-1:])
+    return takewhile(lambda message: message.role == "user" or not message.text, reversed(messages))
+
+
+def _said(message: Message, transcripts: dict[str, str]) -> str:
+    return " ".join(text for text in (transcripts[clip.id] for clip in message.clips) if text)
+
+
+def _content(message: Message, transcripts: dict[str, str]) -> str:
+    """A message as the text model reads it: what was said, or what was said and what was typed about it."""
+    said = _said(message, transcripts)
+    if said and message.text:
+        return f'In the recording somebody says: "{said}"\n\n{message.text}'
+    return said or message.text
+
+
+def _with_writing(stats: GenerationStats, writing_s: float) -> GenerationStats:
+    """The engine's times and the ears' together."""
+    ttft_s = None if stats.ttft_s is None else stats.ttft_s + writing_s
+    return replace(stats, ttft_s=ttft_s, total_s=stats.total_s + writing_s)
+
+
+def _no_answer(total_s: float) -> GenerationStats:
+    return GenerationStats(
+        prompt_tokens=0, cached_tokens=0, completion_tokens=0, ttft_s=None, total_s=total_s, finish_reason="stop"
+    )

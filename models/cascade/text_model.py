@@ -1,0 +1,102 @@
+"""A cascade with any text model that chats: a folder or hub id of a transformers checkpoint, given with `--text-model`.
+
+The ears are pocket's and run on the CPU; `--device`, `--dtype` and `--quantization` are the text model's. Conversations
+are written down by its own chat template. Read `cascade.py` for what both do.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from models.cascade.cascade import Cascade
+from models.cascade.pocket_weights import fetch_weights, find_weights
+from models.ears.whisper import WhisperEars
+from models.engine.prompt import Prompt
+from models.errors import ModelUnavailable
+from models.loading import (
+    LoadOptions,
+    find_checkpoint,
+    load_engine,
+    load_pretrained,
+    loading,
+    read_config,
+    weights_gb,
+)
+from models.prompts.chat_template import ChatTemplate
+from models.prompts.writer import PromptWriter
+from models.types import Message, ModelInfo
+
+
+class TemplateWriter:
+    """Writes conversations of text down by the text model's own chat template.
+
+    Args:
+        tokenizer: the text model's.
+
+    Raises:
+        ModelUnavailable: it has no chat template.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._template = ChatTemplate(tokenizer)
+
+    def write(self, messages: Sequence[Message]) -> Prompt:
+        """Writes one down.
+
+        Raises:
+            InvalidPrompt: the template refuses the conversation.
+        """
+        writer = PromptWriter(self._tokenizer)
+        self._template.write(writer, messages, _refuse_clip)
+        return writer.spans()
+
+
+def _refuse_clip(_: object) -> None:
+    raise AssertionError("ears have written every clip down")
+
+
+def find(options: LoadOptions) -> Path:
+    """Gives the folder of the text model; downloads it where that is needed.
+
+    Raises:
+        ModelUnavailable: none is named, or it is no checkpoint.
+    """
+    if not options.text_model:
+        raise ModelUnavailable("cascade needs a language model: give its folder or hub id with --text-model")
+    folder = find_checkpoint(options.text_model)
+    read_config(folder)
+    return folder
+
+
+def fetch(options: LoadOptions) -> Path:
+    """Gets the text model and the ears, once; raises as `find` does."""
+    folder = find(options)
+    fetch_weights(options.cache_dir)
+    return folder
+
+
+def load(info: ModelInfo, folder: Path, options: LoadOptions) -> Cascade:
+    """Loads the text model from the folder that `find` gives, and the ears.
+
+    Raises:
+        ModelUnavailable: something is missing or broken; the message names it.
+    """
+    ears_folder = find_weights(options.cache_dir) / "ears"
+    with loading(ears_folder):
+        ears = WhisperEars(ears_folder)
+    with loading(folder):
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        writer = TemplateWriter(tokenizer)
+        model = load_pretrained(AutoModelForCausalLM, folder, options)
+        engine = load_engine(model, tokenizer, model.generation_config)
+    info = replace(
+        info,
+        description=f"Whisper tiny.en writes down what you say, and {options.text_model} answers it.",
+        checkpoints=(*info.checkpoints, str(options.text_model)),
+        memory_gb=round(info.memory_gb + weights_gb(folder), 1),
+    )
+    return Cascade(info, ears, writer.write, engine)

@@ -1,0 +1,124 @@
+"""What every cascade does between its ears and its text model: ears that say what they are told, and a tiny model."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from models.cascade.cascade import Cascade
+from models.cascade.text_model import TemplateWriter
+from models.catalogue import CASCADE
+from models.engine.prompt import TokenSpan
+from models.errors import GenerationFailed, InvalidPrompt
+from models.loading import load_engine
+from models.scripted import ScriptedModel
+from models.types import AudioClip, GenerationOptions, GenerationStats, Message, TextDelta, Transcription
+from tests.models.tiny import text_model
+
+N_NEW = 6
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return text_model.save(tmp_path_factory.mktemp("text_model"))
+
+
+@pytest.fixture
+def ears() -> ScriptedModel:
+    return ScriptedModel([], sounds=["the quick fox", "jumps over", ""])
+
+
+@pytest.fixture
+async def cascade(folder: Path, ears: ScriptedModel) -> AsyncIterator[Cascade]:
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+    engine = load_engine(model, tokenizer, model.generation_config)
+    cascade = Cascade(CASCADE, ears, TemplateWriter(tokenizer).write, engine)
+    yield cascade
+    await cascade.close()
+
+
+def clip() -> AudioClip:
+    return AudioClip(np.zeros(16_000, np.float32))
+
+
+def user(*parts: str | AudioClip) -> Message:
+    return Message("user", parts)
+
+
+async def answer(cascade: Cascade, messages: Sequence[Message]) -> tuple[str, list[Transcription], GenerationStats]:
+    options = GenerationOptions(max_new_tokens=N_NEW)
+    events = [event async for event in cascade.generate(messages, options, dialogue="test")]
+    assert isinstance(events[-1], GenerationStats)
+    text = "".join(event.text for event in events if isinstance(event, TextDelta))
+    return text, [event for event in events if isinstance(event, Transcription)], events[-1]
+
+
+async def test_the_text_model_answers_what_the_ears_wrote(cascade: Cascade, folder: Path) -> None:
+    spoken, asked = user(clip()), user(clip(), "what does it do?")
+    text, said, first = await answer(cascade, [spoken])
+    expected = text_model.reference(folder, [user("the quick fox")], N_NEW)
+    assert (said[0].message_id, said[0].text) == (spoken.id, "the quick fox")
+    assert (text, first.prompt_tokens) == (expected.text, len(expected.ids))
+    history = [spoken, Message("assistant", ("the lazy dog",)), asked]
+    text, said, second = await answer(cascade, history)
+    written = 'In the recording somebody says: "jumps over"\n\nwhat does it do?'
+    expected = text_model.reference(folder, [user("the quick fox"), history[1], user(written)], N_NEW)
+    assert [event.text for event in said] == ["jumps over"]
+    assert (text, second.prompt_tokens) == (expected.text, len(expected.ids))
+    assert second.cached_tokens >= first.prompt_tokens
+
+
+async def test_a_clip_is_written_down_once_whoever_asks(cascade: Cascade, ears: ScriptedModel) -> None:
+    first, second = clip(), clip()
+    await cascade.prefill([user(first)], dialogue="test")
+    assert await cascade.transcriber.transcribe(first, dialogue="test") == "the quick fox"
+    assert await cascade.transcriber.transcribe(second, dialogue="test", language="en") == "jumps over"
+    await answer(cascade, [user(first), user(second)])
+    assert ears.asked == [first, second]
+    await cascade.forget(dialogue="test")
+    await cascade.transcriber.transcribe(first, dialogue="test")
+    assert ears.asked == [first, second, first]
+
+
+async def test_what_was_prefilled_is_not_computed_again(cascade: Cascade, folder: Path) -> None:
+    system, said = Message("system", ("You are a fox.",)), Message("assistant", ("jumps over.",))
+    history = [system, user(clip()), said]
+    await cascade.prefill(history, dialogue="test")
+    _, _, stats = await answer(cascade, [*history, user("why?")])
+    writer = TemplateWriter(AutoTokenizer.from_pretrained(folder))
+    prefilled = writer.write([system, user("the quick fox"), said])
+    assert stats.cached_tokens == sum(len(span.ids) for span in prefilled if isinstance(span, TokenSpan))
+
+
+async def test_where_nobody_says_a_word_there_is_no_answer(cascade: Cascade) -> None:
+    await cascade.transcriber.transcribe(clip(), dialogue="test")
+    await cascade.transcriber.transcribe(clip(), dialogue="test")
+    silent = user(clip())
+    await cascade.prefill([silent], dialogue="test")
+    text, said, stats = await answer(cascade, [silent])
+    assert (text, said[0].text, stats.completion_tokens) == ("", "", 0)
+    past = [user("what?"), Message("assistant", ("jumps over.",))]
+    assert (await answer(cascade, [*past, silent]))[2].completion_tokens == 0
+    assert (await answer(cascade, [*past, user("why?"), silent]))[2].completion_tokens > 0, "a turn comes in parts"
+
+
+async def test_ears_that_fail_fail_one_answer(folder: Path) -> None:
+    failing = ScriptedModel([], sounds=[GenerationFailed("writing down: no room"), "the quick fox"])
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+    engine = load_engine(model, tokenizer, model.generation_config)
+    cascade = Cascade(CASCADE, failing, TemplateWriter(tokenizer).write, engine)
+    spoken = user(clip())
+    with pytest.raises(GenerationFailed, match="no room"):
+        await answer(cascade, [spoken])
+    assert (await answer(cascade, [spoken]))[1][0].text == "the quick fox"
+    await cascade.close()
+
+
+async def test_broken_clips_and_no_messages_are_refused(cascade: Cascade, ears: ScriptedModel) -> None:
+    with pytest.raises(InvalidPrompt, match="at least"):
+        await answer(cascade, [user(AudioClip(np.zeros(3, np.float32)))])
+    with pytest.raises(InvalidPrompt, match="no messages"):
+        await cascade.prefill([], dialogue="test")
+    assert not ears.asked

@@ -1,0 +1,51 @@
+"""Whisper tiny.en on real speech, with its real weights."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from app import default_cache_dir
+from models.cascade.pocket_weights import find_weights
+from models.ears.whisper import WhisperEars, padded_s, split_at_quiet
+from models.errors import InvalidPrompt
+from models.types import SAMPLE_RATE_HZ, AudioClip, Samples
+
+
+@pytest.fixture(scope="module")
+def ears() -> WhisperEars:
+    return WhisperEars(find_weights(default_cache_dir()) / "ears")
+
+
+async def test_speech_is_written_down(ears: WhisperEars, speech: Callable[[str], Samples]) -> None:
+    clip = AudioClip(speech("question_capital"))
+    words = await ears.transcribe(clip, dialogue="test")
+    assert words == "What is the capital of France?"
+    assert await ears.transcribe(clip, dialogue="another", language="en") == words
+
+
+async def test_where_nobody_speaks_there_are_no_words(ears: WhisperEars) -> None:
+    assert await ears.transcribe(AudioClip(np.zeros(SAMPLE_RATE_HZ, np.float32)), dialogue="test") == ""
+
+
+async def test_what_cannot_be_written_down_is_refused(ears: WhisperEars) -> None:
+    clip = AudioClip(np.zeros(SAMPLE_RATE_HZ, np.float32))
+    with pytest.raises(InvalidPrompt, match="English alone and was asked for 'fr'"):
+        await ears.transcribe(clip, dialogue="test", language="fr")
+    with pytest.raises(InvalidPrompt, match="at least"):
+        await ears.transcribe(AudioClip(np.zeros(3, np.float32)), dialogue="test")
+
+
+def test_recordings_are_cut_where_they_are_quiet() -> None:
+    samples = np.random.default_rng(0).normal(0, 0.1, 70 * SAMPLE_RATE_HZ).astype(np.float32)
+    quiet_at = 27 * SAMPLE_RATE_HZ
+    samples[quiet_at : quiet_at + 1600] = 0
+    windows = split_at_quiet(samples)
+    assert len(windows[0]) == quiet_at + 800
+    assert all(0 < len(window) <= 30 * SAMPLE_RATE_HZ for window in windows)
+    assert np.array_equal(np.concatenate(windows), samples)
+
+
+@pytest.mark.parametrize(("clip_s", "window_s"), [(0.0, 10), (6.0, 10), (6.1, 11), (11.0, 15), (26.0, 30), (30.0, 30)])
+def test_a_clip_is_written_down_with_four_seconds_of_padding_where_they_fit(clip_s: float, window_s: int) -> None:
+    assert padded_s(np.zeros(round(clip_s * SAMPLE_RATE_HZ), np.float32)) == window_s
