@@ -233,6 +233,64 @@ async def test_noise_without_words_is_no_turn() -> None:
         assert conversation.types()[-1] == "input_audio_buffer.cleared"
 
 
+@pytest.mark.parametrize("when", ["detection is switched off", "it is stopped"])
+async def test_a_pause_without_words_leaves_no_empty_turn(when: str) -> None:
+    model = ScriptedModel([["never"]], transcripts=[""], gate=asyncio.Semaphore(0))
+    async with conversing(model) as conversation:
+        await conversation.hear(loud(0.5), quiet(0.3), wait=False)
+        await conversation.until("conversation.item.input_audio_transcription.completed")
+        if when == "it is stopped":
+            conversation.session.cancel()
+        else:
+            conversation.session.change_settings(turn_detection=False)
+        await conversation.until("input_audio_buffer.cleared")
+        assert added(conversation, "user") == []
+        conversation.session.submit_text("hello")
+        await conversation.until("response.created", 2)
+        await conversation.session_caught_up()
+        assert [message.text for message in model.requests[1] if message.role == "user"] == ["hello"]
+
+
+async def test_a_message_that_leaves_the_conversation_is_announced() -> None:
+    model = ScriptedModel([["never"]], transcripts=[""])
+    async with conversing(model) as conversation:
+        conversation.session.press_to_talk()
+        await conversation.hear(loud(0.5))
+        conversation.session.release_to_talk()
+        await conversation.until("conversation.item.deleted")
+        (turn,) = added(conversation, "user")
+        assert conversation.of("conversation.item.deleted")[0].item_id == turn.item_id
+
+
+async def test_the_client_is_told_who_has_the_floor() -> None:
+    async with conversing(ScriptedModel([["Yes."]], gate=asyncio.Semaphore(0))) as conversation:
+        await conversation.hear(loud(0.5), quiet(1.0), loud(0.16), quiet(0.3), wait=False)
+        conversation.session.cancel()
+        conversation.session.press_to_talk()
+        conversation.session.release_to_talk()
+        await conversation.until("floor.changed", 8)
+        assert [event.state for event in conversation.of("floor.changed")] == [
+            "user_speaking",
+            "paused",
+            "responding",
+            "interrupted",
+            "responding",
+            "listening",
+            "key_held",
+            "listening",
+        ]
+
+
+async def test_why_a_session_ends_is_the_last_thing_it_says() -> None:
+    async with conversing(ScriptedModel([["Long ", "answer."]], gate=asyncio.Semaphore(1))) as conversation:
+        conversation.session.submit_text("hello")
+        await conversation.until("response.output_text.delta")
+        conversation.session.close("the server is going down")
+        await conversation.until("session.ended")
+        assert conversation.types()[-1] == "session.ended"
+        assert done(conversation)[0].text == "Long "
+
+
 async def test_a_turn_without_a_pause_is_kept_in_parts() -> None:
     model = ScriptedModel([["Finally."]])
     async with conversing(model) as conversation:

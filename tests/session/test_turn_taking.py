@@ -386,11 +386,6 @@ async def test_a_retracted_answer_no_longer_counts_as_load() -> None:
         assert load.running == 0
 
 
-def test_a_negative_limit_is_refused() -> None:
-    with pytest.raises(ValueError, match="speculate_below"):
-        AnswerLoad(-1)
-
-
 @pytest.mark.parametrize("name", ["hesitation", "name_tell"])
 async def test_a_speaker_looking_for_words_is_waited_for(name: str, speech: Callable[[str], Samples]) -> None:
     model = ScriptedModel([["Yes."]])
