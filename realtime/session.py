@@ -32,7 +32,7 @@ from realtime.outbox import Outbox
 from realtime.taps import Tap
 from realtime.turns.actions import EndProtection
 from realtime.turns.endpointing import EndOfTurnScorer, EndpointingOptions
-from realtime.turns.floor import Floor, FloorOptions
+from realtime.turns.floor import Floor
 from realtime.turns.machine import TurnState
 from realtime.turns.observations import (
     DEFAULT_SPEAKER,
@@ -46,6 +46,7 @@ from realtime.turns.observations import (
     RulesChanged,
     TextSubmitted,
 )
+from realtime.turns.options import FloorOptions
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from models.types import ModelInfo
 from realtime.events import SessionEvent
 from realtime.inbox import InboxItem
 from realtime.turns.actions import Action
-from realtime.turns.floor import FloorOptions
 from realtime.turns.observations import Observation
+from realtime.turns.options import FloorOptions
 
 if TYPE_CHECKING:
     from realtime.session import SessionOptions

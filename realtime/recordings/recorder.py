@@ -28,8 +28,8 @@ from realtime.hearing.audio import AudioChunk, to_int16
 from realtime.inbox import Generated, InboxItem, SettingsChanged
 from realtime.session import SessionOptions
 from realtime.turns.actions import Action
-from realtime.turns.floor import FloorOptions
 from realtime.turns.observations import DEFAULT_SPEAKER, Observation
+from realtime.turns.options import FloorOptions
 
 logger = logging.getLogger(__name__)
 

@@ -37,8 +37,9 @@ from realtime.inbox import Generated, InboxItem
 from realtime.recordings.recorder import EVENTS_NAME, FORMAT_VERSION, audio_name, to_json
 from realtime.session import Session, SessionOptions
 from realtime.turns.endpointing import EndpointingOptions
-from realtime.turns.floor import Floor, FloorOptions
+from realtime.turns.floor import Floor
 from realtime.turns.observations import Closed, Observation, SpeechStarted, SpeechStopped
+from realtime.turns.options import FloorOptions
 
 _ITEM_TYPES = {kind.__name__: kind for kind in get_args(InboxItem) if kind not in (AudioChunk, Generated)}
 _GENERATION_EVENT_TYPES = {kind.__name__: kind for kind in (TextDelta, Transcription, GenerationStats)}

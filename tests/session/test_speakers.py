@@ -36,9 +36,7 @@ def user_turns(conversation: Conversation) -> list[MessageAdded]:
     return [event for event in conversation.events if isinstance(event, MessageAdded) and event.role == "user"]
 
 
-def speakers_of(
-    events: list[SessionEvent], kind: type[UserSpeechStarted] | type[UserSpeechStopped]
-) -> list[str | None]:
+def speakers_of(events: list[SessionEvent], kind: type) -> list[str | None]:
     return [event.speaker for event in events if isinstance(event, kind)]
 
 

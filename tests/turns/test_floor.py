@@ -14,7 +14,7 @@ from realtime.turns import actions
 from realtime.turns.actions import Action
 from realtime.turns.endpointing import EndpointingOptions
 from realtime.turns.events import SilenceElapsed
-from realtime.turns.floor import HEAD_START_SAMPLES, Floor, FloorOptions
+from realtime.turns.floor import HEAD_START_SAMPLES, Floor
 from realtime.turns.machine import TurnState
 from realtime.turns.observations import (
     AnswerFinished,
@@ -34,6 +34,7 @@ from realtime.turns.observations import (
     SpeechStopped,
     TextSubmitted,
 )
+from realtime.turns.options import FloorOptions
 
 T = TypeVar("T", bound=Action)
 

@@ -1,0 +1,29 @@
+"""What a floor decides by. Read `floor.py` for the decisions."""
+
+from dataclasses import dataclass
+
+from realtime.turns.endpointing import EndpointingOptions
+from realtime.turns.observations import DEFAULT_SPEAKER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloorOptions:
+    """What a floor decides by.
+
+    Attributes:
+        endpointing: when a turn has ended, and what a sound over an answer is.
+        pre_roll_s: audio kept before an onset.
+        speakers: their names; keys and typed text are the first one's.
+        scores_pauses: a scorer says how complete a turn sounds; otherwise silence alone decides.
+        transcribes_sounds: the words of a short sound over an answer can be written down.
+    """
+
+    endpointing: EndpointingOptions
+    pre_roll_s: float
+    speakers: tuple[str, ...] = (DEFAULT_SPEAKER,)
+    scores_pauses: bool = False
+    transcribes_sounds: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.speakers or len(set(self.speakers)) < len(self.speakers):
+            raise ValueError(f"the speakers are {self.speakers}; there must be one at least, each with another name")
