@@ -118,16 +118,7 @@ class Session:
         self._floor = Floor(self._floor_options)
         self._shown_state = self._floor.state
         make_detector = make_detector or (lambda speaker: SpeechDetector(options.vad, speaker=speaker))
-        self._listeners = {
-            name: Listener(
-                name,
-                make_detector(name),
-                scorer=scorer,
-                put=self._put,
-                shown_name=name if len(options.speakers) > 1 else None,
-            )
-            for name in options.speakers
-        }
+        self._listeners = {name: self._make_listener(name, make_detector(name), scorer) for name in options.speakers}
         self.metrics.intakes = [listener.counters for listener in self._listeners.values()]
         self._dialogue = Dialogue(
             self.id,
@@ -144,6 +135,10 @@ class Session:
         self._observations: deque[Observation] = deque()
         self._now_s = 0.0  # wall time that counts for the item being handled
         self._is_muted = False
+
+    def _make_listener(self, name: str, detector: SpeechDetector, scorer: EndOfTurnScorer | None) -> Listener:
+        shown_name = name if len(self._options.speakers) > 1 else None
+        return Listener(name, detector, scorer=scorer, put=self._put, shown_name=shown_name)
 
     # What a door calls: none of these blocks or raises.
 
