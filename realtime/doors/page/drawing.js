@@ -93,7 +93,7 @@ export function drawEvent(event) {
 
 // The server has more states than a person needs to tell apart; a name it has learnt since then is of one of these kinds.
 const FLOOR_KINDS = [
-  [/overlap|respond|answer/, "answering"],
+  [/overlap|respond|answer|waiting/, "answering"],
   [/speak|held|interrupt|judg/, "speaking"],
   [/paus/, "paused"],
 ];
