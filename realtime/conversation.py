@@ -4,7 +4,7 @@ It is cut in one large step, right after an answer and, unless the model finds i
 waits, so that the prefix cache survives almost every turn. Audio that a model has transcribed is demoted to its text
 first; then the oldest exchanges leave the window. What has left waits for an idle moment, in which the model makes it a
 summary, kept beside the system prompt; both stay. It refuses to cut a message in two, or an answer from its question.
-Read `session.py` for who calls it.
+Read `dialogue.py` for who calls it.
 """
 
 import math

@@ -90,8 +90,8 @@ class Dialogue:
         """Whether an answer is being generated, or waits to go on."""
         return self._answer is not None and not self._answer.is_finished
 
-    def begin(self, now_s: float) -> None:
-        """Notes the wall time that counts for what comes next."""
+    def set_time(self, now_s: float) -> None:
+        """Sets the wall time that counts for what comes next."""
         self._now_s = now_s
 
     def take(self, generated: Generated) -> None:
@@ -150,7 +150,7 @@ class Dialogue:
         match action:
             case actions.OpenTurn(turn):
                 self._open_turn(turn)
-            case actions.PauseTurn(speaker, offset_sample):
+            case actions.AnnouncePause(speaker, offset_sample):
                 self._pause_turn(self._listeners[speaker], offset_sample)
             case actions.AddText(speaker, text):
                 self._add_text(self._listeners[speaker], text)
@@ -243,7 +243,8 @@ class Dialogue:
         self._conversation.note_transcript(event.message_id, event.text)
         self._send(MessageTranscribed(item_id=event.message_id, transcript=event.text))
         newest = answer.prompt[-1]
-        goes_on = len(answer.prompt) > 1 and answer.prompt[-2].id == self._long_turn_id  # with words, perhaps
+        # The last part of a long turn may have no words, where those before it have some.
+        goes_on = len(answer.prompt) > 1 and answer.prompt[-2].id == self._long_turn_id
         if event.message_id == newest.id and not (event.text or newest.text or goes_on):
             self._observe(NothingSaid())
 

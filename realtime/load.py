@@ -2,7 +2,7 @@
 
 One `AnswerLoad` is shared by the sessions of a process. Each session has a `LoadShare` of it, which tells the session
 when the others leave room for work that may prove to be in vain, and when they no longer do.
-Read `session.py` for who asks.
+Read `model_work.py` for what counts.
 """
 
 from collections.abc import Callable, Iterator

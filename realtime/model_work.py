@@ -1,7 +1,7 @@
 """What a session has its model do beside its loop: answer, write down a sound, summarise, prefill.
 
 Each is a task; what comes of it returns through the session's inbox, numbered, so that what arrives after a
-cancellation is known to be late. Every answer counts in the process's load. Read `session.py` for who asks.
+cancellation is known to be late. Every answer counts in the process's load. Read `answer.py` for who asks.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """One person's conversation: the loop between what arrives, what the floor decides, and what is done about it.
 
 Everything that happens (audio, typed text, scores, words from the model) comes through one inbox and is handled in
-order by `run`. Listeners and the model's words give observations; the floor answers with actions; `_carry_out` does
+order by `run`. Listeners and the model's words give observations; the floor answers with actions; the dialogue does
 them. No wire is known here, and no rule of turn-taking: a door calls `push_audio`, `submit_text` and the like, none of
 which blocks or raises, and reads `events`.
 
@@ -243,7 +243,7 @@ class Session:
     async def handle(self, item: InboxItem) -> None:
         """Does all that one item of the inbox calls for; the middle of `run`."""
         self._now_s = self._now()
-        self._dialogue.begin(self._now_s)
+        self._dialogue.set_time(self._now_s)
         for tap in self._taps:
             tap.take_item(item, self._now_s)
         match item:

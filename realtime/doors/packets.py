@@ -18,9 +18,9 @@ MAX_LOST_PACKETS = 3000  # a minute; one further ahead begins a new count
 class PacketOrder:
     """Hands on audio packets in their order as they come.
 
-    aiortc's own buffer holds back 80 ms so that audio plays smoothly, which nobody does here, and 300 ms for good once
-    a packet is lost; this one 20 ms for good once two have changed places, and 40 once one is lost, because aiortc
-    takes one packet for each that comes.
+    aiortc's own buffer holds back 80 ms, so that audio plays smoothly. Nobody plays it here. After one lost packet it
+    holds back 300 ms, and keeps to that. This one holds back nothing at first. It keeps 20 ms back after two packets
+    have changed places, and 40 ms after one is lost, because aiortc takes one packet for each that comes.
 
     Args:
         counters: where packets that never came, or too late, are counted.

@@ -226,7 +226,7 @@ class _Frame:
     Attributes:
         samples: float32 `(frame_samples,)`, without a constant offset.
         is_audible: whether it is louder than the room; else it is silence, whatever its score.
-        is_scored: whether the scorer hears it, which silence that has already lasted a pause is not.
+        is_scored: whether the scorer is given it. Silence beyond the length of a pause is not scored.
     """
 
     samples: Samples

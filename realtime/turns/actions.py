@@ -1,7 +1,7 @@
 """What the floor asks for, with all that is needed to do it: nobody has to know which event it came from.
 
 `cause` is the event of the turn machine that led to an action, where the way it is done depends on it.
-Read `floor.py` for how actions are made, `session.py` for how they are carried out.
+Read `floor.py` for how actions are made, `dialogue.py` for how they are carried out.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Turn:
         start_sample: where its audio begins; None: it is typed, and has none.
         onset_sample: where its first voice is.
         continues: the turn before was too long, and is this one's beginning.
-        cut_in_after_samples: of silence, if it began within a second of the commit that ended the turn before: that
-            one had not been complete.
+        cut_in_after_samples: if it began within a second of the commit that ended the turn before, the silence
+            between the two. That turn had not been complete: the answer cut in.
     """
 
     speaker: str
@@ -80,8 +80,8 @@ class PrefillTurns:
 
 
 @dataclass(frozen=True, slots=True)
-class PauseTurn:
-    """Tell the client that a speaker's speech has stopped; the last voiced sample is before `offset_sample`."""
+class AnnouncePause:
+    """Tell the client that a speaker has paused; the last voiced sample is before `offset_sample`."""
 
     speaker: str
     offset_sample: int
@@ -190,7 +190,7 @@ Action = (
     | ScoreTurn
     | NoteMissingScore
     | PrefillTurns
-    | PauseTurn
+    | AnnouncePause
     | CommitTurn
     | StartProvisional
     | SkipProvisional

@@ -10,6 +10,7 @@ from models.types import SAMPLE_RATE_HZ
 from realtime.turns.actions import (
     Action,
     AddText,
+    AnnouncePause,
     ClearConversation,
     CommitResponse,
     CommitTurn,
@@ -18,7 +19,6 @@ from realtime.turns.actions import (
     InterruptResponse,
     OpenTurn,
     PauseResponse,
-    PauseTurn,
     PrefillTurns,
     ResumeResponse,
     RetractResponse,
@@ -89,7 +89,7 @@ class Consequences:
         return next((speaker for speaker in others if speaker.is_speaking), None)
 
     def pass_floor(self, other: Speaker) -> None:
-        """Gives the floor to another speaker; the turn of who had it ends where it is, unless that one goes on."""
+        """Gives the floor to another speaker. The first one's turn ends here, unless that speaker goes on."""
         self.holder.end_sample = self.holder.end.end_sample
         self.holder.score.drop()
         self.holder = other
@@ -113,11 +113,11 @@ class Consequences:
         if kind is CommitTurn:
             return self._commit_turns(cause)
         if kind is DiscardTurn:
-            return [DiscardTurn(speaker.discard().speaker) for speaker in self._open_turns()]
+            return [DiscardTurn(speaker.leave().speaker) for speaker in self._open_turns()]
         if kind is AddText:
             return self._add_text(cause)
-        if kind is PauseTurn:
-            return [PauseTurn(self.holder.name, _offset_of(cause))]
+        if kind is AnnouncePause:
+            return [AnnouncePause(self.holder.name, _offset_of(cause))]
         if kind is TranscribeSound:
             return self._transcribe_sound()
         return self._act_on_answer(kind, cause)

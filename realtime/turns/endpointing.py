@@ -3,8 +3,8 @@
 Silence alone gives one wait for every pause. A scorer that hears whether the turn is complete makes it shorter or
 longer, and so does what the speaker's own pauses have been like. The rule is pure: no clock, no threads; the session
 asks the scorer off the event loop and applies its answer at a fixed sample, so that a recording replays with the same
-decisions. Read `end_of_turn.py` for the scorer, `vad.py` for how silence is heard, `turns.py` for what happens when the
-wait is over.
+decisions. Read `end_of_turn.py` for the scorer, `floor.py` for what happens when the wait is
+over.
 """
 
 import math
@@ -21,7 +21,7 @@ WAIT_STEP_S = 0.02  # between the waits that are compared
 SHORTEST_PAUSE_S = 0.2  # shorter silences are no pauses: the detector does not notice them
 ASSUMED_PAUSES = 2  # what is assumed of a speaker weighs as much as so many pauses
 REMEMBERED_PAUSES = 50  # the last ones: people change
-PAUSE_SHARPNESS = 40  # a pause counts as one of 3 % more or less, too
+PAUSE_SHARPNESS = 40  # a pause of 1 s also counts, in part, as one of 0.97 or 1.03 s
 PATIENCE_STEP = 0.1  # of log-odds, for a turn that went on or ended though the score was sure that it would not
 MAX_PATIENCE = 2.0
 MAX_EXPONENT = 500.0  # of a number that float64 holds, and leaves room to multiply
@@ -50,8 +50,8 @@ class EndpointingOptions:
         silence_s: this much silence ends the turn of a speaker of whom nothing is known yet, not even a score. People
             pause up to about half a second inside a turn (Heldner and Edlund, 2010); OpenAI's server VAD waits 0.5 s,
             LiveKit 0.3-0.5 s at least.
-        mean_pause_s: by how much the pauses within a new speaker's turns are thought to be longer than 0.2 s, on
-            average; the wait differs from `silence_s` by this times the log-odds of the score.
+        mean_pause_s: how long, beyond 0.2 s, the pauses within a new speaker's turns are assumed to be on average. The
+            log-odds of the score, times this, shorten the wait.
         score_at_s: a score counts from this long after the pause was noticed, however soon it was computed.
         max_wait_s: no silence is waited for longer than this.
         max_turn_s: a longer turn is kept as one message and goes on in the next.

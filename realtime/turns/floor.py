@@ -6,7 +6,7 @@ recorded conversation can be decided again by a loop over its observations.
 
 Who has the floor is one speaker. Others who speak at the same time keep turns of their own beside: such a turn is
 committed when its speaker has been silent long enough, and all are answered together once nobody speaks.
-Read `endpointing.py` and `interruption.py` for how long to wait and what a sound is, `session.py` for what carries the
+Read `endpointing.py` and `interruption.py` for how long to wait and what a sound is, `dialogue.py` for what carries the
 actions out.
 """
 
@@ -182,7 +182,7 @@ class Floor:
         before = speaker.speech
         speaker.take(frame)
         self._then.sample = max(self._then.sample, frame.end_sample)
-        if self.state is TurnState.PAUSED and speaker.score.is_missed(frame.end_sample):
+        if self.state is TurnState.PAUSED and speaker.score.settle(frame.end_sample):
             self._actions.append(NoteMissingScore())
         is_by_key = self.state is TurnState.KEY_HELD and speaker is self._then.holder
         if self._turn_detection and not is_by_key:

@@ -3,7 +3,7 @@
 The rule is deliberately small. Length decides where it can: nobody asks anything in a quarter of a second, and no
 "uh-huh" lasts a second. In between, what was said decides, where the model can tell; where it cannot, whoever speaks
 takes the turn, because an answer that will not stop is worse than one that stops too often. English only: elsewhere
-the words are unknown, and so take the turn. Read `session.py` for who asks.
+the words are unknown, and so take the turn. Read `floor.py` for who asks.
 """
 
 import enum

@@ -29,6 +29,7 @@ import enum
 from realtime.turns.actions import (
     Action,
     AddText,
+    AnnouncePause,
     ClearConversation,
     CommitResponse,
     CommitTurn,
@@ -36,7 +37,6 @@ from realtime.turns.actions import (
     InterruptResponse,
     OpenTurn,
     PauseResponse,
-    PauseTurn,
     ResumeResponse,
     RetractResponse,
     StartProvisional,
@@ -103,7 +103,7 @@ TRANSITIONS: dict[tuple[TurnState, type[TurnEvent]], tuple[TurnState, tuple[type
     (_S.LISTENING, CancelRequested): (_S.LISTENING, ()),  # the answer finished on its way here
     (_S.LISTENING, ConversationCleared): (_S.LISTENING, (ClearConversation,)),
     (_S.LISTENING, Closed): (_S.CLOSED, ()),
-    (_S.USER_SPEAKING, SpeechStopped): (_S.PAUSED, (PauseTurn, StartProvisional)),
+    (_S.USER_SPEAKING, SpeechStopped): (_S.PAUSED, (AnnouncePause, StartProvisional)),
     (_S.USER_SPEAKING, TurnTooLong): (_S.USER_SPEAKING, (CommitTurn, OpenTurn)),
     (_S.USER_SPEAKING, SpeakerJoined): (_S.USER_SPEAKING, (OpenTurn,)),
     (_S.USER_SPEAKING, SpeakerFinished): (_S.USER_SPEAKING, (CommitTurn,)),
@@ -116,8 +116,8 @@ TRANSITIONS: dict[tuple[TurnState, type[TurnEvent]], tuple[TurnState, tuple[type
     (_S.KEY_HELD, TurnTooLong): (_S.KEY_HELD, (CommitTurn, OpenTurn)),
     (_S.KEY_HELD, SpeakerJoined): (_S.KEY_HELD, (OpenTurn,)),
     (_S.KEY_HELD, SpeakerFinished): (_S.KEY_HELD, (CommitTurn,)),
-    (_S.KEY_HELD, KeyReleased): (_S.RESPONDING, (PauseTurn, CommitTurn, StartResponse)),
-    (_S.KEY_HELD, KeyReleasedInVain): (_S.LISTENING, (PauseTurn, DiscardTurn)),
+    (_S.KEY_HELD, KeyReleased): (_S.RESPONDING, (AnnouncePause, CommitTurn, StartResponse)),
+    (_S.KEY_HELD, KeyReleasedInVain): (_S.LISTENING, (AnnouncePause, DiscardTurn)),
     (_S.KEY_HELD, TextSubmitted): (_S.KEY_HELD, (AddText,)),
     (_S.KEY_HELD, CancelRequested): (_S.KEY_HELD, ()),
     (_S.KEY_HELD, ConversationCleared): (_S.KEY_HELD, (*_FORGET, OpenTurn)),  # what comes now belongs to the new one

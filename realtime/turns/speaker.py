@@ -60,8 +60,12 @@ class PauseScore:
         self.value = None
         self._due_sample = sample + self._delay_samples
 
-    def is_missed(self, sample: int) -> bool:
-        """Lets the score count if its place has come; whether it has come and there is none."""
+    def settle(self, sample: int) -> bool:
+        """Lets the score count once its place has come.
+
+        Returns:
+            Whether the place has come and there is no score.
+        """
         if not self._is_asked or self._due_sample is None or sample < self._due_sample:
             return False
         if self._arrived is None and sample < self._due_sample + LATEST_SCORE_SAMPLES:
@@ -160,10 +164,10 @@ class Speaker:
     def commit(self, end_sample: int) -> Turn:
         """Ends the turn: its audio up to a position is the conversation's."""
         self.end_sample = end_sample
-        return self.discard()
+        return self.leave()
 
-    def discard(self) -> Turn:
-        """Ends the turn; what was taken of its audio already is not taken again."""
+    def leave(self) -> Turn:
+        """Ends the turn; no later turn takes the audio up to its end."""
         turn, self.turn, self.has_text = self.turn, None, False
         assert turn is not None
         if turn.start_sample is not None and self.end_sample is not None:

@@ -97,7 +97,7 @@ def test_a_turn_is_prefilled_answered_provisionally_and_committed() -> None:
     assert kinds(asked) == [
         "OpenTurn",
         "PrefillTurns",
-        "PauseTurn",
+        "AnnouncePause",
         "StartProvisional",
         "CommitTurn",
         "CommitResponse",
@@ -214,7 +214,7 @@ def test_what_is_said_over_a_protected_answer_comes_next() -> None:
     assert kinds(asked) == [
         "StoreResponse",
         "EndProtection",
-        "PauseTurn",
+        "AnnouncePause",
         "StartProvisional",
         "CommitTurn",
         "CommitResponse",
@@ -249,7 +249,7 @@ def test_the_key_has_the_floor_until_it_is_released() -> None:
 def test_a_key_pressed_in_vain_opens_and_drops_a_turn() -> None:
     voice, floor = Voice(), Floor(OPTIONS)
     asked = told(floor, [KeyPressed(0), *voice.rest(1), KeyReleased(voice.sample)])
-    assert kinds(asked) == ["OpenTurn", "PauseTurn", "DiscardTurn"]
+    assert kinds(asked) == ["OpenTurn", "AnnouncePause", "DiscardTurn"]
     assert floor.state is TurnState.LISTENING
 
 
@@ -274,7 +274,7 @@ def test_a_turn_without_words_is_dropped_however_it_ends(ending: Observation | N
 def test_where_the_load_forbids_it_no_answer_is_provisional() -> None:
     voice, floor = Voice(), Floor(OPTIONS)
     asked = told(floor, [LoadChanged(False), *voice.speak(0.5), *voice.rest(1)])
-    assert kinds(asked) == ["OpenTurn", "PauseTurn", "SkipProvisional", "CommitTurn", "StartResponse"]
+    assert kinds(asked) == ["OpenTurn", "AnnouncePause", "SkipProvisional", "CommitTurn", "StartResponse"]
     (start,) = of(asked, actions.StartResponse)
     assert start.last_voiced_sample == pytest.approx(0.5 * SAMPLE_RATE_HZ, abs=FRAME_SAMPLES)
 

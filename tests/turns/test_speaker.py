@@ -19,9 +19,9 @@ def test_a_score_that_is_early_waits_for_its_place(score: PauseScore) -> None:
     assert not score.is_pending
     score.expect(1000)
     assert score.is_pending
-    assert not score.is_missed(1000 + DELAY - 1)
+    assert not score.settle(1000 + DELAY - 1)
     assert score.value is None
-    assert not score.is_missed(1000 + DELAY)
+    assert not score.settle(1000 + DELAY)
     assert score.value == 0.9
     assert not score.is_pending
 
@@ -29,9 +29,9 @@ def test_a_score_that_is_early_waits_for_its_place(score: PauseScore) -> None:
 def test_a_score_that_is_late_is_waited_for_and_then_missed(score: PauseScore) -> None:
     score.ask()
     score.expect(0)
-    assert not score.is_missed(DELAY + LATEST_SCORE_SAMPLES - 1)
+    assert not score.settle(DELAY + LATEST_SCORE_SAMPLES - 1)
     assert score.is_pending
-    assert score.is_missed(DELAY + LATEST_SCORE_SAMPLES)
+    assert score.settle(DELAY + LATEST_SCORE_SAMPLES)
     assert (score.value, score.is_pending) == (None, False)
 
 
@@ -40,9 +40,9 @@ def test_only_the_score_asked_for_last_is_taken(score: PauseScore) -> None:
     new = score.ask()
     score.take(PauseScored("user", old, 0.1))
     score.expect(0)
-    assert not score.is_missed(DELAY), "it is still waited for"
+    assert not score.settle(DELAY), "it is still waited for"
     score.take(PauseScored("user", new, 0.8))
-    assert not score.is_missed(DELAY)
+    assert not score.settle(DELAY)
     assert score.value == 0.8
 
 
@@ -57,7 +57,7 @@ def test_a_turn_begins_before_its_onset_but_not_within_the_turn_before() -> None
     assert speaker.open_at_onset(3000).start_sample == 0
     speaker.commit(8000)
     assert speaker.open_at_onset(10_000).start_sample == 8000
-    speaker.discard()
+    speaker.leave()
     assert speaker.open_at_onset(10_000).start_sample == 8000, "what was dropped may be taken again"
 
 
