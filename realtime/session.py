@@ -29,7 +29,7 @@ from realtime.inbox import Generated, Inbox, InboxItem, KeyMoved, MetricsRequest
 from realtime.load import AnswerLoad
 from realtime.metrics import SessionMetrics
 from realtime.outbox import Outbox
-from realtime.taps import Tap
+from realtime.taps import Tap, Taps
 from realtime.turns.actions import EndProtection
 from realtime.turns.endpointing import EndOfTurnScorer, EndpointingOptions
 from realtime.turns.floor import Floor
@@ -105,7 +105,7 @@ class Session:
         self._options = options = options or SessionOptions()
         self._model = model
         self._now = now
-        self._taps = list(taps)
+        self._taps = Taps(taps, self.id)
         self._inbox = Inbox()
         self._outbox = Outbox()
         self._floor_options = FloorOptions(
@@ -235,8 +235,7 @@ class Session:
     def begin(self) -> None:
         """Says what answers; the first part of `run`, which a replay calls itself."""
         info = self._model.info
-        for tap in self._taps:
-            tap.start(self.id, info, self._options, self._floor_options)
+        self._taps.start(info, self._options, self._floor_options)
         self._send(SessionCreated(session_id=self.id, model=info.name, description=info.description))
         self._dialogue.prefill()
 
@@ -244,8 +243,7 @@ class Session:
         """Does all that one item of the inbox calls for; the middle of `run`."""
         self._now_s = self._now()
         self._dialogue.set_time(self._now_s)
-        for tap in self._taps:
-            tap.take_item(item, self._now_s)
+        self._taps.take_item(item, self._now_s)
         match item:
             case AudioChunk():
                 await self._listen(item)
@@ -268,7 +266,7 @@ class Session:
 
     async def end(self) -> None:
         """Frees everything and lets `events` end, even if nobody has read it for long; the last part of `run`."""
-        taps, self._taps = self._taps, []  # what is settled now is no consequence of what was recorded
+        self._taps.stop()  # what is settled now is no consequence of what was recorded
         self._observations.clear()  # in which a bug may have been
         try:
             self._observe(Closed())
@@ -278,8 +276,7 @@ class Session:
             for listener in self._listeners.values():
                 listener.close()
             await self._dialogue.close()
-            for tap in taps:
-                await tap.close()
+            await self._taps.close()
 
     def _is_busy(self) -> bool:
         if any(listener.is_scoring for listener in self._listeners.values()):
@@ -291,8 +288,7 @@ class Session:
         return self._dialogue.is_answering
 
     def _send(self, event: SessionEvent) -> None:
-        for tap in self._taps:
-            tap.take_event(event)
+        self._taps.take_event(event)
         if self._outbox.put(event):
             logger.warning("session %s: the client reads nothing; closing it", self.id)
             self._put(Closed())  # not at once: what is being carried out ends first
@@ -333,8 +329,7 @@ class Session:
         while self._observations:
             observed = self._observations[0]
             asked = self._floor.observe(observed)
-            for tap in self._taps:
-                tap.take_decision(observed, asked)
+            self._taps.take_decision(observed, asked)
             for action in asked:
                 if isinstance(action, EndProtection):
                     self._announce_settings()
