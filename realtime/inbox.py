@@ -98,7 +98,7 @@ class Inbox:
         """Adds an item; gives the samples of audio that were dropped, because 20 s of it are waiting."""
         if isinstance(item, AudioChunk):
             n_samples = len(item.samples)
-            if self._waiting_samples + n_samples > MAX_WAITING_SAMPLES:
+            if self._waiting_samples and self._waiting_samples + n_samples > MAX_WAITING_SAMPLES:
                 return n_samples
             self._waiting_samples += n_samples
         self._items.put_nowait(item)

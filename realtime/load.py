@@ -5,6 +5,7 @@ when the others leave room for work that may prove to be in vain, and when they 
 Read `model_work.py` for what counts.
 """
 
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -22,7 +23,7 @@ class AnswerLoad:
         if speculate_below < 0:
             raise ValueError(f"speculate_below is {speculate_below}; it must be 0 (never speculate) or more")
         self._speculate_below = speculate_below
-        self._shares: list[LoadShare] = []
+        self._shares: weakref.WeakSet[LoadShare] = weakref.WeakSet()  # a session that never ran leaves nothing behind
 
     @property
     def running(self) -> int:
@@ -36,21 +37,20 @@ class AnswerLoad:
             notify: is told whether the session may speculate, each time that this changes; a session may at first.
         """
         share = LoadShare(self, notify)
-        self._shares.append(share)
+        self._shares.add(share)
         self.update()
         return share
 
     def update(self) -> None:
         """Tells those sessions for which something has changed."""
         running = self.running
-        for share in self._shares:
+        for share in tuple(self._shares):
             share.tell(running - share.running < self._speculate_below)
 
     def remove(self, share: "LoadShare") -> None:
         """Takes back a share."""
-        if share in self._shares:
-            self._shares.remove(share)
-            self.update()
+        self._shares.discard(share)
+        self.update()
 
 
 class LoadShare:

@@ -92,11 +92,6 @@ class ModelWork:
 
     # Sounds over an answer.
 
-    @property
-    def can_transcribe(self) -> bool:
-        """Whether something can write down what was said."""
-        return self._model.transcriber is not None
-
     def transcribe_sound(self, clip: AudioClip, number: int) -> None:
         """Has a clip written down; the words come as the `SoundTranscribed` of this number."""
         self._transcribing = self._spawn(self._transcribe(clip, number))

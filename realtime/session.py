@@ -64,7 +64,7 @@ class SessionOptions:
         endpointing: when a turn has ended.
         conversation: how much is remembered.
         generation: how answers are sampled.
-        speakers: who is listened to, each with a name and audio of their own.
+        speakers: who is listened to, each with a name and audio of their own, which comes all the time.
     """
 
     vad: VadOptions = field(default_factory=VadOptions)
@@ -275,8 +275,10 @@ class Session:
             self._outbox.close()
             for listener in self._listeners.values():
                 listener.close()
-            await self._dialogue.close()
-            await self._taps.close()
+            try:
+                await self._dialogue.close()
+            finally:
+                await self._taps.close()
 
     def _is_busy(self) -> bool:
         if any(listener.is_scoring for listener in self._listeners.values()):

@@ -64,10 +64,10 @@ class SessionRecorder:
         self._audio: dict[str, wave.Wave_write] = {}
         self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(MAX_WAITING_LINES)
         self._thread = threading.Thread(target=self._write_all, name="recorder", daemon=True)
-        self._thread.start()
 
     def start(self, session_id: str, model: ModelInfo, options: SessionOptions, floor: FloorOptions) -> None:
         """Writes who talks to what, and makes a file for each speaker."""
+        self._thread.start()
         head: dict[str, Any] = {"version": FORMAT_VERSION, "id": session_id}
         parts = {"options": asdict(options), "floor": asdict(floor), "model": asdict(model)}
         self._write_line(lambda: {"session": head | parts})

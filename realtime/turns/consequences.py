@@ -4,6 +4,7 @@ It holds the speakers and who of them has the floor, and whether there is an ans
 samples. Read `floor.py` for when a transition happens, `actions.py` for what is asked for.
 """
 
+import itertools
 from collections.abc import Sequence
 
 from models.types import SAMPLE_RATE_HZ
@@ -32,6 +33,7 @@ from realtime.turns.actions import (
 )
 from realtime.turns.events import (
     DetectionStopped,
+    KeyReleasedBeside,
     KeyReleasedInVain,
     SilenceElapsed,
     SpeakerFinished,
@@ -41,10 +43,12 @@ from realtime.turns.events import (
     TurnTooLong,
 )
 from realtime.turns.observations import (
+    CancelRequested,
     KeyPressed,
     KeyReleased,
     SpeechStarted,
     SpeechStopped,
+    TextSubmitted,
 )
 from realtime.turns.options import FloorOptions
 from realtime.turns.speaker import Speaker
@@ -60,9 +64,9 @@ class Consequences:
         speakers: by name.
         holder: who has the floor, or had it last.
         sample: end of the newest frame.
-        answer_end_sample: where the last answer ended.
         protect_answer: speech leaves the answer under way, or the next one, alone.
         may_speculate: the load allows work that may prove to be in vain.
+        owes_answer: turns of other speakers wait for the answer, too, or for the next one.
         n_sounds: how many sounds over answers have been given to be written down.
     """
 
@@ -71,10 +75,12 @@ class Consequences:
         self.speakers = {name: Speaker(name, options.endpointing, pre_roll_samples) for name in options.speakers}
         self.holder = self._user = self.speakers[options.speakers[0]]
         self.sample = 0
-        self.answer_end_sample = 0
         self.protect_answer = False
         self.may_speculate = True
+        self.owes_answer = False
         self.n_sounds = 0
+        self._numbers = itertools.count()
+        self._openings: dict[str, int] = {}  # whose turn was opened as the how-manieth
         self._scores_pauses = options.scores_pauses
         self._has_answer = False
 
@@ -94,6 +100,11 @@ class Consequences:
         self.holder.score.drop()
         self.holder = other
 
+    def end_open_turns(self) -> None:
+        """Ends all turns where they are: what comes now is not listened to."""
+        for speaker in self._open_turns():
+            speaker.end_sample = speaker.end.end_sample
+
     def has_nothing_since_key(self) -> bool:
         """Whether nobody has spoken or typed since the key was pressed."""
         turn, user = self._user.turn, self._user
@@ -109,7 +120,9 @@ class Consequences:
     def act(self, kind: type[Action], cause: TurnEvent) -> Sequence[Action]:
         """Makes the actions of one kind; none where there is nothing to do."""
         if kind is OpenTurn:
-            return self._open_turn(cause)
+            opened = self._open_turn(cause)
+            self._openings |= {action.turn.speaker: next(self._numbers) for action in opened}
+            return opened
         if kind is CommitTurn:
             return self._commit_turns(cause)
         if kind is DiscardTurn:
@@ -117,7 +130,7 @@ class Consequences:
         if kind is AddText:
             return self._add_text(cause)
         if kind is AnnouncePause:
-            return [AnnouncePause(self.holder.name, _offset_of(cause))]
+            return self._announce_pauses(cause)
         if kind is TranscribeSound:
             return self._transcribe_sound()
         return self._act_on_answer(kind, cause)
@@ -136,6 +149,7 @@ class Consequences:
         if kind is StoreResponse:
             return [StoreResponse(), *self._end_answer()]
         if kind is ClearConversation:
+            self.owes_answer = False
             for speaker in self.speakers.values():
                 speaker.note_commit(None)
             return [ClearConversation()]
@@ -144,21 +158,33 @@ class Consequences:
     # Turns.
 
     def _open_turns(self) -> list[Speaker]:
-        """Who has a turn under way, in the order in which they began; what is only typed comes last."""
-        begun = [(speaker.turn.start_sample, speaker) for speaker in self.speakers.values() if speaker.turn is not None]
-        spoken = sorted((pair for pair in begun if pair[0] is not None), key=lambda pair: pair[0] or 0)
-        return [speaker for _, speaker in (*spoken, *(pair for pair in begun if pair[0] is None))]
+        """Who has a turn under way, in the order in which they began."""
+        begun = [speaker for speaker in self.speakers.values() if speaker.turn is not None]
+        return sorted(begun, key=lambda speaker: self._openings[speaker.name])
 
     def _ends(self) -> tuple[TurnEnd, ...]:
         return tuple(speaker.end for speaker in self._open_turns())
 
-    def _open_turn(self, cause: TurnEvent) -> Sequence[Action]:
+    def _announce_pauses(self, cause: TurnEvent) -> Sequence[Action]:
+        match cause:
+            case SpeakerFinished(name):
+                return [AnnouncePause(name, self.speakers[name].last_voiced_sample)]
+            case SpeechStopped(offset_sample):
+                others = [speaker for speaker in self._open_turns() if speaker is not self.holder]
+                spoken = [other for other in others if other.turn is not None and other.turn.start_sample is not None]
+                beside = [AnnouncePause(other.name, other.last_voiced_sample) for other in spoken]
+                return [*beside, AnnouncePause(self.holder.name, offset_sample)]
+            case _:
+                return [AnnouncePause(self._user.name, _offset_of(cause))]
+
+    def _open_turn(self, cause: TurnEvent) -> Sequence[OpenTurn]:
         match cause:
             case SpeechStarted(onset_sample) | SpeechOverProtected(onset_sample):
                 return [OpenTurn(self.holder.open_at_onset(onset_sample))]
             case SpeakerJoined(name, onset_sample):
                 joined = self.speakers[name]
-                return [] if joined.turn is not None else [OpenTurn(joined.open_at_onset(onset_sample))]
+                is_open = joined.turn is not None and joined.turn.start_sample is not None
+                return [] if is_open else [OpenTurn(joined.open_at_onset(onset_sample))]
             case TurnTooLong(name):
                 return [OpenTurn(self.speakers[name].open_next_part())]
             case KeyPressed(sample):
@@ -166,7 +192,7 @@ class Consequences:
             case _:  # a new conversation while the key is held
                 return self._open_by_key(self._user.sample)
 
-    def _open_by_key(self, sample: int) -> Sequence[Action]:
+    def _open_by_key(self, sample: int) -> Sequence[OpenTurn]:
         user = self.holder = self._user
         if user.turn is None or user.turn.start_sample is None:
             return [OpenTurn(user.open_at(sample))]
@@ -176,13 +202,19 @@ class Consequences:
     def _commit_turns(self, cause: TurnEvent) -> Sequence[Action]:
         if isinstance(cause, TurnTooLong | SpeakerFinished):
             ending = [self.speakers[cause.speaker]]
+        elif isinstance(cause, KeyReleasedBeside):
+            ending = [self._user]
         else:
             ending = self._open_turns()
+        self.owes_answer = self._owes_answer_after(cause, len(ending))
         actions = []
         for speaker in ending:
             end_sample = speaker.end.end_sample
-            if isinstance(cause, TurnTooLong) or (isinstance(cause, KeyReleased) and speaker is self._user):
-                end_sample = cause.sample
+            match cause:
+                case TurnTooLong(_, sample):
+                    end_sample = sample
+                case KeyReleased(sample) | KeyReleasedBeside(sample) if speaker is self._user:
+                    end_sample = sample
             turn = speaker.commit(end_sample)
             if turn.cut_in_after_samples is not None:
                 speaker.endpointing.observe_cut_in(turn.cut_in_after_samples)
@@ -190,11 +222,25 @@ class Consequences:
                 speaker.endpointing.observe_end(speaker.score.value)
             speaker.score.drop()
             actions.append(CommitTurn(turn, end_sample, cause))
+        if isinstance(cause, KeyReleasedBeside):
+            self.holder = self.speaks_beside() or self.holder
         return actions
 
+    def _owes_answer_after(self, cause: TurnEvent, n_ending: int) -> bool:
+        match cause:
+            case CancelRequested():
+                return False
+            case SpeakerFinished() | KeyReleasedBeside():
+                return True
+            case _:
+                return self.owes_answer or n_ending > 1
+
     def _add_text(self, cause: TurnEvent) -> Sequence[Action]:
+        assert isinstance(cause, TextSubmitted)
+        if self._user.turn is None:
+            self._openings[self._user.name] = next(self._numbers)
         self._user.add_text()
-        return [AddText(self._user.name, getattr(cause, "text", ""))]
+        return [AddText(self._user.name, cause.text)]
 
     def _transcribe_sound(self) -> Sequence[Action]:
         end = self.holder.end
@@ -238,8 +284,9 @@ class Consequences:
                 return [StartResponse(self._user.name, None)]
 
     def _end_answer(self) -> Sequence[Action]:
-        self._has_answer = False
-        self.answer_end_sample = self.sample
+        self._has_answer = self.owes_answer = False
+        for speaker in self.speakers.values():
+            speaker.answer_end_sample = speaker.sample
         was_protected, self.protect_answer = self.protect_answer, False
         return [EndProtection()] if was_protected else []
 
@@ -249,7 +296,7 @@ def _offset_of(cause: TurnEvent | None) -> int:
     match cause:
         case SpeechStopped(offset_sample):
             return offset_sample
-        case KeyReleased(sample) | KeyReleasedInVain(sample):
+        case KeyReleased(sample) | KeyReleasedInVain(sample) | KeyReleasedBeside(sample):
             return sample
         case _:
             raise AssertionError(f"{cause} does not say where speech stopped")

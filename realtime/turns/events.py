@@ -88,6 +88,18 @@ class KeyReleasedInVain:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyReleasedBeside:
+    """The key was let go at `sample`, while another speaker speaks: that one has the floor now."""
+
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerOwed:
+    """A turn that was committed beside another one has not been answered, and the other one proved to be none."""
+
+
+@dataclass(frozen=True, slots=True)
 class DetectionStopped:
     """Speech and silence begin and end no turns any more: those under way end at `sample`."""
 
@@ -108,6 +120,8 @@ TurnEvent = (
     | KeyPressed
     | KeyReleased
     | KeyReleasedInVain
+    | KeyReleasedBeside
+    | AnswerOwed
     | DetectionStopped
     | TextSubmitted
     | AnswerFinished

@@ -20,9 +20,11 @@ from realtime.turns.actions import (
 )
 from realtime.turns.consequences import Consequences
 from realtime.turns.events import (
+    AnswerOwed,
     DetectionStopped,
     InterruptionConfirmed,
     InterruptionDismissed,
+    KeyReleasedBeside,
     KeyReleasedInVain,
     SilenceElapsed,
     SoundEnded,
@@ -139,6 +141,8 @@ class Floor:
         holder = self._then.holder
         if self.state is TurnState.RESPONDING and self._answer_is_whole:
             self._feed(AnswerFinished())  # it had finished while it was still provisional
+        elif self.state is TurnState.LISTENING and self._then.owes_answer:
+            self._feed(AnswerOwed())
         elif self.state in (TurnState.USER_SPEAKING, TurnState.PAUSED) and not self._turn_detection:
             self._feed(DetectionStopped(holder.sample))
         elif self.state is TurnState.USER_SPEAKING and isinstance(holder.speech, SpeechStopped):
@@ -152,7 +156,11 @@ class Floor:
         is_held = self.state is TurnState.KEY_HELD
         if isinstance(key, KeyPressed) == is_held:
             return  # keys repeat
-        if isinstance(key, KeyReleased) and self._then.has_nothing_since_key():
+        if isinstance(key, KeyPressed):
+            self._feed(key)
+        elif self._then.speaks_beside() is not None:
+            self._feed(KeyReleasedBeside(key.sample))
+        elif self._then.has_nothing_since_key():
             self._feed(KeyReleasedInVain(key.sample))
         else:
             self._feed(key)
@@ -160,7 +168,7 @@ class Floor:
     def _take_nothing_said(self) -> None:
         if self.state is TurnState.PAUSED:
             self._nothing_said = self._then.n_open_turns == 1  # others may have said something
-        else:
+        elif not self._then.owes_answer:
             self._feed_if_possible(NothingSaid())
 
     def _change_rules(self, change: RulesChanged) -> None:
@@ -168,7 +176,9 @@ class Floor:
             self._then.protect_answer = change.protect_answer
         if change.turn_detection is not None:
             self._turn_detection = change.turn_detection
-        if change.turn_detection is False and self.state is not TurnState.KEY_HELD:
+        if change.turn_detection is False and self.state is TurnState.WAITING:
+            self._then.end_open_turns()
+        elif change.turn_detection is False and self.state is not TurnState.KEY_HELD:
             self._feed(NothingSaid() if self._nothing_said_in_pause else DetectionStopped(self._then.sample))
 
     @property
@@ -258,7 +268,7 @@ class Floor:
         if self._nothing_said:
             self._feed(NothingSaid())
             return
-        waited_samples = min(frame.silence_samples, frame.end_sample - self._then.answer_end_sample)
+        waited_samples = min(frame.silence_samples, frame.end_sample - speaker.answer_end_sample)
         speaker.note_commit(frame)
         self._feed(SilenceElapsed(speaker.name, frame.end_sample, waited_samples))
 

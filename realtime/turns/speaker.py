@@ -93,6 +93,7 @@ class Speaker:
         score: of the present pause.
         sample: end of the last frame.
         last_voiced_sample: end of the last voiced frame.
+        answer_end_sample: where the last answer ended, on this speaker's clock.
         speech: what the detector decided last.
         turn: under way, if any.
         end_sample: where its audio ends, if it may just be ending; None while it goes on.
@@ -105,6 +106,7 @@ class Speaker:
         self.score = PauseScore(options.score_at_samples)
         self.sample = 0
         self.last_voiced_sample = 0
+        self.answer_end_sample = 0
         self.speech: SpeechStarted | SpeechStopped | None = None
         self.turn: Turn | None = None
         self.end_sample: int | None = None

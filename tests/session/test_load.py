@@ -23,10 +23,19 @@ def test_a_session_that_comes_late_is_told_at_once() -> None:
     told: list[bool] = []
     busy = load.share(lambda _: None)
     with busy.answering():
-        load.share(told.append)
+        mine = load.share(told.append)
         assert told == [False]
         busy.close()
         assert told == [False, True], "a session that has gone generates nothing"
+        mine.close()
+
+
+def test_a_session_that_never_ran_leaves_nothing_behind() -> None:
+    load = AnswerLoad(speculate_below=1)
+    told: list[bool] = []
+    load.share(told.append)
+    with load.share(lambda _: None).answering():
+        assert told == []
 
 
 def test_never_is_never() -> None:

@@ -230,6 +230,8 @@ def test_detection_switched_off_keeps_what_waits_behind_a_protected_answer() -> 
     told(floor, [*voice.speak(1), RulesChanged(turn_detection=False), *voice.rest(1)])
     asked = told(floor, [FINISHED])
     assert kinds(asked) == ["StoreResponse", "EndProtection", "CommitTurn", "StartResponse"]
+    (commit,) = of(asked, actions.CommitTurn)
+    assert commit.end_sample - (commit.turn.start_sample or 0) < 1.5 * SAMPLE_RATE_HZ, "up to the switch"
 
 
 # ---- Keys, text, settings ----
@@ -333,6 +335,45 @@ def test_somebody_who_speaks_in_a_pause_of_another_takes_the_answer_back() -> No
     assert kinds(asked)[:2] == ["RetractResponse", "OpenTurn"]
     asked += told(floor, together(me.rest(1), them.rest(1)))
     assert [commit.turn.speaker for commit in of(asked, actions.CommitTurn)] == ["me", "them"]
+
+
+def test_who_speaks_when_the_key_is_released_has_the_floor_and_loses_nothing() -> None:
+    me, them, floor = Voice("me"), Voice("them"), Floor(TWO)
+    asked = told(floor, [KeyPressed(0), *together(me.speak(1), them.speak(1)), KeyReleased(me.sample)])
+    assert [commit.turn.speaker for commit in of(asked, actions.CommitTurn)] == ["me"]
+    assert floor.state is TurnState.USER_SPEAKING
+    asked = told(floor, together(me.rest(2), them.speak(2)) + together(me.rest(1), them.rest(1)))
+    (theirs,) = of(asked, actions.CommitTurn)
+    assert theirs.end_sample - (theirs.turn.start_sample or 0) > 3 * SAMPLE_RATE_HZ
+    assert floor.state is TurnState.RESPONDING
+
+
+def test_a_question_beside_a_silent_key_is_answered() -> None:
+    me, them, floor = Voice("me"), Voice("them"), Floor(TWO)
+    told(floor, [KeyPressed(0), *together(me.rest(3), [*them.speak(1.5), *them.rest(1.5)])])
+    asked = told(floor, [KeyReleased(me.sample)])
+    assert kinds(asked) == ["AnnouncePause", "DiscardTurn", "StartResponse"]
+
+
+@pytest.mark.parametrize("may_speculate", [True, False])
+def test_a_noise_beside_a_question_does_not_take_its_answer(may_speculate: bool) -> None:
+    me, them, floor = Voice("me"), Voice("them"), Floor(TWO)
+    told(floor, [LoadChanged(may_speculate)])
+    theirs = [*them.rest(1.8), *them.speak(1.2), *them.rest(0.6)]
+    mine = [*me.speak(2), *(me.frame(is_voiced=False) for _ in theirs)]
+    told(floor, together(mine[: len(theirs)], theirs))
+    told(floor, [NOTHING])
+    told(floor, together(me.rest(1), them.rest(1)))
+    asked = told(floor, [NOTHING])
+    assert asked == [], "the answer is to the question before"
+    assert floor.state is TurnState.RESPONDING
+
+
+def test_speech_joins_what_the_same_speaker_has_typed() -> None:
+    me, them, floor = Voice("me"), Voice("them"), Floor(TWO)
+    told(floor, together(me.rest(1), them.speak(1)))
+    asked = told(floor, [TextSubmitted("and this"), *together(me.speak(1), them.speak(1))])
+    assert [action.turn.speaker for action in of(asked, actions.OpenTurn)] == ["me"]
 
 
 # ---- Anything ----

@@ -25,6 +25,8 @@ EXAMPLES: dict[str, TurnEvent] = {
     "KeyPressed": observations.KeyPressed(40),
     "KeyReleased": observations.KeyReleased(50),
     "KeyReleasedInVain": events.KeyReleasedInVain(50),
+    "KeyReleasedBeside": events.KeyReleasedBeside(50),
+    "AnswerOwed": events.AnswerOwed(),
     "DetectionStopped": events.DetectionStopped(50),
     "TextSubmitted": observations.TextSubmitted("hello"),
     "AnswerFinished": observations.AnswerFinished(),
@@ -66,6 +68,8 @@ InterruptionDismissed  . . . . . R R R R . .
 KeyPressed             K K . K K K K K K K .
 KeyReleased            . . R . . . . . . . .
 KeyReleasedInVain      . . L . . . . . . . .
+KeyReleasedBeside      . . U . . . . . . . .
+AnswerOwed             R . . . . . . . . . .
 DetectionStopped       L R . R R R R R R W .
 TextSubmitted          R U K R R U U U U U .
 AnswerFinished         . . . P L . . U U U .
@@ -161,7 +165,7 @@ def test_answers_and_turns_stay_in_balance(names: list[str]) -> None:
                 joins = name in ("SpeakerJoined", "KeyPressed")  # whose turn may be open already
                 assert not turn_open or joins
                 turn_open = True
-            elif kind is actions.CommitTurn and name == "SpeakerFinished":
+            elif kind is actions.CommitTurn and name in ("SpeakerFinished", "KeyReleasedBeside"):
                 assert turn_open, "of the other one, too"
             elif kind in (actions.CommitTurn, actions.DiscardTurn):
                 assert turn_open or (kind is actions.CommitTurn and "Text" in name)
