@@ -37,6 +37,7 @@ def test_ask_streams_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
 def test_talk_plays_clips_through_a_session(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["talk", CAPITAL, RIVER]) == 0
     out = capsys.readouterr().out
+    assert "Seine" in out, out
     assert out.index("Paris") < out.index("Seine")
     assert out.count("response.committed") == 2
     assert "transcript=What is the capital of France?" in out
