@@ -37,10 +37,10 @@ def test_ask_streams_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
 def test_talk_plays_clips_through_a_session(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["talk", CAPITAL, RIVER]) == 0
     out = capsys.readouterr().out
-    assert "Seine" in out, out
-    assert out.index("Paris") < out.index("Seine")
     assert out.count("response.committed") == 2
-    assert "transcript=What is the capital of France?" in out
+    first, second = out.split("transcript=What is the name of the river")
+    assert "transcript=What is the capital of France?" in first
+    assert "Paris" in first and "Paris" in second  # the second question does not name it
 
 
 def test_a_recorded_talk_replays_with_the_same_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
