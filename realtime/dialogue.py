@@ -196,6 +196,9 @@ class Dialogue:
                 self._interrupt_answer(cause)
             case actions.StoreResponse():
                 self._store_answer()
+            case actions.Refuse(reason):
+                self._metrics.rejected += 1
+                self._send(report_of(InvalidPrompt(reason)))
 
     def _new_id(self, kind: str) -> str:
         return f"{kind}_{self._session_id.removeprefix('sess_')}_{next(self._numbers)}"

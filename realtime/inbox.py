@@ -18,6 +18,8 @@ from realtime.turns.observations import (
     LoadChanged,
     PauseScored,
     SoundTranscribed,
+    SpeechCleared,
+    TextAdded,
     TextSubmitted,
 )
 
@@ -27,6 +29,13 @@ class KeyMoved:
     """The push-to-talk key went down, or up."""
 
     is_down: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerWanted:
+    """The user wants an answer now; with `ends_speech`, what is being said ends here."""
+
+    ends_speech: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,9 @@ InboxItem = (
     AudioChunk
     | KeyMoved
     | TextSubmitted
+    | TextAdded
+    | AnswerWanted
+    | SpeechCleared
     | CancelRequested
     | ConversationCleared
     | Closed

@@ -25,7 +25,16 @@ from realtime.events import ErrorReported, FloorChanged, SessionCreated, Session
 from realtime.hearing.audio import AudioChunk, to_float32, to_int16
 from realtime.hearing.listener import Listener
 from realtime.hearing.vad import SpeechDetector, VadOptions
-from realtime.inbox import Generated, Inbox, InboxItem, KeyMoved, MetricsRequested, SettingsChanged, Summarised
+from realtime.inbox import (
+    AnswerWanted,
+    Generated,
+    Inbox,
+    InboxItem,
+    KeyMoved,
+    MetricsRequested,
+    SettingsChanged,
+    Summarised,
+)
 from realtime.load import AnswerLoad
 from realtime.metrics import SessionMetrics
 from realtime.outbox import Outbox
@@ -36,6 +45,7 @@ from realtime.turns.floor import Floor
 from realtime.turns.machine import TurnState
 from realtime.turns.observations import (
     DEFAULT_SPEAKER,
+    AnswerRequested,
     CancelRequested,
     Closed,
     ConversationCleared,
@@ -44,13 +54,13 @@ from realtime.turns.observations import (
     LoadChanged,
     Observation,
     RulesChanged,
+    SpeechCleared,
+    TextAdded,
     TextSubmitted,
 )
-from realtime.turns.options import FloorOptions
+from realtime.turns.options import MAX_TEXT_CHARACTERS, FloorOptions
 
 logger = logging.getLogger(__name__)
-
-MAX_TEXT_CHARACTERS = 20_000  # of one typed message: ten pages
 
 _session_numbers = itertools.count(1)
 
@@ -150,14 +160,26 @@ class Session:
             self._put(AudioChunk(to_float32(to_int16(chunk.samples)), chunk.start_sample, chunk.speaker))
 
     def submit_text(self, text: str) -> None:
-        """Takes typed text as (part of) the user's turn; empty or endless text is reported to the client."""
-        text = _whole_characters(text).strip()
-        if not text:
-            self.report(InvalidPrompt("the message is empty; type a question"))
-        elif len(text) > MAX_TEXT_CHARACTERS:
-            self.report(InvalidPrompt(f"the message has {len(text)} characters; at most {MAX_TEXT_CHARACTERS} fit"))
-        else:
-            self._put(TextSubmitted(text))
+        """Takes typed text as (part of) the user's turn, to be answered; reports text that is empty or endless."""
+        if (checked := self._checked(text)) is not None:
+            self._put(TextSubmitted(checked))
+
+    def add_text(self, text: str) -> None:
+        """Does the same with text that is not to be answered yet: it joins the turn under way, or the next one."""
+        if (checked := self._checked(text)) is not None:
+            self._put(TextAdded(checked))
+
+    def request_answer(self) -> None:
+        """Has answered what was said and typed; while somebody speaks, at the end of the turn, as ever."""
+        self._put(AnswerWanted(ends_speech=False))
+
+    def end_turn(self) -> None:
+        """Ends the spoken turn here and has it answered, also without detection; reports that nothing was said."""
+        self._put(AnswerWanted(ends_speech=True))
+
+    def clear_speech(self) -> None:
+        """Drops what is being said and has not been answered."""
+        self._put(SpeechCleared())
 
     def press_to_talk(self) -> None:
         """Begins a turn that lasts until `release_to_talk`, whatever is detected; stops even a protected answer."""
@@ -194,6 +216,16 @@ class Session:
     def report(self, error: ModelError) -> None:
         """Tells the client that something is wrong."""
         self._put(report_of(error))
+
+    def _checked(self, text: str) -> str | None:
+        text = _whole_characters(text).strip()
+        if not text:
+            self.report(InvalidPrompt("the message is empty; type a question"))
+        elif len(text) > MAX_TEXT_CHARACTERS:
+            self.report(InvalidPrompt(f"the message has {len(text)} characters; at most {MAX_TEXT_CHARACTERS} fit"))
+        else:
+            return text
+        return None
 
     def close(self, reason: str = "") -> None:
         """Ends the session; `run` returns and `events` ends.
@@ -248,8 +280,9 @@ class Session:
             case AudioChunk():
                 await self._listen(item)
             case KeyMoved(is_down):
-                sample = self._listeners[self._options.speakers[0]].end_sample
-                self._observe(KeyPressed(sample) if is_down else KeyReleased(sample))
+                self._observe(KeyPressed(self._user_sample) if is_down else KeyReleased(self._user_sample))
+            case AnswerWanted(ends_speech):
+                self._observe(AnswerRequested(self._user_sample, ends_speech))
             case SettingsChanged():
                 self._change_settings(item)
             case Generated():
@@ -280,6 +313,11 @@ class Session:
             finally:
                 await self._taps.close()
 
+    @property
+    def _user_sample(self) -> int:
+        """Where the audio ends of the one who presses and types."""
+        return self._listeners[self._options.speakers[0]].end_sample
+
     def _is_busy(self) -> bool:
         if any(listener.is_scoring for listener in self._listeners.values()):
             return True
@@ -301,7 +339,7 @@ class Session:
         listener = self._listeners[chunk.speaker]
         for frame in await listener.listen(chunk, self._now_s):
             self._observe(frame)
-        listener.forget_the_past()
+        listener.forget_the_past(self._floor.unopened_sample)
         if self._floor.state in (TurnState.USER_SPEAKING, TurnState.KEY_HELD):
             self._dialogue.prefill_finished_windows(listener)
 

@@ -21,14 +21,17 @@ from typing import Any, Literal, Protocol
 
 from models.errors import InvalidPrompt
 from realtime.doors.protocol import (
+    AddText,
     CancelResponse,
     ChangeSettings,
     ClearConversation,
+    ClearSpeech,
     Command,
+    EndTurn,
     PressToTalk,
     ReleaseToTalk,
+    RequestAnswer,
     RequestMetrics,
-    SubmitText,
 )
 from realtime.events import ResponseCreated, ResponseDone, ResponseRetracted, SessionEvent
 from realtime.hearing.audio import Capture, CaptureCounters, RawSamples
@@ -339,8 +342,14 @@ class Lobby:
 
 def _carry_out(command: Command, session: Session) -> None:
     match command:
-        case SubmitText(text):
-            session.submit_text(text)
+        case AddText(text):
+            session.add_text(text)
+        case RequestAnswer():
+            session.request_answer()
+        case EndTurn():
+            session.end_turn()
+        case ClearSpeech():
+            session.clear_speech()
         case CancelResponse():
             session.cancel()
         case ClearConversation():

@@ -1,9 +1,9 @@
 """Our own wire, pure: text in, commands out; events in, text out. No socket, no asyncio.
 
 A client's command is a JSON object with a `type`, named as in the OpenAI Realtime API wherever that API has a name for
-the thing: `conversation.item.create` with `input_text`, `response.create`, `response.cancel`, `session.update` with
-`turn_detection` (null for push-to-talk alone), `input_audio_buffer.clear` when the key is pressed and
-`input_audio_buffer.commit` when it is released. Ours are `conversation.clear`, `session.metrics`, and the switches
+the thing, and then it means the same: `conversation.item.create` with `input_text`, `response.create`,
+`response.cancel`, `input_audio_buffer.clear` and `.commit`, `session.update` with `turn_detection` (null: no turn ends
+by itself). Ours are `push_to_talk.press` and `.release`, `conversation.clear`, `session.metrics`, and the switches
 `muted` and `protect_answer` in `session.update`. A WebSocket carries audio too, in FastRTC's envelope: a JSON object
 with an `event` (`start`, `media`, `ping`, `stop`).
 
@@ -43,7 +43,6 @@ from realtime.events import (
     UserSpeechStarted,
     UserSpeechStopped,
 )
-from realtime.session import MAX_TEXT_CHARACTERS
 
 MAX_MESSAGE_CHARACTERS = 1_000_000  # of one JSON message: 47 s of audio at 16 kHz, mu-law in base64
 MAX_NESTING = 16  # of objects and lists in one message; the deepest command has 4
@@ -97,10 +96,25 @@ def dump(event: SessionEvent) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class SubmitText:
-    """What was typed is the user's turn, and is to be answered."""
+class AddText:
+    """What was typed is part of the user's turn, or of the next one."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAnswer:
+    """What was said and typed is to be answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndTurn:
+    """The spoken turn ends here, and is to be answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClearSpeech:
+    """What is being said is to be dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,66 +152,85 @@ class ChangeSettings:
 
 
 Command = (
-    SubmitText | CancelResponse | ClearConversation | PressToTalk | ReleaseToTalk | RequestMetrics | ChangeSettings
+    AddText
+    | RequestAnswer
+    | EndTurn
+    | ClearSpeech
+    | CancelResponse
+    | ClearConversation
+    | PressToTalk
+    | ReleaseToTalk
+    | RequestMetrics
+    | ChangeSettings
 )
 
 _PLAIN_COMMANDS: dict[str, Command] = {
+    "response.create": RequestAnswer(),
     "response.cancel": CancelResponse(),
-    "input_audio_buffer.clear": PressToTalk(),
-    "input_audio_buffer.commit": ReleaseToTalk(),
+    "input_audio_buffer.clear": ClearSpeech(),
+    "input_audio_buffer.commit": EndTurn(),
+    "push_to_talk.press": PressToTalk(),
+    "push_to_talk.release": ReleaseToTalk(),
+    "conversation.clear": ClearConversation(),
     "session.metrics": RequestMetrics(),
 }
 
 
-class CommandReader:
-    """Reads one connection's commands, and keeps what is typed until an answer to it is asked for."""
+def read_command(message: str | bytes) -> Command:
+    """Gives the command of one message.
 
-    def __init__(self) -> None:
-        self._typed: list[str] = []
-
-    def read(self, message: str | bytes) -> Command | None:
-        """Gives the command of one message; None if there is nothing to do yet.
-
-        Raises:
-            ProtocolError: the message is no command.
-        """
-        return self.read_object(parse(message))
-
-    def read_object(self, message: dict[str, Any]) -> Command | None:
-        """Does the same with a message that `parse` gave."""
-        match message:
-            case {"type": "conversation.item.create"}:
-                self._keep(message)
-                return None
-            case {"type": "response.create"}:
-                text, self._typed = "\n".join(self._typed), []
-                return SubmitText(text)
-            case {"type": "conversation.clear"}:
-                self._typed = []
-                return ClearConversation()
-            case {"type": "session.update", "session": dict(changes)}:
-                return _settings_of(changes)
-            case {"type": str(name)} if name in _PLAIN_COMMANDS:
-                return _PLAIN_COMMANDS[name]
-            case {"type": str(name)}:
-                raise _unknown(name)
-            case _:
-                raise ProtocolError('a command is a JSON object with a "type"')
-
-    def _keep(self, message: dict[str, Any]) -> None:
-        match message:
-            case {"item": {"content": [{"type": "input_text", "text": str(text)}], **fields}} if (
-                text and fields.get("role", "user") == "user"
-            ):
-                if sum(map(len, self._typed)) + len(text) > MAX_TEXT_CHARACTERS:
-                    raise ProtocolError(f"at most {MAX_TEXT_CHARACTERS} characters fit in what is typed for one answer")
-                self._typed.append(text)
-            case _:
-                raise _unknown(message["type"])
+    Raises:
+        ProtocolError: the message is no command.
+    """
+    return command_of(parse(message))
 
 
-def _unknown(name: str) -> ProtocolError:
-    return ProtocolError(f"unknown command or wrong fields in {_short(name)}; see the README for what is understood")
+def command_of(message: dict[str, Any]) -> Command:
+    """Does the same with a message that `parse` gave."""
+    match message:
+        case {"type": "conversation.item.create", "item": dict(item)}:
+            _refuse_others(message, "type", "event_id", "item")
+            return AddText(_text_of(item))
+        case {"type": "session.update", "session": dict(changes)}:
+            _refuse_others(message, "type", "event_id", "session")
+            return _settings_of(changes)
+        case {"type": str(name)} if name in _PLAIN_COMMANDS:
+            _refuse_others(message, "type", "event_id")
+            return _PLAIN_COMMANDS[name]
+        case {"type": str(name)}:
+            raise ProtocolError(
+                f"unknown command or wrong fields in {_short(name)}; see the README for what is understood"
+            )
+        case _:
+            raise ProtocolError('a command is a JSON object with a "type"')
+
+
+def _refuse_others(message: dict[str, Any], *known: str) -> None:
+    """Refuses fields that would have no effect: who sends them counts on one."""
+    if unknown := [name for name in message if name not in known]:
+        raise ProtocolError(f"{_short(unknown[0])} has no effect here; leave it out (known are {', '.join(known)})")
+
+
+def _text_of(item: dict[str, Any]) -> str:
+    _refuse_others(item, "type", "role", "content", "object", "status")
+    if item.get("type", "message") != "message" or item.get("role", "user") != "user":
+        raise ProtocolError('an item is a "message" of the role "user"; nothing else can be added to the conversation')
+    content = item.get("content")
+    texts = [_text_of_part(part) for part in content] if isinstance(content, list) else []
+    if not any(texts):
+        raise ProtocolError('an item needs "content": [{"type": "input_text", "text": "…"}], with some text in it')
+    return "\n".join(texts)
+
+
+def _text_of_part(part: Any) -> str:
+    match part:
+        case {"type": "input_text", "text": str(text)}:
+            return text
+        case _:
+            raise ProtocolError(
+                f'the content of an item is text, {{"type": "input_text", "text": "…"}}, and not {_short(part)}; audio '
+                "comes as it is spoken"
+            )
 
 
 def _settings_of(changes: dict[str, Any]) -> ChangeSettings:
@@ -205,12 +238,12 @@ def _settings_of(changes: dict[str, Any]) -> ChangeSettings:
     for name, value in changes.items():
         if name in ("muted", "protect_answer") and isinstance(value, bool):
             settings[name] = value
-        elif name == "turn_detection" and (value is None or isinstance(value, dict)):
+        elif name == "turn_detection" and value in (None, {}):
             settings[name] = value is not None
         else:
             raise ProtocolError(
                 f"cannot set {_short(name)} to {_short(value)}; there are muted and protect_answer (true or false) and "
-                "turn_detection (null or an object)"
+                "turn_detection (null or {}: how turns end is set when the server starts)"
             )
     return ChangeSettings(**settings)
 
@@ -249,11 +282,10 @@ class EnvelopeReader:
     """Reads one WebSocket's messages: first `start`, then audio and commands."""
 
     def __init__(self) -> None:
-        self._commands = CommandReader()
         self._started = False
 
-    def read(self, message: str | bytes) -> Envelope | Command | None:
-        """Gives what one message means; None if there is nothing to do yet.
+    def read(self, message: str | bytes) -> Envelope | Command:
+        """Gives what one message means.
 
         Raises:
             ProtocolError: the message means nothing, or nothing at this time.
@@ -263,7 +295,7 @@ class EnvelopeReader:
             return self._read_envelope(content)
         if not self._started:
             raise ProtocolError('a command comes after {"event": "start", "websocket_id": ...}')
-        return self._commands.read_object(content)
+        return command_of(content)
 
     def _read_envelope(self, content: dict[str, Any]) -> Envelope:
         match content:
@@ -315,7 +347,11 @@ def parse(message: str | bytes) -> dict[str, Any]:
     if len(message) > MAX_MESSAGE_CHARACTERS:
         raise ProtocolError(f"the message has {len(message)} characters; at most {MAX_MESSAGE_CHARACTERS} fit")
     try:
-        content = json.loads(message.decode() if isinstance(message, bytes) else message, parse_constant=_refuse)
+        text = message.decode() if isinstance(message, bytes) else message
+    except UnicodeDecodeError:
+        raise ProtocolError("the message is binary; send JSON as text, and audio in base64 within it") from None
+    try:
+        content = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"the message is not JSON: {error}") from None
     if not isinstance(content, dict):

@@ -25,7 +25,7 @@ from realtime.doors.entrance import Way
 from realtime.doors.lobby import Ending, Lobby, Refused, Visit
 from realtime.doors.offers import MAX_BODY_BYTES, Candidate, Offer, check_sdp, read_body
 from realtime.doors.packets import hear_at_once
-from realtime.doors.protocol import CommandReader, ProtocolError, dump
+from realtime.doors.protocol import ProtocolError, dump, read_command
 from realtime.events import SessionEvent
 
 logger = logging.getLogger(__name__)
@@ -101,7 +101,6 @@ class PeerHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is not t
         super().__init__("mono", input_sample_rate=WEBRTC_RATE_HZ)
         self.visit: Visit | None = None
         self.over = asyncio.Event()
-        self._commands = CommandReader()
 
     def copy(self) -> "PeerHandler":
         """Gives itself: every connection has its own from the beginning."""
@@ -143,12 +142,9 @@ class PeerHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is not t
         if self.visit is None:
             return
         try:
-            command = self._commands.read(message)
+            self.visit.obey(read_command(message))
         except ProtocolError as error:
             self.visit.reject(str(error))
-            return
-        if command is not None:
-            self.visit.obey(command)
 
 
 class _NoTrack:

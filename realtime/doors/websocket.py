@@ -117,8 +117,6 @@ class Connection:
                 await self._complain("invalid_request_error", str(error))
             return True
         match content:
-            case None:
-                pass
             case Start():
                 visit.begin()
             case Media(samples):

@@ -85,10 +85,15 @@ class Listener:
             self._sample = frames[-1].end_sample
         return frames
 
-    def forget_the_past(self) -> None:
-        """Drops audio that no turn will need."""
+    def forget_the_past(self, unopened_sample: int | None = None) -> None:
+        """Drops audio that no turn will need.
+
+        Args:
+            unopened_sample: where speech begins that may still become a turn, if there is any.
+        """
         if self._turn is None or self._turn.turn.start_sample is None:
-            self._intake.drop_before(self._sample - self._kept_samples)
+            kept_sample = self._sample - self._kept_samples
+            self._intake.drop_before(kept_sample if unopened_sample is None else min(kept_sample, unopened_sample))
 
     def open_turn(self, turn: Turn, item_id: str) -> UserTurn:
         """Begins to keep a turn; what was typed before it is part of it.

@@ -179,6 +179,13 @@ class EndProtection:
 
 
 @dataclass(frozen=True, slots=True)
+class Refuse:
+    """Tell the client why what it asked for is not done."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClearConversation:
     """Forget everything that was said."""
 
@@ -203,5 +210,6 @@ Action = (
     | InterruptResponse
     | StoreResponse
     | EndProtection
+    | Refuse
     | ClearConversation
 )

@@ -43,11 +43,14 @@ from realtime.turns.events import (
     TurnTooLong,
 )
 from realtime.turns.observations import (
+    AnswerRequested,
     CancelRequested,
     KeyPressed,
     KeyReleased,
+    SpeechCleared,
     SpeechStarted,
     SpeechStopped,
+    TextAdded,
     TextSubmitted,
 )
 from realtime.turns.options import FloorOptions
@@ -68,6 +71,7 @@ class Consequences:
         may_speculate: the load allows work that may prove to be in vain.
         owes_answer: turns of other speakers wait for the answer, too, or for the next one.
         n_sounds: how many sounds over answers have been given to be written down.
+        typed: what waits for the turn that it is part of.
     """
 
     def __init__(self, options: FloorOptions) -> None:
@@ -79,15 +83,33 @@ class Consequences:
         self.may_speculate = True
         self.owes_answer = False
         self.n_sounds = 0
+        self.typed: list[str] = []
         self._numbers = itertools.count()
         self._openings: dict[str, int] = {}  # whose turn was opened as the how-manieth
         self._scores_pauses = options.scores_pauses
+        self._max_turn_samples = options.endpointing.max_turn_samples
         self._has_answer = False
 
     @property
     def n_open_turns(self) -> int:
         """How many speakers have a turn under way."""
         return len(self._open_turns())
+
+    @property
+    def unopened_sample(self) -> int | None:
+        """Where a turn would begin with what the user has said while no turn was opened; None: nothing."""
+        start_sample = self._user.unopened_sample
+        return None if start_sample is None else max(start_sample, self._user.sample - self._max_turn_samples)
+
+    def drop_unopened(self) -> None:
+        """Forgets what was said while no turn was opened."""
+        for speaker in self.speakers.values():
+            speaker.drop_unopened()
+
+    def take_typed(self) -> list[str]:
+        """Gives what waits for its turn, and keeps it no longer."""
+        typed, self.typed = self.typed, []
+        return typed
 
     def speaks_beside(self) -> Speaker | None:
         """Who speaks beside whoever has the floor."""
@@ -110,7 +132,7 @@ class Consequences:
         turn, user = self._user.turn, self._user
         assert turn is not None and turn.start_sample is not None
         has_voice = user.last_voiced_sample > turn.start_sample
-        return not (has_voice or user.has_text or turn.continues) and self.n_open_turns == 1
+        return not (has_voice or user.has_text or self.typed or turn.continues) and self.n_open_turns == 1
 
     def prepare_answer(self) -> Sequence[Action]:
         """Lets scorer and model have the turn at its first silent frames, so that they are ready if it has ended."""
@@ -124,11 +146,12 @@ class Consequences:
             self._openings |= {action.turn.speaker: next(self._numbers) for action in opened}
             return opened
         if kind is CommitTurn:
-            return self._commit_turns(cause)
+            return [*self._join_typed(cause), *self._commit_turns(cause)]
         if kind is DiscardTurn:
             return [DiscardTurn(speaker.leave().speaker) for speaker in self._open_turns()]
         if kind is AddText:
-            return self._add_text(cause)
+            assert isinstance(cause, TextSubmitted | TextAdded)
+            return self._add_text("\n".join([*self.take_typed(), cause.text]))
         if kind is AnnouncePause:
             return self._announce_pauses(cause)
         if kind is TranscribeSound:
@@ -149,7 +172,8 @@ class Consequences:
         if kind is StoreResponse:
             return [StoreResponse(), *self._end_answer()]
         if kind is ClearConversation:
-            self.owes_answer = False
+            self.owes_answer, self.typed = False, []
+            self.drop_unopened()
             for speaker in self.speakers.values():
                 speaker.note_commit(None)
             return [ClearConversation()]
@@ -174,6 +198,10 @@ class Consequences:
                 spoken = [other for other in others if other.turn is not None and other.turn.start_sample is not None]
                 beside = [AnnouncePause(other.name, other.last_voiced_sample) for other in spoken]
                 return [*beside, AnnouncePause(self.holder.name, offset_sample)]
+            case AnswerRequested(sample):
+                open_turns = self._open_turns()
+                spoken = [speaker for speaker in open_turns if speaker.turn and speaker.turn.start_sample is not None]
+                return [AnnouncePause(speaker.name, sample) for speaker in spoken]
             case _:
                 return [AnnouncePause(self._user.name, _offset_of(cause))]
 
@@ -189,6 +217,8 @@ class Consequences:
                 return [OpenTurn(self.speakers[name].open_next_part())]
             case KeyPressed(sample):
                 return self._open_by_key(sample)
+            case SpeechCleared():
+                return [OpenTurn(self.holder.open_at(self.holder.sample))]
             case _:  # a new conversation while the key is held
                 return self._open_by_key(self._user.sample)
 
@@ -235,12 +265,16 @@ class Consequences:
             case _:
                 return self.owes_answer or n_ending > 1
 
-    def _add_text(self, cause: TurnEvent) -> Sequence[Action]:
-        assert isinstance(cause, TextSubmitted)
+    def _join_typed(self, cause: TurnEvent) -> Sequence[Action]:
+        """Makes what was typed part of the turn that is ending, unless it is another speaker's alone."""
+        is_beside = isinstance(cause, TurnTooLong | SpeakerFinished) and cause.speaker != self._user.name
+        return [] if is_beside or not self.typed else self._add_text("\n".join(self.take_typed()))
+
+    def _add_text(self, text: str) -> Sequence[Action]:
         if self._user.turn is None:
             self._openings[self._user.name] = next(self._numbers)
         self._user.add_text()
-        return [AddText(self._user.name, cause.text)]
+        return [AddText(self._user.name, text)]
 
     def _transcribe_sound(self) -> Sequence[Action]:
         end = self.holder.end
@@ -264,7 +298,9 @@ class Consequences:
         if not self.may_speculate:
             return [*scoring, SkipProvisional()]
         self._has_answer = True
-        return [*scoring, StartProvisional(self._ends(), holder.name, _offset_of(cause))]
+        typed = self._join_typed(cause)
+        assert isinstance(holder.speech, SpeechStopped), "only a pause has a provisional answer"
+        return [*scoring, *typed, StartProvisional(self._ends(), holder.name, holder.speech.offset_sample)]
 
     def _retract_response(self) -> Sequence[Action]:
         self.holder.score.drop()
@@ -276,9 +312,9 @@ class Consequences:
         match cause, self.holder.speech:
             case KeyReleased(sample), _:
                 return [StartResponse(self.holder.name, sample)]  # the wait begins where the key is let go
-            case ((SilenceElapsed() | DetectionStopped()), SpeechStopped(offset_sample)):
+            case ((SilenceElapsed() | DetectionStopped() | AnswerRequested()), SpeechStopped(offset_sample)):
                 return [StartResponse(self.holder.name, offset_sample)]
-            case DetectionStopped(sample), _:
+            case ((DetectionStopped(sample) | AnswerRequested(sample)), _):
                 return [StartResponse(self.holder.name, sample)]
             case _:
                 return [StartResponse(self._user.name, None)]

@@ -7,14 +7,17 @@ from dataclasses import dataclass
 
 from realtime.turns.observations import (
     AnswerFinished,
+    AnswerRequested,
     CancelRequested,
     Closed,
     ConversationCleared,
     KeyPressed,
     KeyReleased,
     NothingSaid,
+    SpeechCleared,
     SpeechStarted,
     SpeechStopped,
+    TextAdded,
     TextSubmitted,
 )
 
@@ -124,6 +127,9 @@ TurnEvent = (
     | AnswerOwed
     | DetectionStopped
     | TextSubmitted
+    | TextAdded
+    | AnswerRequested
+    | SpeechCleared
     | AnswerFinished
     | NothingSaid
     | CancelRequested

@@ -15,6 +15,7 @@ from realtime.turns.actions import (
     Action,
     NoteMissingScore,
     PauseResponse,
+    Refuse,
     StartProvisional,
     StartResponse,
 )
@@ -38,6 +39,7 @@ from realtime.turns.interruption import Verdict, is_backchannel, judge_by_length
 from realtime.turns.machine import TRANSITIONS, TurnMachine, TurnState
 from realtime.turns.observations import (
     AnswerFinished,
+    AnswerRequested,
     CancelRequested,
     DetectedFrame,
     KeyPressed,
@@ -48,10 +50,13 @@ from realtime.turns.observations import (
     PauseScored,
     RulesChanged,
     SoundTranscribed,
+    SpeechCleared,
     SpeechStarted,
     SpeechStopped,
+    TextAdded,
+    TextSubmitted,
 )
-from realtime.turns.options import FloorOptions
+from realtime.turns.options import MAX_TEXT_CHARACTERS, FloorOptions
 from realtime.turns.speaker import Speaker
 
 HEAD_START_SAMPLES = SAMPLE_RATE_HZ * 60 // 1000  # two frames: half become pauses, half are the closure of a "p" or "t"
@@ -92,6 +97,11 @@ class Floor:
         """Whether speech leaves the answer under way, or the next one, alone."""
         return self._then.protect_answer
 
+    @property
+    def unopened_sample(self) -> int | None:
+        """Where the user's speech begins for which no turn was opened, because detection is switched off."""
+        return None if self._turn_detection else self._then.unopened_sample
+
     def observe(self, observation: Observation) -> tuple[Action, ...]:
         """Takes what happened, in the order in which it happened.
 
@@ -120,6 +130,8 @@ class Floor:
                 self._change_rules(observation)
             case KeyPressed() | KeyReleased():
                 self._take_key(observation)
+            case TextAdded() | AnswerRequested() | SpeechCleared():
+                self._take_request(observation)
             case NothingSaid():
                 self._take_nothing_said()
             case AnswerFinished():
@@ -165,6 +177,50 @@ class Floor:
         else:
             self._feed(key)
 
+    def _take_request(self, request: TextAdded | AnswerRequested | SpeechCleared) -> None:
+        match request:
+            case TextAdded() if self.state is TurnState.PAUSED:
+                self._feed(request)
+            case TextAdded(text) if sum(map(len, self._then.typed)) + len(text) > MAX_TEXT_CHARACTERS:
+                self._refuse(f"at most {MAX_TEXT_CHARACTERS} characters may be typed for one answer; ask for it")
+            case TextAdded(text):
+                self._then.typed.append(text)  # it waits for the end of the turn that it is part of
+            case AnswerRequested():
+                self._answer_now(request)
+            case SpeechCleared():
+                self._then.drop_unopened()
+                self._feed_if_possible(request)
+
+    def _answer_now(self, request: AnswerRequested) -> None:
+        if request.ends_speech and self.state in _BEING_JUDGED:
+            self._feed(InterruptionConfirmed())
+        if self._then.typed and self.state not in _TURN_OPEN and not request.ends_speech:
+            self._feed(TextSubmitted("\n".join(self._then.take_typed())))
+            return
+        match self.state:
+            case TurnState.KEY_HELD if request.ends_speech:
+                self._take_key(KeyReleased(request.sample))
+            case TurnState.USER_SPEAKING if request.ends_speech:
+                self._feed(request)
+            case TurnState.PAUSED:
+                self._feed(NothingSaid() if self._nothing_said else request)
+            case TurnState.WAITING if request.ends_speech:
+                self._then.end_open_turns()
+            case TurnState.LISTENING | TurnState.RESPONDING:
+                self._answer_unopened(request)
+
+    def _answer_unopened(self, request: AnswerRequested) -> None:
+        """Answers what was said while detection is switched off, as if the key had been held."""
+        start_sample = self.unopened_sample
+        if start_sample is not None:
+            self._feed(KeyPressed(start_sample))
+            self._take_key(KeyReleased(request.sample))
+        elif self.state is TurnState.LISTENING:
+            self._refuse("there is nothing to answer since the last one; speak or type")
+
+    def _refuse(self, reason: str) -> None:
+        self._actions.append(Refuse(reason))
+
     def _take_nothing_said(self) -> None:
         if self.state is TurnState.PAUSED:
             self._nothing_said = self._then.n_open_turns == 1  # others may have said something
@@ -176,6 +232,7 @@ class Floor:
             self._then.protect_answer = change.protect_answer
         if change.turn_detection is not None:
             self._turn_detection = change.turn_detection
+            self._then.drop_unopened()
         if change.turn_detection is False and self.state is TurnState.WAITING:
             self._then.end_open_turns()
         elif change.turn_detection is False and self.state is not TurnState.KEY_HELD:

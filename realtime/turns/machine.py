@@ -61,14 +61,17 @@ from realtime.turns.events import (
 )
 from realtime.turns.observations import (
     AnswerFinished,
+    AnswerRequested,
     CancelRequested,
     Closed,
     ConversationCleared,
     KeyPressed,
     KeyReleased,
     NothingSaid,
+    SpeechCleared,
     SpeechStarted,
     SpeechStopped,
+    TextAdded,
     TextSubmitted,
 )
 
@@ -96,6 +99,7 @@ class IllegalTransition(Exception):
 _S = TurnState
 _TYPED = (AddText, CommitTurn, StartResponse)
 _FORGET = (DiscardTurn, ClearConversation)
+_AFRESH = (DiscardTurn, OpenTurn)
 
 TRANSITIONS: dict[tuple[TurnState, type[TurnEvent]], tuple[TurnState, tuple[type[Action], ...]]] = {
     (_S.LISTENING, SpeechStarted): (_S.USER_SPEAKING, (OpenTurn,)),
@@ -113,6 +117,8 @@ TRANSITIONS: dict[tuple[TurnState, type[TurnEvent]], tuple[TurnState, tuple[type
     (_S.USER_SPEAKING, DetectionStopped): (_S.RESPONDING, (CommitTurn, StartResponse)),
     (_S.USER_SPEAKING, KeyPressed): (_S.KEY_HELD, (OpenTurn,)),
     (_S.USER_SPEAKING, TextSubmitted): (_S.USER_SPEAKING, (AddText,)),
+    (_S.USER_SPEAKING, AnswerRequested): (_S.RESPONDING, (AnnouncePause, CommitTurn, StartResponse)),
+    (_S.USER_SPEAKING, SpeechCleared): (_S.USER_SPEAKING, _AFRESH),
     (_S.USER_SPEAKING, CancelRequested): (_S.USER_SPEAKING, ()),
     (_S.USER_SPEAKING, ConversationCleared): (_S.LISTENING, _FORGET),
     (_S.USER_SPEAKING, Closed): (_S.CLOSED, (DiscardTurn,)),
@@ -123,6 +129,7 @@ TRANSITIONS: dict[tuple[TurnState, type[TurnEvent]], tuple[TurnState, tuple[type
     (_S.KEY_HELD, KeyReleasedInVain): (_S.LISTENING, (AnnouncePause, DiscardTurn)),
     (_S.KEY_HELD, KeyReleasedBeside): (_S.USER_SPEAKING, (AnnouncePause, CommitTurn)),
     (_S.KEY_HELD, TextSubmitted): (_S.KEY_HELD, (AddText,)),
+    (_S.KEY_HELD, SpeechCleared): (_S.KEY_HELD, _AFRESH),
     (_S.KEY_HELD, CancelRequested): (_S.KEY_HELD, ()),
     (_S.KEY_HELD, ConversationCleared): (_S.KEY_HELD, (*_FORGET, OpenTurn)),  # what comes now belongs to the new one
     (_S.KEY_HELD, Closed): (_S.CLOSED, (DiscardTurn,)),
@@ -132,6 +139,9 @@ TRANSITIONS: dict[tuple[TurnState, type[TurnEvent]], tuple[TurnState, tuple[type
     (_S.PAUSED, DetectionStopped): (_S.RESPONDING, (CommitTurn, CommitResponse)),
     (_S.PAUSED, KeyPressed): (_S.KEY_HELD, (RetractResponse, OpenTurn)),
     (_S.PAUSED, TextSubmitted): (_S.RESPONDING, (RetractResponse, *_TYPED)),
+    (_S.PAUSED, TextAdded): (_S.PAUSED, (RetractResponse, AddText, StartProvisional)),
+    (_S.PAUSED, AnswerRequested): (_S.RESPONDING, (CommitTurn, CommitResponse)),
+    (_S.PAUSED, SpeechCleared): (_S.LISTENING, (RetractResponse, DiscardTurn)),
     (_S.PAUSED, AnswerFinished): (_S.PAUSED, ()),  # whole, but still provisional
     (_S.PAUSED, NothingSaid): (_S.LISTENING, (RetractResponse, DiscardTurn)),
     (_S.PAUSED, CancelRequested): (_S.LISTENING, (RetractResponse, CommitTurn)),
@@ -153,6 +163,7 @@ TRANSITIONS: dict[tuple[TurnState, type[TurnEvent]], tuple[TurnState, tuple[type
     (_S.INTERRUPTED, DetectionStopped): (_S.RESPONDING, (DiscardTurn, ResumeResponse)),
     (_S.INTERRUPTED, KeyPressed): (_S.KEY_HELD, (InterruptResponse, OpenTurn)),
     (_S.INTERRUPTED, TextSubmitted): (_S.USER_SPEAKING, (InterruptResponse, AddText)),
+    (_S.INTERRUPTED, SpeechCleared): (_S.INTERRUPTED, _AFRESH),
     (_S.INTERRUPTED, CancelRequested): (_S.USER_SPEAKING, (InterruptResponse,)),
     (_S.INTERRUPTED, ConversationCleared): (_S.LISTENING, (InterruptResponse, *_FORGET)),
     (_S.INTERRUPTED, Closed): (_S.CLOSED, (InterruptResponse, DiscardTurn)),
@@ -161,6 +172,7 @@ TRANSITIONS: dict[tuple[TurnState, type[TurnEvent]], tuple[TurnState, tuple[type
     (_S.JUDGING, DetectionStopped): (_S.RESPONDING, (DiscardTurn, ResumeResponse)),
     (_S.JUDGING, KeyPressed): (_S.KEY_HELD, (InterruptResponse, OpenTurn)),
     (_S.JUDGING, TextSubmitted): (_S.USER_SPEAKING, (InterruptResponse, AddText)),
+    (_S.JUDGING, SpeechCleared): (_S.RESPONDING, (DiscardTurn, ResumeResponse)),
     (_S.JUDGING, CancelRequested): (_S.USER_SPEAKING, (InterruptResponse,)),
     (_S.JUDGING, ConversationCleared): (_S.LISTENING, (InterruptResponse, *_FORGET)),
     (_S.JUDGING, Closed): (_S.CLOSED, (InterruptResponse, DiscardTurn)),
@@ -170,6 +182,7 @@ TRANSITIONS: dict[tuple[TurnState, type[TurnEvent]], tuple[TurnState, tuple[type
     (_S.OVERLAPPING, DetectionStopped): (_S.RESPONDING, (DiscardTurn,)),
     (_S.OVERLAPPING, KeyPressed): (_S.KEY_HELD, (InterruptResponse, OpenTurn)),
     (_S.OVERLAPPING, TextSubmitted): (_S.USER_SPEAKING, (InterruptResponse, AddText)),
+    (_S.OVERLAPPING, SpeechCleared): (_S.OVERLAPPING, _AFRESH),
     (_S.OVERLAPPING, AnswerFinished): (_S.USER_SPEAKING, (StoreResponse,)),
     (_S.OVERLAPPING, NothingSaid): (_S.USER_SPEAKING, (InterruptResponse,)),
     (_S.OVERLAPPING, CancelRequested): (_S.USER_SPEAKING, (InterruptResponse,)),
@@ -180,6 +193,7 @@ TRANSITIONS: dict[tuple[TurnState, type[TurnEvent]], tuple[TurnState, tuple[type
     (_S.OVERLAP_JUDGING, DetectionStopped): (_S.RESPONDING, (DiscardTurn,)),
     (_S.OVERLAP_JUDGING, KeyPressed): (_S.KEY_HELD, (InterruptResponse, OpenTurn)),
     (_S.OVERLAP_JUDGING, TextSubmitted): (_S.USER_SPEAKING, (InterruptResponse, AddText)),
+    (_S.OVERLAP_JUDGING, SpeechCleared): (_S.RESPONDING, (DiscardTurn,)),
     (_S.OVERLAP_JUDGING, AnswerFinished): (_S.USER_SPEAKING, (StoreResponse,)),
     (_S.OVERLAP_JUDGING, NothingSaid): (_S.USER_SPEAKING, (InterruptResponse,)),
     (_S.OVERLAP_JUDGING, CancelRequested): (_S.USER_SPEAKING, (InterruptResponse,)),
@@ -189,6 +203,7 @@ TRANSITIONS: dict[tuple[TurnState, type[TurnEvent]], tuple[TurnState, tuple[type
     (_S.WAITING, DetectionStopped): (_S.WAITING, ()),  # the turn is known already
     (_S.WAITING, KeyPressed): (_S.KEY_HELD, (InterruptResponse, OpenTurn)),
     (_S.WAITING, TextSubmitted): (_S.USER_SPEAKING, (InterruptResponse, AddText)),
+    (_S.WAITING, SpeechCleared): (_S.RESPONDING, (DiscardTurn,)),
     (_S.WAITING, AnswerFinished): (_S.USER_SPEAKING, (StoreResponse,)),
     (_S.WAITING, NothingSaid): (_S.USER_SPEAKING, (InterruptResponse,)),
     (_S.WAITING, CancelRequested): (_S.USER_SPEAKING, (InterruptResponse,)),

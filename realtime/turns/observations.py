@@ -87,6 +87,30 @@ class TextSubmitted:
 
 
 @dataclass(frozen=True, slots=True)
+class TextAdded:
+    """The user typed `text`: part of the turn under way, or of the next one, and not yet to be answered."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRequested:
+    """The user wants an answer now, at `sample`.
+
+    Attributes:
+        ends_speech: what is being said ends here; otherwise its end is awaited.
+    """
+
+    sample: int
+    ends_speech: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechCleared:
+    """What has been said, and not been answered, is to be dropped; whoever goes on begins a turn there."""
+
+
+@dataclass(frozen=True, slots=True)
 class CancelRequested:
     """The user asked for the answer to stop."""
 
@@ -136,6 +160,9 @@ Observation = (
     | KeyPressed
     | KeyReleased
     | TextSubmitted
+    | TextAdded
+    | AnswerRequested
+    | SpeechCleared
     | CancelRequested
     | ConversationCleared
     | Closed

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from realtime.turns.endpointing import EndpointingOptions
 from realtime.turns.observations import DEFAULT_SPEAKER
 
+MAX_TEXT_CHARACTERS = 20_000  # typed for one answer: ten pages
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FloorOptions:

@@ -98,6 +98,7 @@ class Speaker:
         turn: under way, if any.
         end_sample: where its audio ends, if it may just be ending; None while it goes on.
         has_text: whether something was typed for it.
+        unopened_sample: where speech began for which no turn was opened, if there is any.
     """
 
     def __init__(self, name: str, options: EndpointingOptions, pre_roll_samples: int) -> None:
@@ -111,6 +112,7 @@ class Speaker:
         self.turn: Turn | None = None
         self.end_sample: int | None = None
         self.has_text = False
+        self.unopened_sample: int | None = None
         self._pre_roll_samples = pre_roll_samples
         self._given_sample = 0  # end of the audio that has been given to a turn before
         self._committed: DetectedFrame | None = None  # whose silence was last taken for the end of a turn
@@ -132,18 +134,19 @@ class Speaker:
 
     def take(self, frame: DetectedFrame) -> None:
         """Notes a frame."""
-        self.sample = frame.end_sample
         if not frame.silence_samples:
             self.last_voiced_sample = frame.end_sample
+            if self.turn is None and self.unopened_sample is None:
+                self.unopened_sample = self._start_before(self.sample)
+        self.sample = frame.end_sample
         self.speech = frame.event or self.speech
 
     def open_at_onset(self, onset_sample: int) -> Turn:
         """Begins a turn a little before its first voice."""
-        start_sample = max(0, onset_sample - self._pre_roll_samples, self._given_sample)
         return self._open(
             Turn(
                 speaker=self.name,
-                start_sample=start_sample,
+                start_sample=self._start_before(onset_sample),
                 onset_sample=onset_sample,
                 cut_in_after_samples=self._cut_in_after_samples(onset_sample),
             )
@@ -170,7 +173,7 @@ class Speaker:
 
     def leave(self) -> Turn:
         """Ends the turn; no later turn takes the audio up to its end."""
-        turn, self.turn, self.has_text = self.turn, None, False
+        turn, self.turn, self.has_text, self.unopened_sample = self.turn, None, False, None
         assert turn is not None
         if turn.start_sample is not None and self.end_sample is not None:
             self._given_sample = max(self._given_sample, self.end_sample)
@@ -181,9 +184,18 @@ class Speaker:
         """Remembers the frame whose silence ended a turn, or forgets it."""
         self._committed = frame
 
+    def drop_unopened(self) -> None:
+        """Forgets speech for which no turn was opened; no later turn takes it."""
+        self.unopened_sample = None
+        self._given_sample = max(self._given_sample, self.sample)
+
     def _open(self, turn: Turn) -> Turn:
-        self.turn, self.end_sample = turn, None
+        self.turn, self.end_sample, self.unopened_sample = turn, None, None
         return turn
+
+    def _start_before(self, onset_sample: int) -> int:
+        """Where a turn begins whose first voice is at `onset_sample`."""
+        return max(0, onset_sample - self._pre_roll_samples, self._given_sample)
 
     def _cut_in_after_samples(self, onset_sample: int) -> int | None:
         """Silence after which somebody goes on who had not finished; None if this is another turn."""

@@ -12,7 +12,7 @@ import pytest
 from models.scripted import ScriptedModel
 from realtime.doors import lobby as lobby_module
 from realtime.doors.lobby import Ending, Lobby, Refused, Visit
-from realtime.doors.protocol import ChangeSettings, PressToTalk, ReleaseToTalk, RequestMetrics, SubmitText
+from realtime.doors.protocol import AddText, ChangeSettings, PressToTalk, ReleaseToTalk, RequestAnswer, RequestMetrics
 from realtime.events import ErrorReported, SessionCreated, SessionEnded, SessionEvent
 from realtime.session import Session
 from tests.session.conversing import OPTIONS, loudness_detector
@@ -75,6 +75,12 @@ async def lobby() -> AsyncIterator[Lobby]:
     assert lobby.health()["sessions"] == 0
 
 
+def ask(visit: Visit) -> None:
+    """Types something and asks for an answer."""
+    visit.obey(AddText("hello"))
+    visit.obey(RequestAnswer())
+
+
 def admit(lobby: Lobby, transport: FakeTransport, *, within_s: float = 60, client_id: str | None = None) -> Visit:
     return lobby.admit(transport, door="fake", begin_within_s=within_s, client_id=client_id)
 
@@ -84,7 +90,7 @@ async def test_a_visit_from_door_to_door(lobby: Lobby) -> None:
     visit = admit(lobby, transport)
     visit.begin()
     visit.begin()
-    visit.obey(SubmitText("hello"))
+    ask(visit)
     await transport.until(lobby_module.ResponseDone)
     visit.obey(PressToTalk())
     visit.obey(ReleaseToTalk())
@@ -105,7 +111,7 @@ async def test_nothing_a_door_calls_raises_before_or_after_the_session(lobby: Lo
     visit = admit(lobby, FakeTransport())
     for _ in range(2):
         visit.listen(16_000, np.zeros(320, np.int16))
-        visit.obey(SubmitText("hello"))
+        ask(visit)
         visit.leave()
         await visit.ended()
         visit.begin()
@@ -128,8 +134,8 @@ async def test_a_command_that_breaks_the_session_is_logged_and_not_raised(
     visit = admit(lobby, FakeTransport())
     visit.begin()
     no_text: Any = 5
-    visit.obey(SubmitText(no_text))
-    assert "SubmitText was not done" in caplog.text
+    visit.obey(AddText(no_text))
+    assert "AddText was not done" in caplog.text
 
 
 async def test_places_are_counted_from_admission_to_the_end(lobby: Lobby) -> None:
@@ -176,7 +182,7 @@ async def test_a_session_that_fails_gives_its_place_back(caplog: pytest.LogCaptu
     transport, lobby = FakeTransport(), Lobby(open_session(ScriptedModel([[no_text]])))
     visit = admit(lobby, transport)
     visit.begin()
-    visit.obey(SubmitText("hello"))
+    ask(visit)
     await asyncio.wait_for(visit.ended(), 20)
     assert transport.endings == [Ending.FAILED]
     assert any(isinstance(event, ErrorReported) for event in transport.events)
@@ -212,7 +218,7 @@ async def begin(lobby: Lobby, visit: Visit) -> None:
 
 
 async def talk(lobby: Lobby, visit: Visit) -> None:
-    visit.obey(SubmitText("hello"))
+    ask(visit)
     visit.listen(16_000, np.zeros(16_000, np.int16))
 
 
@@ -244,7 +250,7 @@ async def test_a_rude_client_loses_its_place(how: str) -> None:
     transport, lobby = RUDE[how](), Lobby(open_session())
     visit = admit(lobby, transport)
     visit.begin()
-    visit.obey(SubmitText("hello"))
+    ask(visit)
     if "gone" not in how and "nothing" not in how:
         await transport.until(lobby_module.ResponseDone)
         visit.leave()
@@ -287,7 +293,7 @@ async def test_draining_lets_an_answer_end_and_nobody_in() -> None:
     admit(lobby, waiting)
     busy = lobby.find("fake", "1")
     assert busy is not None
-    busy.obey(SubmitText("hello"))
+    ask(busy)
     await answered.until(lobby_module.ResponseCreated)
     draining = asyncio.create_task(lobby.drain(20))
     ended = await idle.until(SessionEnded)
@@ -312,7 +318,7 @@ async def test_draining_does_not_wait_longer_than_it_may(monkeypatch: pytest.Mon
     transport = FakeTransport()
     visit = admit(lobby, transport)
     visit.begin()
-    visit.obey(SubmitText("hello"))
+    ask(visit)
     await transport.until(lobby_module.ResponseCreated)
     await asyncio.wait_for(lobby.drain(0.4), 5)
     assert isinstance(transport.events[-1], SessionEnded)

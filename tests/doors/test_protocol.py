@@ -16,33 +16,39 @@ from realtime.doors.protocol import (
     MAX_MESSAGE_CHARACTERS,
     MAX_NESTING,
     WIRE_NAMES,
+    AddText,
     CancelResponse,
     ChangeSettings,
     ClearConversation,
-    CommandReader,
+    ClearSpeech,
+    EndTurn,
     EnvelopeReader,
     Media,
     Ping,
     PressToTalk,
     ProtocolError,
     ReleaseToTalk,
+    RequestAnswer,
     RequestMetrics,
     Start,
     Stop,
-    SubmitText,
     decode_mu_law,
     dump,
     parse,
+    read_command,
     to_wire,
 )
 from realtime.events import MessageAdded, SessionEvent, UserSpeechStarted
-from realtime.session import MAX_TEXT_CHARACTERS
 
 START = '{"event": "start", "websocket_id": "any"}'
 
 
 def typed(text: str, **fields: Any) -> str:
-    item = {"type": "message", "content": [{"type": "input_text", "text": text}], **fields}
+    return typed_parts([{"type": "input_text", "text": text}], **fields)
+
+
+def typed_parts(parts: list[dict[str, str]], **fields: Any) -> str:
+    item = {"type": "message", "content": parts, **fields}
     return json.dumps({"type": "conversation.item.create", "item": item})
 
 
@@ -76,10 +82,12 @@ def test_what_is_sent_is_ascii_whatever_was_said() -> None:
     [
         ({"type": "response.cancel"}, CancelResponse()),
         ({"type": "conversation.clear"}, ClearConversation()),
-        ({"type": "input_audio_buffer.clear"}, PressToTalk()),
-        ({"type": "input_audio_buffer.commit"}, ReleaseToTalk()),
+        ({"type": "input_audio_buffer.clear"}, ClearSpeech()),
+        ({"type": "input_audio_buffer.commit", "event_id": "mine"}, EndTurn()),
+        ({"type": "push_to_talk.press"}, PressToTalk()),
+        ({"type": "push_to_talk.release"}, ReleaseToTalk()),
         ({"type": "session.metrics"}, RequestMetrics()),
-        ({"type": "response.create"}, SubmitText("")),
+        ({"type": "response.create"}, RequestAnswer()),
         ({"type": "session.update", "session": {}}, ChangeSettings()),
         ({"type": "session.update", "session": {"muted": True}}, ChangeSettings(muted=True)),
         (
@@ -90,34 +98,21 @@ def test_what_is_sent_is_ascii_whatever_was_said() -> None:
     ],
 )
 def test_commands_are_read(message: dict[str, Any], command: object) -> None:
-    assert CommandReader().read(json.dumps(message)) == command
-    assert CommandReader().read(json.dumps(message).encode()) == command
+    assert read_command(json.dumps(message)) == command
+    assert read_command(json.dumps(message).encode()) == command
 
 
-def test_what_is_typed_waits_until_an_answer_is_asked_for() -> None:
-    reader = CommandReader()
-    assert reader.read(typed("One.")) is None
-    assert reader.read(typed("Two.", role="user")) is None
-    assert reader.read('{"type": "response.create"}') == SubmitText("One.\nTwo.")
-    assert reader.read('{"type": "response.create"}') == SubmitText("")
-    reader.read(typed("forgotten"))
-    assert reader.read('{"type": "conversation.clear"}') == ClearConversation()
-    assert reader.read('{"type": "response.create"}') == SubmitText("")
-
-
-def test_what_is_typed_for_one_answer_is_bounded() -> None:
-    reader = CommandReader()
-    reader.read(typed("x" * (MAX_TEXT_CHARACTERS - 1)))
-    with pytest.raises(ProtocolError, match="characters fit"):
-        reader.read(typed("xx"))
-    assert reader.read('{"type": "response.create"}') == SubmitText("x" * (MAX_TEXT_CHARACTERS - 1))
+def test_the_parts_of_an_item_are_one_text() -> None:
+    parts = [{"type": "input_text", "text": text} for text in ("One.", "Two.")]
+    assert read_command(typed_parts(parts, role="user")) == AddText("One.\nTwo.")
 
 
 @pytest.mark.parametrize(
     ("message", "complaint"),
     [
         ("{not json", "not JSON"),
-        (b"\xff\xfe", "not JSON"),
+        (b"\xff\xfe", "binary"),
+        (b"\x00\x00\x01\x00", "not JSON"),
         ("", "not JSON"),
         ("[1, 2]", "JSON object"),
         ('{"hello": 1}', '"type"'),
@@ -127,10 +122,15 @@ def test_what_is_typed_for_one_answer_is_bounded() -> None:
         ('{"type": "session.update"}', "wrong fields"),
         ('{"type": "session.update", "session": {"muted": 1}}', "true or false"),
         ('{"type": "session.update", "session": {"voice": "alloy"}}', "'voice'"),
-        ('{"type": "session.update", "session": {"turn_detection": false}}', "null or an object"),
-        (typed("x", role="system"), "wrong fields"),
-        (typed(""), "wrong fields"),
-        ('{"type": "conversation.item.create", "item": {"content": []}}', "wrong fields"),
+        ('{"type": "session.update", "session": {"turn_detection": false}}', "null or {}"),
+        ('{"type": "session.update", "session": {"turn_detection": {"threshold": 0.5}}}', "when the server starts"),
+        ('{"type": "response.create", "response": {"instructions": "Sing."}}', "'response' has no effect"),
+        (typed("x", role="system"), "role"),
+        (typed("x", id="mine"), "'id' has no effect"),
+        (typed(""), "input_text"),
+        (typed_parts([{"type": "input_text", "text": "x"}, {"type": "input_audio", "audio": "AA"}]), "input_audio"),
+        ('{"type": "conversation.item.create", "item": {"content": []}}', "input_text"),
+        ('{"type": "conversation.item.create"}', "wrong fields"),
         ("[" * 100_000, "not JSON"),
         ('{"type": ' + "[" * MAX_NESTING + "]" * MAX_NESTING + "}", "nested"),
         ('{"type": "' + "x" * MAX_MESSAGE_CHARACTERS + '"}', "characters"),
@@ -139,7 +139,7 @@ def test_what_is_typed_for_one_answer_is_bounded() -> None:
 )
 def test_what_is_wrong_with_a_command_is_said(message: str | bytes, complaint: str) -> None:
     with pytest.raises(ProtocolError, match=r"^.{1,400}$") as error:
-        CommandReader().read(message)
+        read_command(message)
     assert complaint in str(error.value)
 
 
@@ -212,9 +212,9 @@ MESSAGES = st.one_of(
 
 @given(st.lists(MESSAGES, max_size=5))
 def test_nothing_but_the_errors_of_the_protocol_is_raised(messages: list[str | bytes]) -> None:
-    for reader in (EnvelopeReader(), CommandReader()):
+    for read in (EnvelopeReader().read, read_command):
         for message in (*messages, START, *messages):
             try:
-                reader.read(message)
+                read(message)
             except ProtocolError as error:
                 assert str(error)

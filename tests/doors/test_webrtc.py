@@ -63,9 +63,9 @@ async def test_push_to_talk_mute_protection_and_metrics(
         await client.send({"type": "session.update", "session": {"turn_detection": None, "protect_answer": True}})
         updated = await client.until("session.updated")
         assert (updated["turn_detection"], updated["protect_answer"], updated["muted"]) == (False, True, False)
-        await client.send({"type": "input_audio_buffer.clear"})
+        await client.send({"type": "push_to_talk.press"})
         await client.say(speech("question_capital"))
-        await client.send({"type": "input_audio_buffer.commit"})
+        await client.send({"type": "push_to_talk.release"})
         assert (await client.until("response.done"))["text"] == "".join(ANSWER)
         await client.send({"type": "session.update", "session": {"muted": True, "turn_detection": {}}})
         assert (await client.until("session.updated", 3))["muted"]

@@ -29,6 +29,9 @@ EXAMPLES: dict[str, TurnEvent] = {
     "AnswerOwed": events.AnswerOwed(),
     "DetectionStopped": events.DetectionStopped(50),
     "TextSubmitted": observations.TextSubmitted("hello"),
+    "TextAdded": observations.TextAdded("hello"),
+    "AnswerRequested": observations.AnswerRequested(50, ends_speech=True),
+    "SpeechCleared": observations.SpeechCleared(),
     "AnswerFinished": observations.AnswerFinished(),
     "NothingSaid": observations.NothingSaid(),
     "CancelRequested": observations.CancelRequested(),
@@ -72,6 +75,9 @@ KeyReleasedBeside      . . U . . . . . . . .
 AnswerOwed             R . . . . . . . . . .
 DetectionStopped       L R . R R R R R R W .
 TextSubmitted          R U K R R U U U U U .
+TextAdded              . . . P . . . . . . .
+AnswerRequested        . R . R . . . . . . .
+SpeechCleared          . U K L . I R O R R .
 AnswerFinished         . . . P L . . U U U .
 NothingSaid            . . . L L . . U U U .
 CancelRequested        L U K L L U U U U U .

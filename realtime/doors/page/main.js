@@ -107,21 +107,20 @@ function stopMicrophone() {
 
 // ---- What the person does ----
 
-// Push-to-talk: named as OpenAI's manual mode has it, where the client clears the buffer and commits it.
 async function press() {
   if (held) return;
   held = true;
   drawing.byId("hold").classList.add("on");
   if (!microphone) await perform("talk");
   else await ensureConnected().catch(() => {}); // whoever began to connect says what is wrong
-  if (held) connection?.send({ type: "input_audio_buffer.clear" });
+  if (held) connection?.send({ type: "push_to_talk.press" });
 }
 
 function release() {
   if (!held) return;
   held = false;
   drawing.byId("hold").classList.remove("on");
-  connection?.send({ type: "input_audio_buffer.commit" });
+  connection?.send({ type: "push_to_talk.release" });
 }
 
 async function sendText() {
