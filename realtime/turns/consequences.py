@@ -189,19 +189,21 @@ class Consequences:
     def _ends(self) -> tuple[TurnEnd, ...]:
         return tuple(speaker.end for speaker in self._open_turns())
 
+    def _spoken_turns(self) -> list[Speaker]:
+        """Those of the open turns that have audio."""
+        begun = self._open_turns()
+        return [speaker for speaker in begun if speaker.turn is not None and speaker.turn.start_sample is not None]
+
     def _announce_pauses(self, cause: TurnEvent) -> Sequence[Action]:
         match cause:
             case SpeakerFinished(name):
                 return [AnnouncePause(name, self.speakers[name].last_voiced_sample)]
             case SpeechStopped(offset_sample):
-                others = [speaker for speaker in self._open_turns() if speaker is not self.holder]
-                spoken = [other for other in others if other.turn is not None and other.turn.start_sample is not None]
-                beside = [AnnouncePause(other.name, other.last_voiced_sample) for other in spoken]
+                others = [speaker for speaker in self._spoken_turns() if speaker is not self.holder]
+                beside = [AnnouncePause(other.name, other.last_voiced_sample) for other in others]
                 return [*beside, AnnouncePause(self.holder.name, offset_sample)]
-            case AnswerRequested(sample):
-                open_turns = self._open_turns()
-                spoken = [speaker for speaker in open_turns if speaker.turn and speaker.turn.start_sample is not None]
-                return [AnnouncePause(speaker.name, sample) for speaker in spoken]
+            case AnswerRequested():
+                return [AnnouncePause(speaker.name, speaker.end.end_sample) for speaker in self._spoken_turns()]
             case _:
                 return [AnnouncePause(self._user.name, _offset_of(cause))]
 

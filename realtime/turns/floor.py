@@ -80,6 +80,7 @@ class Floor:
         self._turn_detection = True
         self._answer_is_whole = False
         self._nothing_said = False
+        self._was_committed = False  # by the last request: the next one may ask for the answer that is coming already
         self._actions: list[Action] = []
 
     @property
@@ -192,6 +193,7 @@ class Floor:
                 self._feed_if_possible(request)
 
     def _answer_now(self, request: AnswerRequested) -> None:
+        means_committed, self._was_committed = self._was_committed and not request.ends_speech, request.ends_speech
         if request.ends_speech and self.state in _BEING_JUDGED:
             self._feed(InterruptionConfirmed())
         if self._then.typed and self.state not in _TURN_OPEN and not request.ends_speech:
@@ -206,7 +208,7 @@ class Floor:
                 self._feed(NothingSaid() if self._nothing_said else request)
             case TurnState.WAITING if request.ends_speech:
                 self._then.end_open_turns()
-            case TurnState.LISTENING | TurnState.RESPONDING:
+            case TurnState.LISTENING | TurnState.RESPONDING if not means_committed:
                 self._answer_unopened(request)
 
     def _answer_unopened(self, request: AnswerRequested) -> None:

@@ -34,6 +34,10 @@ from tests.session.conversing import OPTIONS, Conversation, alternating, convers
 
 COMMANDS: dict[str, Callable[[Session], None]] = {
     "type": lambda session: session.submit_text("typed"),
+    "add text": lambda session: session.add_text("added"),
+    "ask": lambda session: session.request_answer(),
+    "commit": lambda session: session.end_turn(),
+    "clear speech": lambda session: session.clear_speech(),
     "cancel": lambda session: session.cancel(),
     "clear": lambda session: session.clear(),
     "press": lambda session: session.press_to_talk(),

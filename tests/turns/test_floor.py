@@ -18,6 +18,7 @@ from realtime.turns.floor import HEAD_START_SAMPLES, Floor
 from realtime.turns.machine import TurnState
 from realtime.turns.observations import (
     AnswerFinished,
+    AnswerRequested,
     CancelRequested,
     Closed,
     ConversationCleared,
@@ -30,8 +31,10 @@ from realtime.turns.observations import (
     PauseScored,
     RulesChanged,
     SoundTranscribed,
+    SpeechCleared,
     SpeechStarted,
     SpeechStopped,
+    TextAdded,
     TextSubmitted,
 )
 from realtime.turns.options import FloorOptions
@@ -439,6 +442,7 @@ STEPS = st.one_of(
         st.sampled_from(["finish", "nothing", "press", "release", "type", "cancel", "clear", "other speaks"]),
         st.just(0),
     ),
+    st.tuples(st.sampled_from(["add text", "ask", "commit", "clear speech"]), st.just(0)),
     st.tuples(st.sampled_from(["protect", "detect", "light"]), st.booleans()),
 )
 
@@ -491,6 +495,12 @@ def command_of(name: str, value: object, sample: int, asked: Sequence[Action]) -
             return KeyReleased(sample)
         case "type":
             return TextSubmitted("typed")
+        case "add text":
+            return TextAdded("added")
+        case "ask" | "commit":
+            return AnswerRequested(sample, ends_speech=name == "commit")
+        case "clear speech":
+            return SpeechCleared()
         case "cancel":
             return CANCELLED
         case "clear":
