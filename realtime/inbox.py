@@ -97,7 +97,7 @@ class Inbox:
 
     def __init__(self) -> None:
         self._items: asyncio.Queue[InboxItem] = asyncio.Queue()
-        self._waiting_samples = 0
+        self._waiting_samples = self._lost_samples = 0
         self._settled = asyncio.Event()
         self._settled.set()
 
@@ -106,11 +106,19 @@ class Inbox:
         """Whether nothing waits."""
         return self._items.empty()
 
+    def take_loss(self) -> int:
+        """Gives how many samples of audio were dropped since the last time, once there is room again; else 0."""
+        if self._waiting_samples > MAX_WAITING_SAMPLES // 2:
+            return 0
+        lost, self._lost_samples = self._lost_samples, 0
+        return lost
+
     def put(self, item: InboxItem) -> int:
         """Adds an item; gives the samples of audio that were dropped, because 20 s of it are waiting."""
         if isinstance(item, AudioChunk):
             n_samples = len(item.samples)
             if self._waiting_samples and self._waiting_samples + n_samples > MAX_WAITING_SAMPLES:
+                self._lost_samples += n_samples
                 return n_samples
             self._waiting_samples += n_samples
         self._items.put_nowait(item)

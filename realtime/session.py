@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from models.base import AudioLanguageModel
 from models.errors import GenerationFailed, InvalidPrompt, ModelError
-from models.types import GenerationOptions
+from models.types import SAMPLE_RATE_HZ, GenerationOptions
 from realtime.conversation import ConversationOptions
 from realtime.dialogue import Dialogue, report_of
 from realtime.events import ErrorReported, FloorChanged, SessionCreated, SessionEnded, SessionEvent, SessionUpdated
@@ -255,6 +255,7 @@ class Session:
         try:
             while self._floor.state is not TurnState.CLOSED:
                 await self.handle(await self._inbox.get())
+                self._report_lost_audio()
                 if self._inbox.is_empty and not self._is_busy():
                     self._inbox.settle()
         except Exception:
@@ -317,6 +318,15 @@ class Session:
     def _user_sample(self) -> int:
         """Where the audio ends of the one who presses and types."""
         return self._listeners[self._options.speakers[0]].end_sample
+
+    def _report_lost_audio(self) -> None:
+        if lost_samples := self._inbox.take_loss():
+            self.report(
+                InvalidPrompt(
+                    f"{lost_samples / SAMPLE_RATE_HZ:.1f} s of audio were lost, because 20 s of it were waiting; send "
+                    "it as fast as it is spoken"
+                )
+            )
 
     def _is_busy(self) -> bool:
         if any(listener.is_scoring for listener in self._listeners.values()):

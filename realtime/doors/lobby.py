@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 from models.errors import InvalidPrompt
+from models.types import SAMPLE_RATE_HZ
 from realtime.doors.protocol import (
     AddText,
     CancelResponse,
@@ -33,6 +34,7 @@ from realtime.doors.protocol import (
     RequestAnswer,
     RequestMetrics,
 )
+from realtime.doors.silence import PassingSilence
 from realtime.events import ResponseCreated, ResponseDone, ResponseRetracted, SessionEvent
 from realtime.hearing.audio import Capture, CaptureCounters, RawSamples
 from realtime.session import Session
@@ -103,6 +105,7 @@ class Visit:
         self._open_session = open_session
         self._max_session_s = max_session_s
         self._capture = Capture()
+        self._silence = PassingSilence(self._let_silence_pass)
         self._session: Session | None = None
         self._ending: Ending | None = None
         self._decided = asyncio.Event()  # whether there will be a session
@@ -147,10 +150,18 @@ class Visit:
         if self._session is None:
             return
         try:
-            self._session.push_audio(self._capture.push(rate_hz, samples))
+            chunk = self._capture.push(rate_hz, samples)
+            if len(chunk.samples):
+                self._silence.note_audio(len(chunk.samples) / SAMPLE_RATE_HZ)
+            self._session.push_audio(chunk)
         except Exception:
             self.counters.failed_chunks += 1
             logger.exception("%s: a chunk of audio was lost", self.name)
+
+    def skip(self, missing_s: float) -> None:
+        """Leaves a gap before the audio that comes next, of which some may have passed as silence already."""
+        if self._session is not None:
+            self._capture.skip(round(self._silence.claim(missing_s) * SAMPLE_RATE_HZ))
 
     def obey(self, command: Command) -> None:
         """Does what the client asks; before `begin` it is ignored."""
@@ -195,10 +206,15 @@ class Visit:
 
     # How it goes.
 
+    def _let_silence_pass(self, duration_s: float) -> None:
+        if self._session is not None:
+            self._session.push_audio(self._capture.silence(round(duration_s * SAMPLE_RATE_HZ)))
+
     def _end(self, ending: Ending, reason: str = "") -> None:
         if self._ending is not None:
             return
         self._ending = ending
+        self._silence.stop()
         self._decided.set()
         if self._session is not None:
             self._session.close(reason)
@@ -212,6 +228,7 @@ class Visit:
                 await self._converse(self._session)
         finally:
             self._deadline.cancel()
+            self._silence.stop()
             ending = self._ending = self._ending or Ending.LEFT
             logger.info("%s: %s", self.name, ending.value)
             closing = asyncio.create_task(self.transport.close(ending))

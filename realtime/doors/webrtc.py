@@ -9,11 +9,12 @@ Read `offers.py` for what is accepted, and `packets.py` for the way of the audio
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
+from av import AudioFrame
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from fastrtc import AsyncStreamHandler
@@ -24,7 +25,7 @@ from realtime.doors import DoorOptions
 from realtime.doors.entrance import Way
 from realtime.doors.lobby import Ending, Lobby, Refused, Visit
 from realtime.doors.offers import MAX_BODY_BYTES, Candidate, Offer, check_sdp, read_body
-from realtime.doors.packets import hear_at_once
+from realtime.doors.packets import FrameGaps, hear_at_once
 from realtime.doors.protocol import ProtocolError, dump, read_command
 from realtime.events import SessionEvent
 
@@ -101,6 +102,7 @@ class PeerHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is not t
         super().__init__("mono", input_sample_rate=WEBRTC_RATE_HZ)
         self.visit: Visit | None = None
         self.over = asyncio.Event()
+        self._gaps = FrameGaps()
 
     def copy(self) -> "PeerHandler":
         """Gives itself: every connection has its own from the beginning."""
@@ -120,6 +122,12 @@ class PeerHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is not t
         """Begins the session: the connection can carry its events now."""
         if self.visit is not None and not self.over.is_set():
             self.visit.begin()
+
+    def resample(self, frame: AudioFrame) -> Iterator[AudioFrame]:
+        """Notes what is missing before a frame as the decoder gave it; its timestamp is lost after this."""
+        if self.visit is not None:
+            self.visit.skip(self._gaps.missing_s(frame, asyncio.get_running_loop().time()))
+        yield from super().resample(frame)
 
     async def receive(self, frame: tuple[int, NDArray[np.int16]]) -> None:
         """Takes audio."""

@@ -54,7 +54,7 @@ class CaptureCounters:
         flat_samples: in tenths of a second in which nothing moves: a stuck, unplugged or muted microphone.
         rate_changes: times the transport changed its sample rate, or gave one that cannot be.
         failed_chunks: that could not be converted, and were lost.
-        lost_packets: of WebRTC, that were not there in time: each 20 ms, by which the audio is shorter.
+        lost_packets: of WebRTC, that were not there in time: mostly 20 ms each, replaced by silence.
         late_packets: of WebRTC, that came after they had been given up, or had been there before.
     """
 
@@ -110,6 +110,16 @@ class Capture:
             mono = np.asarray(self._resampler.resample_chunk(mono), np.float32)
         self._check(mono)
         chunk = AudioChunk(mono, self._next_sample)
+        self._next_sample = chunk.end_sample
+        return chunk
+
+    def skip(self, n_samples: int) -> None:
+        """Leaves out so many samples at 16 kHz, which the transport has lost: the next chunk comes after the gap."""
+        self._next_sample += n_samples
+
+    def silence(self, n_samples: int) -> AudioChunk:
+        """Gives silence (n_samples,) at 16 kHz as the next chunk, for a client that sends nothing."""
+        chunk = AudioChunk(np.zeros(n_samples, np.float32), self._next_sample)
         self._next_sample = chunk.end_sample
         return chunk
 

@@ -5,7 +5,7 @@ import audioop
 import base64
 import fractions
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -69,15 +69,23 @@ class WebSocketClient(Client):
 
     async def say(self, samples: Samples) -> None:
         """Speaks in real time."""
-        step = round(TICK_S * SAMPLE_RATE_HZ)
         loop = asyncio.get_running_loop()
         due_s = loop.time()
-        for start in range(0, len(samples), step):
-            pcm = (samples[start : start + step] * 32767).astype(np.int16).tobytes()
-            payload = base64.b64encode(audioop.lin2ulaw(pcm, 2)).decode()
-            await self.send({"event": "media", "media": {"payload": payload}})
+        for message in self._media(samples):
+            await self.send(message)
             due_s += TICK_S
             await asyncio.sleep(max(0.0, due_s - loop.time()))
+
+    async def send_at_once(self, samples: Samples) -> None:
+        """Sends what was said before as fast as the connection takes it."""
+        for message in self._media(samples):
+            await self.send(message)
+
+    def _media(self, samples: Samples) -> Iterator[dict[str, Any]]:
+        step = round(TICK_S * SAMPLE_RATE_HZ)
+        for start in range(0, len(samples), step):
+            pcm = (samples[start : start + step] * 32767).astype(np.int16).tobytes()
+            yield {"event": "media", "media": {"payload": base64.b64encode(audioop.lin2ulaw(pcm, 2)).decode()}}
 
     async def send(self, command: Any) -> None:
         """Sends one JSON message; text is sent as it is."""
@@ -109,7 +117,12 @@ async def websocket_client(
 
 
 class SpeakingTrack(MediaStreamTrack):
-    """A microphone: 20 ms at 48 kHz, silence unless something is to be said."""
+    """A microphone: 20 ms at 48 kHz, silence unless something is to be said.
+
+    Attributes:
+        packet_each_s: in silence, how often a packet is sent; the timestamps go on.
+        loses_timestamps: a sender that suspends, and goes on counting where it stopped.
+    """
 
     kind = "audio"
 
@@ -119,6 +132,9 @@ class SpeakingTrack(MediaStreamTrack):
         self._position = 0
         self._began_s: float | None = None
         self.silent = asyncio.Event()
+        self.packet_each_s = TICK_S
+        self.loses_timestamps = False
+        self._timestamp = 0
 
     def say(self, samples: Samples) -> None:
         """Queues float32 `(n_samples,)` at 16 kHz."""
@@ -134,8 +150,10 @@ class SpeakingTrack(MediaStreamTrack):
         if not len(self._pending):
             self.silent.set()
         frame = AudioFrame.from_ndarray(np.pad(samples, (0, 960 - len(samples)))[None], "s16", "mono")
-        frame.sample_rate, frame.pts, frame.time_base = 48_000, self._position, fractions.Fraction(1, 48_000)
-        self._position += 960
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, self._timestamp, fractions.Fraction(1, 48_000)
+        step = 960 if len(self._pending) else round(self.packet_each_s * 48_000)
+        self._position += step
+        self._timestamp += 960 if self.loses_timestamps else step
         return frame
 
 

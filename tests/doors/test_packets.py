@@ -1,10 +1,13 @@
 """Audio packets in their order."""
 
+from fractions import Fraction
+
 import pytest
 from aiortc import RTCPeerConnection
 from aiortc.rtp import RtpPacket
+from av import AudioFrame
 
-from realtime.doors.packets import PacketOrder, hear_at_once
+from realtime.doors.packets import FrameGaps, PacketOrder, hear_at_once
 from realtime.hearing.audio import CaptureCounters
 
 
@@ -43,3 +46,20 @@ async def test_audio_of_a_peer_goes_through_our_buffer() -> None:
     hear_at_once(peer, CaptureCounters())
     assert isinstance(getattr(receiver, name), PacketOrder)
     await peer.close()
+
+
+def test_what_a_sender_left_out_is_found_by_its_timestamps() -> None:
+    gaps = FrameGaps()
+
+    def missing(timestamp: int, now_s: float, rate_hz: int = 48_000) -> float:
+        frame = AudioFrame(format="s16", layout="mono", samples=rate_hz // 50)
+        frame.sample_rate, frame.pts, frame.time_base = rate_hz, timestamp, Fraction(1, rate_hz)
+        return round(gaps.missing_s(frame, now_s), 6)
+
+    assert [missing(960 * number, 5 + number / 50) for number in range(3)] == [0, 0, 0]
+    assert missing(960 * 23, 5.4) == 0.4, "20 packets"
+    assert missing(960 * 24, 5.4) == 0
+    assert missing(960 * 23, 5.4) == 0, "a packet that comes twice"
+    assert missing(48_000 * 3600, 6.4) == 1.88, "timestamps that jump are believed as far as time has passed, and 1 s"
+    assert missing(48_000 * 7200, 6.4) == 0
+    assert missing(8_000 * 9000, 7.4, 8_000) == 0.96, "of another codec"

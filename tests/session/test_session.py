@@ -13,7 +13,7 @@ from models.errors import GenerationFailed, PromptTooLong
 from models.scripted import ScriptedModel
 from models.types import SAMPLE_RATE_HZ, GenerationEvent, GenerationOptions, Message, Samples
 from realtime.conversation import ConversationOptions
-from realtime.events import ConversationWindow, MessageAdded, ResponseDone
+from realtime.events import ConversationWindow, ErrorReported, MessageAdded, ResponseDone
 from realtime.hearing.audio import AudioChunk
 from realtime.outbox import MAX_UNREAD_EVENTS
 from realtime.session import MAX_TEXT_CHARACTERS, Session, SessionOptions
@@ -329,6 +329,13 @@ async def test_audio_beyond_20_s_is_dropped_and_counted(chunk_samples: int) -> N
         session.push_audio(AudioChunk(np.zeros(chunk_samples, np.float32), index * chunk_samples))
     n_kept = 20 * SAMPLE_RATE_HZ // chunk_samples
     assert session.metrics.dropped_samples == (n_chunks - n_kept) * chunk_samples
+    running = asyncio.create_task(session.run())
+    async for event in session.events():
+        if isinstance(event, ErrorReported):
+            lost_s = (n_chunks - n_kept) * chunk_samples / SAMPLE_RATE_HZ
+            assert event.message.startswith(f"{lost_s:.1f} s of audio were lost")
+            session.close()
+    await running
 
 
 async def test_a_client_that_reads_nothing_is_closed() -> None:
