@@ -349,7 +349,7 @@ def parse(message: str | bytes) -> dict[str, Any]:
     try:
         text = message.decode() if isinstance(message, bytes) else message
     except UnicodeDecodeError:
-        raise ProtocolError("the message is binary; send JSON as text, and audio in base64 within it") from None
+        raise ProtocolError("the message is not text: send JSON in UTF-8, and audio in base64 within it") from None
     try:
         content = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:

@@ -79,7 +79,7 @@ async def test_what_aiortc_offers_is_accepted() -> None:
     ("posted", "complaint"),
     [
         (b"", "not JSON"),
-        (b"\xff", "not JSON"),
+        (b"\xff", "not text"),
         (b"[]", "JSON object"),
         (b"{}", "offer"),
         (body(type="answer"), "offer"),

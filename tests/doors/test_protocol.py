@@ -111,7 +111,7 @@ def test_the_parts_of_an_item_are_one_text() -> None:
     ("message", "complaint"),
     [
         ("{not json", "not JSON"),
-        (b"\xff\xfe", "binary"),
+        (b"\xff\xfe", "not text"),
         (b"\x00\x00\x01\x00", "not JSON"),
         ("", "not JSON"),
         ("[1, 2]", "JSON object"),

@@ -72,24 +72,26 @@ async def test_a_client_that_vanishes_in_the_middle_of_a_turn_leaves_nothing_beh
         ('{"event": "media", "media": {"payload": "%%%"}}', "base64"),
         ('{"event": "media", "media": {"payload": "é"}}', "base64"),
         ('{"event": "dance"}', "dance"),
-        ('{"type": "response.create"}', "empty"),
+        ('{"type": "response.create"}', "nothing to answer"),
+        ('{"type": "input_audio_buffer.commit"}', "nothing to answer"),
+        (b"\x00\x01\xff\xfe", "not text"),
         (
             '{"type": "conversation.item.create", "item": {"role": "system", '
             '"content": [{"type": "input_text", "text": "x"}]}}',
-            "wrong fields",
+            "role",
         ),
         ('{"type": "session.update"}', "wrong fields"),
         ('{"type": "session.update", "session": {"muted": 1}}', "true or false"),
         ('{"type": "session.update", "session": {"voice": "alloy"}}', "'voice'"),
-        ('{"type": "session.update", "session": {"turn_detection": false}}', "null or an object"),
+        ('{"type": "session.update", "session": {"turn_detection": false}}', "null or {}"),
         ("[" * 100_000, "not JSON"),
     ],
 )
 async def test_a_malformed_message_is_explained_and_the_connection_goes_on(
-    message: str, complaint: str, port: int
+    message: str | bytes, complaint: str, port: int
 ) -> None:
     async with websocket_client(port) as client:
-        await client.send(message)
+        await client.websocket.send(message)
         assert complaint in (await client.until("error"))["message"]
         await client.send({"event": "media", "media": {"payload": ""}})
         await client.type_text("still there?")
