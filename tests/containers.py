@@ -75,10 +75,11 @@ def chirp(seconds: float, rate_hz: int = SAMPLE_RATE_HZ) -> Samples:
 
 
 def encode(kept: Format, seconds: float = 3.0, rate_hz: int | None = None, layout: str = "mono") -> bytes:
-    """Writes a chirp in one format."""
+    """Writes a chirp in one format, the same bytes each time."""
     rate_hz = rate_hz or kept.rate_hz
+    options = {"fflags": "bitexact", **kept.options}  # no random serial numbers
     with tempfile.NamedTemporaryFile() as file:  # some containers are read again while they are written
-        with av.open(file.name, "w", format=kept.container, container_options=dict(kept.options)) as container:
+        with av.open(file.name, "w", format=kept.container, container_options=options) as container:
             stream = container.add_stream(kept.codec, rate=rate_hz)
             stream.codec_context.layout = layout
             if kept.codec == "libopencore_amrnb":

@@ -217,7 +217,7 @@ class TrackDecoder:
         for packet in self._packets():
             if packet.size:
                 self.ends_early = packet.is_corrupt
-            if packet.stream_index == self._stream.index:
+            if packet.stream.index == self._stream.index:
                 self._decode(packet)
             else:
                 self._others_end_s = max(self._others_end_s, _end_s(packet))
@@ -248,6 +248,8 @@ class TrackDecoder:
                 return
             except av.FFmpegError:
                 faults += 1
+            except IndexError:  # PyAV has flushed the tracks it knows, and stumbles over one that began late
+                return
 
     def _decode(self, packet: Any) -> None:
         try:

@@ -3,11 +3,11 @@
 import contextlib
 import os
 import random
-import socket
 import struct
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.hearing.files import AudioFileError, read_audio_file
 from tests.conftest import CLIPS
 from tests.containers import FORMATS, Format, chirp, encode, mux
+from tests.traps import Trap
 
 CAPITAL = CLIPS / "question_capital.ogg"
 
@@ -247,6 +248,33 @@ def test_a_track_that_ends_before_the_film_has_lost_nothing(tmp_path: Path) -> N
     assert read_audio_file(tmp_path / "film.mkv").lost_s == 0
 
 
+def test_a_track_that_begins_late_does_not_matter(tmp_path: Path) -> None:
+    kept = Format("mpegts", "mp2", 48_000)
+    with av.open(str(tmp_path / "late.ts"), "w", format="mpegts") as container:
+        tracks = [container.add_stream("mp2", rate=48_000, layout="mono") for _ in range(2)]
+        for track in tracks:
+            mux(container, track, chirp(1, 48_000))
+    late = (tmp_path / "late.ts").read_bytes()
+    nothing = (b"\x47\x1f\xff\x10" + b"\xff" * 184) * 30_000  # 5.6 MB, more than FFmpeg looks through for tracks
+    (tmp_path / "late.ts").write_bytes(encode(kept) + nothing + late + nothing + encode(kept, 1))
+    recording = read_audio_file(tmp_path / "late.ts")
+    assert len(recording.samples) / SAMPLE_RATE_HZ == pytest.approx(5, abs=0.1)
+    assert recording.tracks == (recording.track,)
+
+
+def test_numbers_beside_the_audio_do_not_matter(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "clip.ts"), "w", format="mpegts") as container:
+        track, numbers = container.add_stream("aac", rate=48_000, layout="mono"), container.add_data_stream("klv")
+        packet = av.Packet(b"\x06\x0e\x2b\x34" + bytes(28))
+        packet.stream, packet.pts, packet.dts, packet.time_base = numbers, 0, 0, Fraction(1, 90_000)
+        container.start_encoding()
+        container.mux(packet)
+        mux(container, track, chirp(3, 48_000))
+    recording = read_audio_file(tmp_path / "clip.ts")
+    assert len(recording.samples) / SAMPLE_RATE_HZ == pytest.approx(3, abs=0.05)
+    assert recording.lost_s == 0
+
+
 def test_tags_in_another_encoding_do_not_matter(tmp_path: Path) -> None:
     frame = b"TPE1\0\0\0\x0a\0\0\0M\xfcller\xe9\xe9\xff"
     (tmp_path / "clip.mp3").write_bytes(b"ID3\3\0\0\0\0\0\x14" + frame + encode(FORMATS["mp3"]))
@@ -260,30 +288,13 @@ def test_tags_in_another_encoding_do_not_matter(tmp_path: Path) -> None:
 # ---- nothing else is opened ----
 
 
-class Trap:
-    """A pipe and a port that nobody should open; each notices for ever whether anybody did."""
-
-    def __init__(self, folder: Path) -> None:
-        self.pipe = folder / "secret.wav"
-        os.mkfifo(self.pipe)
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.server.setblocking(False)
-        self.port = self.server.getsockname()[1]
-        self._writer = threading.Thread(target=lambda: self.pipe.write_bytes(wav(to_int16(chirp(1)))), daemon=True)
-        self._writer.start()
-
-    def has_sprung(self) -> bool:
-        """Whether the pipe or the port was opened; closes both."""
-        was_read = not self._writer.is_alive()
-        if not was_read:
-            self.pipe.read_bytes()  # lets the writer go
-        self._writer.join()
-        with self.server:
-            try:
-                self.server.accept()[0].close()
-            except BlockingIOError:
-                return was_read
-            return True
+@pytest.fixture
+def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trap]:
+    """A pipe named `secret.wav` in the working folder, and a port."""
+    monkeypatch.chdir(tmp_path)
+    trap = Trap(tmp_path, wav(to_int16(chirp(1))))
+    yield trap
+    trap.close()
 
 
 REFERRING = {
@@ -303,31 +314,22 @@ REFERRING = {
 
 
 @pytest.mark.parametrize("name", REFERRING)
-def test_a_file_makes_nothing_else_be_opened(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    trap = Trap(tmp_path)
+def test_a_file_makes_nothing_else_be_opened(name: str, trap: Trap) -> None:
     Path(name).write_text(REFERRING[name].format(port=trap.port))
     with pytest.raises(AudioFileError, match=name):
         read_audio_file(name)
-    assert not trap.has_sprung()
+    assert not trap.was_touched()
 
 
-def test_the_trap_springs_where_ffmpeg_opens_what_it_likes(tmp_path: Path) -> None:
-    for folder, opened in (("a", "a/list.ffconcat"), ("b", "http://127.0.0.1:{port}/a.wav")):
-        (tmp_path / folder).mkdir()
-        trap = Trap(tmp_path / folder)
-        (tmp_path / folder / "list.ffconcat").write_text("ffconcat version 1.0\nfile secret.wav\n")
-        name = opened.format(port=trap.port) if "http" in opened else str(tmp_path / opened)
-        with contextlib.suppress(av.FFmpegError), av.open(name, options={"safe": "0"}, timeout=0.5):
-            pass
-        assert trap.has_sprung()
+@pytest.mark.parametrize("opened", ["list.ffconcat", "http://127.0.0.1:{port}/a.wav"])
+def test_the_trap_is_touched_where_ffmpeg_opens_what_it_likes(opened: str, trap: Trap) -> None:
+    Path("list.ffconcat").write_text("ffconcat version 1.0\nfile secret.wav\n")
+    with contextlib.suppress(av.FFmpegError), av.open(opened.format(port=trap.port), timeout=0.5):
+        pass
+    assert trap.was_touched()
 
 
-def test_sound_that_a_film_keeps_in_another_file_is_not_fetched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    trap = Trap(tmp_path)
+def test_sound_that_a_film_keeps_in_another_file_is_not_fetched(trap: Trap) -> None:
     path = str(trap.pipe).encode()
     alias = bytes(50) + b"\x0asecret.wav".ljust(64, b"\0") + bytes(16) + b"\0\1\0\1" + bytes(16)
     alias += struct.pack(">hH", 2, len(path)) + path + bytes(len(path) % 2) + b"\xff\xff\0\0"
@@ -339,33 +341,27 @@ def test_sound_that_a_film_keeps_in_another_file_is_not_fetched(
     Path("film.mov").write_bytes(film)
     with contextlib.suppress(AudioFileError):
         read_audio_file("film.mov")
-    assert not trap.has_sprung()
+    assert not trap.was_touched()
 
 
 @pytest.mark.parametrize(
     "name",
     ["note: capital.wav", "2026-11-25T10:20:30Z.wav", "http:x.wav", "concat:secret.wav", "pipe:0", "-.wav", "%03d.wav"],
 )
-def test_a_name_is_that_of_a_file_whatever_it_looks_like(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    trap = Trap(tmp_path)
+def test_a_name_is_that_of_a_file_whatever_it_looks_like(name: str, trap: Trap) -> None:
     Path(name).write_bytes(wav(to_int16(chirp(1))))
     assert len(read_audio_file(name).samples) == SAMPLE_RATE_HZ
-    assert not trap.has_sprung()
+    assert not trap.was_touched()
 
 
-def test_a_folder_that_looks_like_an_address_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    trap = Trap(tmp_path)
+def test_a_folder_that_looks_like_an_address_is_a_folder(trap: Trap) -> None:
     name = f"http:/127.0.0.1:{trap.port}/a.wav"
     with pytest.raises(AudioFileError, match="no such file"):
         read_audio_file(name)
     Path(name).parent.mkdir(parents=True)
     Path(name).write_bytes(wav(to_int16(chirp(1))))
     assert len(read_audio_file(name.replace("http:/", "http://")).samples) == SAMPLE_RATE_HZ
-    assert not trap.has_sprung()
+    assert not trap.was_touched()
 
 
 # ---- names that are no files, pipes ----
