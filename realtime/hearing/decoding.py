@@ -1,10 +1,9 @@
-"""Decodes one track of an open recording to 16 kHz mono, and keeps account of what is missing.
+"""Decodes one track of an open recording to 16 kHz mono.
 
 What is damaged is left out, and the rest is read: nothing is made up in its place. Memory is what the result takes,
-whatever the recording says of itself. `files.py` puts the parts together.
+whatever the recording says of itself. `losses.py` keeps account of what is missing.
 """
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,13 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.types import SAMPLE_RATE_HZ, Samples
+from realtime.hearing.losses import Losses
 
 MIN_TRACK_HZ, MAX_TRACK_HZ = 1_000, 3_000_000  # the fastest is DSD512, decoded to 2.8 MHz; others are mistakes
 MAX_CHANNELS = 64  # of FFmpeg's resampler (SWR_CH_MAX)
 MAX_FAULTS = 10_000  # in a row that the container's reader may report; WavPack's goes on 32 bytes after each
-PADDING_S = 0.05  # codecs fill their last packet up, and containers round: so much is never called missing
-RESTART_S = 0.5  # a clock that goes back by more begins anew: two recordings were joined
-MAX_GAP_S = 10.0  # beyond it a broadcast's clock begins anew (`-dts_delta_threshold` of the ffmpeg command)
 MIXED_SAMPLES = SAMPLE_RATE_HZ  # channels are mixed a second at a time
 CANCELLED = 0.1  # of the louder side's energy that a mix keeps at least; sides that are not alike keep a quarter
 
@@ -158,34 +155,6 @@ def _check(rate_hz: int, n_channels: int) -> None:
         raise UnreadableRate(f"it has {n_channels} channels; up to {MAX_CHANNELS} are read")
 
 
-class Timeline:
-    """Adds up the holes between frames by the times that their container gives them.
-
-    Args:
-        max_gap_s: after a longer one the clock began anew, or lies.
-    """
-
-    def __init__(self, max_gap_s: float) -> None:
-        self.reached_s = 0.0  # the latest end of a frame
-        self._end_s: float | None = None  # of the last frame
-        self._max_gap_s = max_gap_s
-        self._missing_s = 0.0
-
-    @property
-    def missing_s(self) -> float:
-        """Seconds in holes; what rounds to and fro adds up to nothing."""
-        return max(0.0, self._missing_s)
-
-    def place(self, start_s: float | None, duration_s: float) -> None:
-        """Puts a frame behind those before; `start_s` is None where the container gives no time."""
-        if start_s is None:
-            start_s = self._end_s or 0.0
-        elif self._end_s is not None and -RESTART_S <= start_s - self._end_s <= self._max_gap_s:
-            self._missing_s += start_s - self._end_s
-        self._end_s = start_s + duration_s
-        self.reached_s = max(self.reached_s, self._end_s)
-
-
 class TrackDecoder:
     """Decodes one track of one container.
 
@@ -196,46 +165,30 @@ class TrackDecoder:
     """
 
     def __init__(self, container: Any, stream: Any, mixer: Mixer) -> None:
+        self.losses = Losses(container, stream)
         self.refusal: str | None = None  # why frames were left out
         self.fault: str | None = None  # of the last packet that could not be decoded
         self.ends_early = False  # in the middle of a packet
         self._container = container
         self._stream = stream
-        self._bit_rate = stream.codec_context.bit_rate  # of the beginning; it may change with the rate
         self._resampler = Resampler(mixer)
-        restarts = container.format.flags & av.format.Flags.ts_discont.value
-        self._timeline = Timeline(MAX_GAP_S if restarts else self._stated()[1] or math.inf)
-        self._others_end_s = -math.inf
-        self._first_byte: int | None = None
-        self._read_s = self._failed_s = 0.0
-        self._read_bytes = self._failed_bytes = self._last_bytes = 0
         if stream.codec_context.codec.lossless:  # so that noise is told from sound by the checksum
             stream.codec_context.options = {"err_detect": "crccheck+explode"}
 
     def decode(self) -> None:
-        """Reads to the end."""
+        """Reads to the end.
+
+        Raises:
+            UnreadableAudio: the recording is longer than was allowed.
+        """
         for packet in self._packets():
             if packet.size:
                 self.ends_early = packet.is_corrupt
             if packet.stream.index == self._stream.index:
                 self._decode(packet)
             else:
-                self._others_end_s = max(self._others_end_s, _end_s(packet))
+                self.losses.count_other_track(packet)
         self._resampler.flush()
-
-    def lost_s(self, wav_s: float | None = None) -> float:
-        """Estimates the seconds that are missing or damaged, after `decode`.
-
-        Args:
-            wav_s: the length that a WAV file states, which FFmpeg does not tell.
-        """
-        start_s, duration_s = self._stated() if wav_s is None else (0.0, wav_s)
-        if duration_s is None or (wav_s is None and self._is_guessed(duration_s)):
-            lost_s = self._failed_by_bytes_s()  # there are no times in such a file either
-        else:
-            reached_s = max(self._timeline.reached_s, self._others_end_s)
-            lost_s = max(self._timeline.missing_s + max(0.0, start_s + duration_s - reached_s), self._failed_s)
-        return lost_s if lost_s > PADDING_S else 0.0
 
     def _packets(self) -> Iterator[Any]:
         """All packets of all tracks, beyond what the container's reader stumbles over."""
@@ -256,51 +209,13 @@ class TrackDecoder:
             frames = packet.decode()
         except av.FFmpegError as error:
             self.fault = error.strerror
-            self._last_bytes += packet.size
-            self._failed_s += float((packet.duration or 0) * packet.time_base)
+            self.losses.count_failed(packet)
             return
-        if self._first_byte is None:
-            self._first_byte = packet.pos
-        self._read_bytes += packet.size
-        if packet.size:
-            self._failed_bytes += self._last_bytes
-            self._last_bytes = 0
+        self.losses.count_decoded(packet)
         for frame in frames:
-            self._push(frame)
-
-    def _push(self, frame: Any) -> None:
-        try:
-            self._resampler.push(frame)
-        except (UnreadableRate, av.FFmpegError) as error:
-            self.refusal = str(error)
-            return
-        duration_s = frame.samples / frame.sample_rate
-        self._read_s += duration_s
-        self._timeline.place(None if frame.pts is None else float(frame.pts * frame.time_base), duration_s)
-
-    def _stated(self) -> tuple[float, float | None]:
-        """Start and duration of the track as its file states them, in seconds; no duration where it states none."""
-        track = self._container if self._stream.duration is None else self._stream
-        time_base = 1 / av.time_base if track is self._container else float(track.time_base)
-        duration_s = None if track.duration is None else track.duration * time_base
-        return (track.start_time or 0) * time_base, duration_s if duration_s and duration_s > 0 else None
-
-    def _is_guessed(self, duration_s: float) -> bool:
-        """Whether the duration is what FFmpeg makes of the bit rate where a file states none."""
-        n_bytes = self._container.size - (self._first_byte or 0)
-        return bool(self._bit_rate) and math.isclose(duration_s, 8 * n_bytes / self._bit_rate, rel_tol=2e-3)
-
-    def _failed_by_bytes_s(self) -> float:
-        """Estimates what failed from its size, in seconds; what fails at the very end is a tag, or a cut packet."""
-        if not self._failed_bytes:
-            return 0.0
-        seen_bytes = (self._first_byte or 0) + self._read_bytes + self._failed_bytes + self._last_bytes
-        skipped_bytes = max(0, int(self._container.size) - seen_bytes)
-        return (self._failed_bytes + skipped_bytes) * self._read_s / self._read_bytes
-
-
-def _end_s(packet: Any) -> float:
-    """Where a packet ends by the container's clock; minus infinity where it does not say."""
-    if packet.pts is None:
-        return -math.inf
-    return float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            try:
+                self._resampler.push(frame)
+            except (UnreadableRate, av.FFmpegError) as error:
+                self.refusal = str(error)
+            else:
+                self.losses.count_frame(frame)

@@ -2,7 +2,7 @@
 
 A name is always that of a file on this machine, and the file alone is read: nothing in it makes FFmpeg open another
 file or a connection. What cannot be read is refused with a sentence that says why and what to do; what is damaged is
-left out, and the result says so. Read `sources.py`, `joined.py` and `decoding.py` next; `audio.py` for live audio.
+left out, and the result says so. Read `sources.py` and `decoding.py` next; `audio.py` for live audio.
 """
 
 from collections.abc import Iterator
@@ -140,7 +140,7 @@ class _Reader:
             with open_container(part) as container:
                 decoder = TrackDecoder(container, self._choose(container), self._mixer)
                 decoder.decode()
-                self._lost_s += decoder.lost_s(read_wav_length(part))
+                self._lost_s += decoder.losses.lost_s(read_wav_length(part))
                 self._ends_early = decoder.ends_early and container.format.name != "wav"
                 self._refusal = self._refusal or decoder.refusal
                 self._fault = self._fault or decoder.fault
