@@ -160,7 +160,9 @@ class _Reader:
         self._mixer.flush()
         samples = self._collected.samples()
         if not samples.size:
-            undecoded = f"holds no audio that can be decoded ({self._fault})" if self._fault else "holds no samples"
+            undecoded = (
+                f"holds no audio that can be decoded ({self._fault})" if self._fault else "holds no samples, or too few"
+            )
             raise UnreadableAudio(self._refusal or undecoded)
         assert self._number is not None, "chosen with the first part"
         track = self._tracks[self._number - 1]
