@@ -37,6 +37,8 @@ FORMATS = {
     "wav": Format("wav", "pcm_s16le", 48_000, has_checks=False),
     "wav24": Format("wav", "pcm_s24le", 96_000, has_checks=False),
     "wav_float": Format("wav", "pcm_f32le", 16_000, has_checks=False),
+    "wav_adpcm": Format("wav", "adpcm_ima_wav", 22_050, has_checks=False),
+    "wav_mp3": Format("wav", "libmp3lame", 44_100),
     "w64": Format("w64", "pcm_s16le", 44_100, states_length=False, has_checks=False),
     "aiff": Format("aiff", "pcm_s16be", 44_100, has_checks=False),
     "aifc": Format("aiff", "pcm_mulaw", 8_000, has_checks=False),

@@ -20,6 +20,7 @@ from realtime.hearing.sources import NoAudio, open_container, open_source, read_
 
 MAX_FILE_S = 2 * 60 * 60.0  # two hours are 460 MB as float32
 MAX_TITLE = 80  # characters that are kept of it
+MAX_LISTED = 20  # tracks that a message names
 MAX_UNREAD = 0.1  # of a file's bytes behind its audio that are not worth a word
 
 
@@ -179,8 +180,7 @@ class _Reader:
             best = container.streams.best("audio")
             self._number = 1 if best is None else streams.index(best) + 1
         if not 1 <= self._number <= len(tracks):
-            listed = ", ".join(map(str, tracks))
-            raise NoAudio(f"has no audio track {self._number}; choose one of {listed}")
+            raise NoAudio(f"has no audio track {self._number}; choose one of {_list(tracks)}")
         stream = streams[self._number - 1]
         if stream.codec_context is None:
             raise NoAudio("holds audio of a kind that FFmpeg does not decode; convert it to WAV")
@@ -189,7 +189,7 @@ class _Reader:
     def _notes(self, track: AudioTrack, n_parts: int) -> Iterator[str]:
         mixer = self._mixer
         if len(self._tracks) > 1:
-            yield f"audio track {track} is read, of {', '.join(map(str, self._tracks))}"
+            yield f"audio track {track} is read, of {_list(self._tracks)}"
         if self._lost_s:
             yield f"about {self._lost_s:.1f} s are missing or damaged; the rest is read"
         elif self._ends_early:
@@ -210,3 +210,8 @@ class _Reader:
 def _describe(number: int, stream: Any) -> AudioTrack:
     title = stream.metadata.get("title", "")[:MAX_TITLE]
     return AudioTrack(number, printable(stream.language or "") or None, printable(title) or None)
+
+
+def _list(tracks: tuple[AudioTrack, ...]) -> str:
+    more = [f"{len(tracks) - MAX_LISTED} more"] if len(tracks) > MAX_LISTED else []
+    return ", ".join([*map(str, tracks[:MAX_LISTED]), *more])

@@ -94,7 +94,7 @@ class Losses:
         """Estimates the seconds that are missing or damaged, once all was counted.
 
         Args:
-            wav_s: the length that a WAV file states, which FFmpeg does not tell.
+            wav_s: the length that a WAV file states and does not have, which FFmpeg does not tell.
         """
         start_s, duration_s = self._stated_s() if wav_s is None else (0.0, wav_s)
         if duration_s is None or (wav_s is None and self._is_guessed(duration_s)):

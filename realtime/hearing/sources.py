@@ -101,7 +101,7 @@ def _decodes_audio(name: str) -> bool:
 
 
 def read_wav_length(part: Part) -> float | None:
-    """Reads the length that a WAV file states, in seconds; FFmpeg shortens it to what is there."""
+    """Reads the length that a WAV file states, in seconds, if it holds less; FFmpeg tells of what is there alone."""
     part.seek(0)
     header = part.read(12)
     if header[:4] + header[8:] != b"RIFFWAVE":
@@ -113,7 +113,7 @@ def read_wav_length(part: Part) -> float | None:
             bytes_per_s = int.from_bytes(part.read(16)[8:12], "little")
             part.seek(-16, 1)
         if name == b"data":
-            known = bytes_per_s and 0 < n_bytes < UNKNOWN_WAV_BYTES
-            return n_bytes / bytes_per_s if known else None
+            was_cut = part.tell() + n_bytes > part.n_bytes and n_bytes < UNKNOWN_WAV_BYTES
+            return n_bytes / bytes_per_s if was_cut and bytes_per_s else None
         part.seek(n_bytes + n_bytes % 2, 1)
     return None
