@@ -1,13 +1,14 @@
-# make run | test | check | bench | install; `make` alone lists them.
+# make run | test | check | fuzz | bench | install; `make` alone lists them.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install weights run test check bench browser
+.PHONY: help install weights run test check fuzz bench browser
 
 help:
 	@echo "make run     install what is missing and start at http://127.0.0.1:7860"
 	@echo "make test    install what the tests need, the browser included, and run them all"
 	@echo "make check   lint, formatting, types, import contract"
+	@echo "make fuzz    ten minutes of broken recordings and messages"
 	@echo "make bench   the benchmarks that need no data"
 
 .venv/.installed: pyproject.toml constraints.txt
@@ -47,6 +48,9 @@ check: .venv/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+fuzz: .venv/.installed-dev
+	$(BIN)/python -m tests.fuzz
 
 bench: .venv/.installed-bench weights
 	$(BIN)/python -m tests.benchmarks.bench_decode

@@ -23,8 +23,16 @@ from models.base import AudioLanguageModel
 from models.catalogue import MODELS
 from models.errors import ModelError, ModelUnavailable
 from models.registry import fetch_model, load_model
-from models.types import AudioClip, GenerationOptions, GenerationStats, Message, Samples, TextDelta
-from realtime.hearing.files import AudioFileError, read_audio_file
+from models.types import (
+    SAMPLE_RATE_HZ,
+    AudioClip,
+    GenerationOptions,
+    GenerationStats,
+    Message,
+    Samples,
+    TextDelta,
+)
+from realtime.hearing.files import AudioFile, AudioFileError, printable, read_audio_file
 from realtime.hearing.vad import VAD_ENGINES
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION
 
@@ -159,11 +167,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="")
     shared, talking = _shared_options(behind=True), _talking_options(behind=True)
     one = commands.add_parser("ask", parents=[shared], help="put a question to a recording")
-    one.add_argument("clip", help="any audio or video file")
+    one.add_argument("clip", help="any audio or video file; - for the standard input")
     one.add_argument("prompt", nargs="?", default="", help="the question, if it is not in the recording")
     one.add_argument(
         "--transcribe", metavar="LANGUAGE", help="write it down instead: en, fr, ... or auto; where the model can"
     )
+    one.add_argument("--track", type=int, metavar="N", help="which audio track of several; its default if not given")
     one.add_argument("--json", action="store_true", help="one JSON object instead of streamed text")
     one.set_defaults(command=ask)
     many = commands.add_parser(
@@ -324,13 +333,14 @@ def _check_port(host: str, port: int) -> None:
 
 def ask(options: argparse.Namespace) -> None:
     """Streams the answer about one recording to stdout."""
-    clip = AudioClip(read_audio_file(options.clip))
+    recording = _read(options.clip, options.track)
+    clip = AudioClip(recording.samples)
     if options.transcribe is not None and (options.prompt or options.system_prompt):
         raise UsageError("--transcribe writes down the recording alone; leave out the question and --system-prompt")
     generation = _generation_options(options)
     model = _load(options)
     if options.transcribe is not None:
-        _write_down(model, clip, options)
+        _write_down(model, clip, recording, options)
         return
     messages = [Message("user", (clip, options.prompt) if options.prompt else (clip,))]
     if options.system_prompt:
@@ -346,17 +356,35 @@ def ask(options: argparse.Namespace) -> None:
         "total_s": stats.total_s,
         "prompt_tokens": stats.prompt_tokens,
         "completion_tokens": stats.completion_tokens,
-        "audio_s": clip.duration_s,
+        **_facts(recording),
     }
     print(json.dumps(report, ensure_ascii=False))
 
 
-def _write_down(model: AudioLanguageModel, clip: AudioClip, options: argparse.Namespace) -> None:
+def _read(name: str, track: int | None = None) -> AudioFile:
+    """Reads a recording, and says on stderr what a person should know of it."""
+    recording = read_audio_file(name, track=track)
+    for note in recording.notes:
+        print(f"earpiece: {printable(name)}: {note}", file=sys.stderr)
+    return recording
+
+
+def _facts(recording: AudioFile) -> dict[str, Any]:
+    """What `--json` says of a recording."""
+    return {
+        "audio_s": len(recording.samples) / SAMPLE_RATE_HZ,
+        "lost_s": round(recording.lost_s, 3),
+        "track": recording.track.number,
+        "notes": recording.notes,
+    }
+
+
+def _write_down(model: AudioLanguageModel, clip: AudioClip, recording: AudioFile, options: argparse.Namespace) -> None:
     """Prints what is said in a recording."""
     began_s = time.perf_counter()
     text = asyncio.run(_transcribe(model, clip, None if options.transcribe == "auto" else options.transcribe))
     total_s = time.perf_counter() - began_s
-    report = {"text": text, "model": model.info.name, "audio_s": clip.duration_s, "total_s": total_s}
+    report = {"text": text, "model": model.info.name, "total_s": total_s, **_facts(recording)}
     print(json.dumps(report, ensure_ascii=False) if options.json else text)
 
 
@@ -398,7 +426,7 @@ def talk(options: argparse.Namespace) -> None:
     """Plays clips through a whole session on the sample clock and prints its events."""
     from realtime.server import open_session
 
-    clips = [read_audio_file(path) for path in options.clips]
+    clips = [_read(path).samples for path in options.clips]
     _check_folder(options.record)
     model = _load(options)
     session_options = _session_options(options, model)
@@ -419,7 +447,6 @@ async def _talk(
 ) -> None:
     import numpy as np
 
-    from models.types import SAMPLE_RATE_HZ
     from realtime.hearing.audio import AudioChunk
 
     tasks = [asyncio.create_task(session.run()), asyncio.create_task(_print_events(session))]

@@ -26,7 +26,7 @@ def speech() -> Callable[[str], Samples]:
     """Reads a demo clip by name: float32 `(n_samples,)` at 16 kHz."""
 
     def read(name: str) -> Samples:
-        return read_audio_file(CLIPS / f"{name}.ogg")
+        return read_audio_file(CLIPS / f"{name}.ogg").samples
 
     return read
 

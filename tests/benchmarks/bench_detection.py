@@ -38,7 +38,7 @@ async def run_session(detector: SpeechDetector | None, samples: Samples, began_s
 
 async def measure(variant: str, n_sessions: int, seconds: float) -> dict[str, float]:
     """CPU time of one variant."""
-    clip = read_audio_file(CLIP)
+    clip = read_audio_file(CLIP).samples
     batch = SileroBatch() if variant == "silero, batched" else None
     options = VadOptions(engine="webrtc" if variant == "webrtc" else "silero")
     length = round(seconds * SAMPLE_RATE_HZ)

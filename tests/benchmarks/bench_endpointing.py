@@ -315,7 +315,7 @@ def measure(
     folder: Path, rows: list[dict[str, Any]], scorers: dict[str, EndOfTurnScorer], seed: int
 ) -> list[dict[str, Any]]:
     """All columns over the rows of a manifest."""
-    audio = [read_audio_file(folder / row["path"]) for row in rows]
+    audio = [read_audio_file(folder / row["path"]).samples for row in rows]
     heard = {
         name: [
             Turn(row, find_pauses(samples, scorer))

@@ -125,7 +125,7 @@ async def measure(clips: list[Path], transport: str, ports: dict[str, int]) -> d
     """Speaks every clip to every server."""
     found: dict[str, list[Latency]] = {name: [] for name in ports}
     for path in tqdm(clips, unit="clip"):
-        samples = read_audio_file(path)
+        samples = read_audio_file(path).samples
         for name, port in ports.items():
             async with connect(transport, port, ours=name == "ours") as client:
                 found[name].append(await speak(client, samples))
@@ -136,7 +136,7 @@ async def measure_barge_in(clips: list[Path], transport: str, port: int) -> list
     """Speaks every clip over a long answer: seconds from its first voiced sample to the answer's last delta."""
     found = []
     for path in tqdm(clips, unit="interruption"):
-        samples = read_audio_file(path)
+        samples = read_audio_file(path).samples
         async with connect(transport, port, ours=True) as client:
             await client.type_text("count")
             await client.until("response.output_text.delta", FIRST_DELTAS)
@@ -172,7 +172,7 @@ def find_clips(folder: Path, count: int, max_s: float) -> list[Path]:
     """A seeded choice of the recordings in a folder that are speech-sized."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
     random.Random(0).shuffle(paths)
-    clips = [path for path in paths if 0.5 < len(read_audio_file(path)) / SAMPLE_RATE_HZ < max_s][:count]
+    clips = [path for path in paths if 0.5 < len(read_audio_file(path).samples) / SAMPLE_RATE_HZ < max_s][:count]
     if not clips:
         raise SystemExit(f"{folder}: no recordings between 0.5 and {max_s:g} s")
     return clips

@@ -115,7 +115,7 @@ def preceding(stem: str) -> str:
 
 def load(path: Path, row: dict[str, Any]) -> Recording:
     """Reads a file and finds its utterances."""
-    samples = read_audio_file(path)
+    samples = read_audio_file(path).samples
     return Recording(path, row["speaker"], row["transcript"], samples, utterance_spans(voiced_frames(samples)))
 
 
@@ -383,7 +383,7 @@ def reading_turns(
 def command_turns(data: Path, name: str, rng: np.random.Generator) -> Iterator[tuple[str | None, Turn]]:
     """Every command as it was spoken."""
     for row in read_manifest(data / name):
-        turn = joined([read_audio_file(data / name / row["path"])], [], rng)
+        turn = joined([read_audio_file(data / name / row["path"]).samples], [], rng)
         if turn is not None:
             yield row["speaker"], turn
 
@@ -436,7 +436,7 @@ def lj_turns(data: Path, count: int | None, seed: int) -> Iterator[tuple[str | N
 def build(data: Path, out: Path, part: str, seed: int, count: int) -> None:
     """Writes one part of the set."""
     (out / "audio").mkdir(parents=True, exist_ok=True)
-    noises = [read_audio_file(path) for path in sorted((data / "speechcommands_bg_noise" / "audio").iterdir())]
+    noises = [read_audio_file(path).samples for path in sorted((data / "speechcommands_bg_noise" / "audio").iterdir())]
     turns = {"libri": libri_turns(data, out, part, count if part == "test" else None, seed)}
     if part == "test":
         turns["lj"] = lj_turns(data, count // 2, seed)

@@ -68,7 +68,7 @@ def read_pauses(folder: Path, encoder: SmartTurn) -> Pauses:
     hearing, scores, has_ended, speakers = Hearing(encoder), [], [], []
     rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text("utf-8").splitlines()]
     for row in tqdm(rows, desc=folder.name, unit="turn"):
-        for pause in find_pauses(read_audio_file(folder / row["path"]), hearing):
+        for pause in find_pauses(read_audio_file(folder / row["path"]).samples, hearing):
             scores.append(pause.score)
             has_ended.append(pause.offset_s >= row["silences"][-1][0] - LATE_S)
             speakers.append(f"{row['source']} {row['speaker']}")

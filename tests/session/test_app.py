@@ -5,15 +5,18 @@ import socket
 from pathlib import Path
 from unittest import mock
 
+import av
 import pytest
 
 from app import main
 from models.catalogue import MODELS
 from models.scripted import ScriptedModel
 from realtime.conversation import SYSTEM_PROMPT
+from realtime.hearing.files import read_audio_file
 from realtime.server import open_session
 from realtime.session import SessionOptions
 from tests.conftest import CLIPS
+from tests.containers import mux
 
 CAPITAL, RIVER = str(CLIPS / "question_capital.ogg"), str(CLIPS / "question_river.ogg")
 
@@ -27,6 +30,40 @@ def test_ask_answers_about_a_recording(capsys: pytest.CaptureFixture[str]) -> No
     assert report["prompt_tokens"] > 10
     assert 0 < report["completion_tokens"] <= 30
     assert report["audio_s"] == pytest.approx(2.26, abs=0.1)
+
+
+def test_ask_says_what_of_a_recording_was_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = tmp_path / "cut.wav"
+    with av.open(str(clip), "w") as container:
+        mux(container, container.add_stream("pcm_s16le", rate=16_000, layout="mono"), read_audio_file(CAPITAL).samples)
+    clip.write_bytes(clip.read_bytes()[:-16_000])
+    assert main(["ask", str(clip), "?", "--json", "--max-new-tokens", "1"]) == 0
+    captured = capsys.readouterr()
+    report = json.loads(captured.out)
+    assert report["lost_s"] == pytest.approx(0.5, abs=0.01)
+    assert report["audio_s"] == pytest.approx(1.76, abs=0.1)
+    assert report["track"] == 1
+    assert captured.err == f"earpiece: {clip}: about 0.5 s are missing or damaged; the rest is read\n"
+    assert report["notes"] == ["about 0.5 s are missing or damaged; the rest is read"]
+
+
+def test_ask_takes_the_track_that_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    two = str(tmp_path / "two.mka")
+    with av.open(two, "w") as container:
+        tracks = [container.add_stream("flac", rate=16_000, layout="mono") for _ in range(2)]
+        tracks[1].disposition = 0
+        for clip, track in zip((CAPITAL, RIVER), tracks, strict=True):
+            mux(container, track, read_audio_file(clip).samples)
+    assert main(["ask", two, "--transcribe", "en", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "capital of France" in captured.out
+    assert captured.err == f"earpiece: {two}: audio track 1 is read, of 1, 2\n"
+    assert main(["ask", two, "--transcribe", "en", "--json", "--track", "2"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert "river" in report["text"]
+    assert report["track"] == 2
+    assert main(["ask", two, "--track", "3"]) == 2
+    assert "has no audio track 3; choose one of 1, 2" in capsys.readouterr().err
 
 
 def test_ask_streams_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,7 +132,10 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["ask", "missing.ogg", "?"], "missing.ogg: no such file"),
         (["ask", __file__, "?"], "not readable as audio"),
-        (["ask", "/dev/null", "?"], "/dev/null: not a file"),
+        (["ask", "x" * 300, "?"], "cannot be read (File name too long)"),
+        (["ask", "/tmp", "?"], "/tmp: not a file but a folder"),
+        (["ask", "a\0b", "?"], "null character"),
+        (["ask", "/dev/null", "?"], "/dev/null: not a file but a terminal or another device"),
         (["--model", "gpt-9", "ask", CAPITAL, "?"], "unknown model 'gpt-9'"),
         (["talk", CAPITAL, "--max-new-tokens", "9000"], "--max-new-tokens 9000: pocket takes"),
         (["--max-sessions", "0"], "--max-sessions 0"),
@@ -170,6 +210,6 @@ def test_a_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_bug_of_ours_shows_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.read_audio_file", lambda _: int("no number"))
+    monkeypatch.setattr("app.read_audio_file", lambda *_, **__: int("no number"))
     with pytest.raises(ValueError, match="invalid literal"):
         main(["ask", CAPITAL, "?"])
