@@ -24,6 +24,7 @@ from models.catalogue import MODELS
 from models.errors import ModelError, ModelUnavailable
 from models.registry import fetch_model, load_model
 from models.types import AudioClip, GenerationOptions, GenerationStats, Message, Samples, TextDelta
+from models.watched import SILENCE_LIMIT_S
 from realtime.hearing.files import AudioFileError, read_audio_file
 from realtime.hearing.vad import VAD_ENGINES
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION
@@ -148,6 +149,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="answer before a turn has ended only while fewer answers than this are generated; 0 never (%(default)s)",
     )
+    serving.add_argument(
+        "--answer-timeout",
+        type=float,
+        default=SILENCE_LIMIT_S,
+        metavar="S",
+        help="an answer for which the model gives nothing for so many seconds has failed (%(default)s)",
+    )
     serving.add_argument("--ice-servers", type=_ice_servers, default=[], metavar="JSON", help="STUN and TURN servers")
 
     parser = argparse.ArgumentParser(
@@ -252,6 +260,7 @@ def _server_options(options: argparse.Namespace) -> "ServerOptions":
             speculate_below=options.speculate_below,
             ice_servers=tuple(options.ice_servers),
             record=options.record,
+            answer_timeout_s=options.answer_timeout,
         )
 
 
