@@ -28,6 +28,7 @@ from models.watched import SILENCE_LIMIT_S
 from realtime.hearing.files import AudioFileError, read_audio_file
 from realtime.hearing.vad import VAD_ENGINES
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION
+from realtime.logs import OneLineFormatter
 
 if TYPE_CHECKING:
     from models.loading import LoadOptions
@@ -45,7 +46,7 @@ class UsageError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and gives the exit code: 0, or 2 with one line that says what to do."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    _log_to_stderr()
     if options.verbose:
         for name in ("realtime", "models"):
             logging.getLogger(name).setLevel(logging.INFO)
@@ -57,6 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return EXIT_OK
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLineFormatter("%(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 class _Options(argparse.ArgumentParser):

@@ -194,6 +194,7 @@ class Server(uvicorn.Server):
                 app,
                 host=options.host,
                 port=options.port,
+                log_config=None,  # its lines go the way of all others
                 log_level="warning",
                 ws_max_size=MAX_WEBSOCKET_BYTES,
                 timeout_graceful_shutdown=CONNECTIONS_LIMIT_S,
