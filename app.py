@@ -316,9 +316,11 @@ def _load_scorer(options: argparse.Namespace) -> "EndOfTurnScorer | None":
 
 
 def _check_folder(record: Path | None) -> None:
+    from realtime.recordings.recorder import make_private_folder
+
     try:
         if record is not None:
-            record.mkdir(parents=True, exist_ok=True)
+            make_private_folder(record)
     except OSError as error:
         raise UsageError(f"--record {record}: {error.strerror}; choose a folder that can be written") from error
 

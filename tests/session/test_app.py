@@ -2,6 +2,7 @@
 
 import json
 import socket
+import stat
 from pathlib import Path
 from unittest import mock
 
@@ -44,8 +45,10 @@ def test_talk_plays_clips_through_a_session(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_recorded_talk_replays_with_the_same_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["talk", CAPITAL, "--record", str(tmp_path)]) == 0
-    (folder,) = tmp_path.iterdir()
+    kept = tmp_path / "kept"
+    assert main(["talk", CAPITAL, "--record", str(kept)]) == 0
+    (folder,) = kept.iterdir()
+    assert stat.S_IMODE(kept.stat().st_mode) == stat.S_IMODE(folder.stat().st_mode) == 0o700
     capsys.readouterr()
     assert main(["replay", str(folder)]) == 0
     captured = capsys.readouterr()
