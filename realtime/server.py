@@ -149,8 +149,12 @@ def create_app(
 
     Returns:
         The application; its `state.lobby` is the lobby.
+
+    Raises:
+        ModelUnavailable: what finds speech is missing or altered.
     """
     options = options or ServerOptions()
+    SpeechDetector(session_options.vad)  # loads what finds speech, before anybody comes
     watched = WatchedModel(model, options.answer_timeout_s)
     lobby = _make_lobby(watched, session_options, options, scorer)
 

@@ -158,7 +158,7 @@ def make_private_folder(folder: Path) -> None:
 
 
 def _make_private_file(path: Path) -> None:
-    """Makes an empty file that its owner alone can read, whatever the umask; raises `FileExistsError` if it is there."""
+    """Makes an empty file that its owner alone can read, whatever the umask; raises `OSError` if there is one."""
     path.touch(mode=0o600, exist_ok=False)
     path.chmod(0o600)
 
