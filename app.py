@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -51,13 +52,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in ("realtime", "models"):
             logging.getLogger(name).setLevel(logging.INFO)
     try:
-        options.command(options)
+        with _temporary_folder():
+            options.command(options)
     except (UsageError, ModelError, AudioFileError) as error:
         print(f"earpiece: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return EXIT_OK
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[None]:
+    """Gives all libraries a temporary folder of this process: in the common one, theirs might be somebody else's."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="earpiece-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise UsageError(f"no temporary folder ({error}); set TMPDIR to a folder that can be written") from error
+    before = tempfile.tempdir
+    with folder:
+        tempfile.tempdir = folder.name
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 def _log_to_stderr() -> None:
@@ -96,7 +114,7 @@ def _shared_options(*, behind: bool) -> argparse.ArgumentParser:
         "--dtype", default="auto", choices=("auto", "bfloat16", "float16", "float32"), help="(%(default)s)"
     )
     shared.add_argument("--quantization", default="none", choices=("none", "8bit", "4bit"), help="needs bitsandbytes")
-    shared.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="converted weights (%(default)s)")
+    shared.add_argument("--cache-dir", type=Path, help="converted weights (~/.cache/earpiece)")
     shared.add_argument("--system-prompt", help="what the model is told to be")
     shared.add_argument("--max-new-tokens", type=int, default=256, help="longest answer (%(default)s)")
     shared.add_argument("--temperature", type=float, default=0.0, help="0 always gives the same answer (%(default)s)")
@@ -200,15 +218,32 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def default_cache_dir() -> Path:
-    """Where weights are kept unless `--cache-dir` says otherwise."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earpiece"
+    """Where weights are kept unless `--cache-dir` says otherwise.
+
+    Raises:
+        UsageError: there is no home folder.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earpiece"
+    except RuntimeError as error:
+        raise UsageError("there is no home folder to keep weights in; give --cache-dir") from error
 
 
-def _load_options(options: argparse.Namespace) -> "LoadOptions":
+@contextmanager
+def _cache_dir(options: argparse.Namespace) -> Iterator[Path]:
+    """Gives the folder of the weights, and names it where it cannot be used."""
+    folder: Path = options.cache_dir or default_cache_dir()
+    try:
+        yield folder
+    except OSError as error:
+        raise UsageError(f"--cache-dir {folder}: {error}; choose a folder that can be read and written") from error
+
+
+def _load_options(options: argparse.Namespace, cache_dir: Path) -> "LoadOptions":
     from models.loading import LoadOptions
 
     return LoadOptions(
-        cache_dir=options.cache_dir,
+        cache_dir=cache_dir,
         device=options.device,
         dtype=options.dtype,
         quantization=options.quantization,
@@ -217,7 +252,8 @@ def _load_options(options: argparse.Namespace) -> "LoadOptions":
 
 
 def _load(options: argparse.Namespace) -> AudioLanguageModel:
-    return load_model(options.model, _load_options(options))
+    with _cache_dir(options) as cache_dir:
+        return load_model(options.model, _load_options(options, cache_dir))
 
 
 def _generation_options(options: argparse.Namespace) -> GenerationOptions:
@@ -309,7 +345,8 @@ def _load_scorer(options: argparse.Namespace) -> "EndOfTurnScorer | None":
     if options.endpointing == "silence":
         return None
     try:
-        return EndOfTurn(SmartTurn(find_smart_turn(options.cache_dir)))
+        with _cache_dir(options) as cache_dir:
+            return EndOfTurn(SmartTurn(find_smart_turn(cache_dir)))
     except ModelUnavailable as error:
         print(f"Turns will end by silence alone: {error}", file=sys.stderr)
         return None
@@ -506,9 +543,10 @@ def fetch(options: argparse.Namespace) -> None:
     """Gets and verifies the weights of a model and of the end-of-turn scorer."""
     from realtime.turns.smart_turn import fetch_smart_turn
 
-    folder = fetch_model(options.model, _load_options(options))
-    print(f"The weights of {options.model} are in {folder}")
-    print(f"Smart Turn is in {fetch_smart_turn(options.cache_dir).parent}")
+    with _cache_dir(options) as cache_dir:
+        folder = fetch_model(options.model, _load_options(options, cache_dir))
+        print(f"The weights of {options.model} are in {folder}")
+        print(f"Smart Turn is in {fetch_smart_turn(cache_dir).parent}")
 
 
 def list_models(_: argparse.Namespace) -> None:
