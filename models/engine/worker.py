@@ -19,7 +19,7 @@ from models.engine.dialogue import Dialogues
 from models.engine.prefill import Prefill
 from models.engine.request import Answer, Request
 from models.engine.sampling import Tokenizer, choose_tokens
-from models.errors import GenerationFailed, ModelError, translate_errors
+from models.errors import GenerationFailed, ModelError, ModelStopped, translate_errors
 from models.types import FinishReason, GenerationOptions, GenerationStats
 from models.watch import StepWatch
 
@@ -96,8 +96,9 @@ class Worker:
                     self._attempt_round()
         except BaseException:
             logger.critical("the engine has ended and can answer nobody; restart the server", exc_info=True)
-        finally:
             self._watch.end()
+            self._tell_all(ModelStopped("the engine has ended; restart the server"))
+        finally:
             del self._prefill, self._decoder  # they hold the model
 
     def _attempt_round(self) -> None:
@@ -121,10 +122,13 @@ class Worker:
         self._end_stopped()
         self._decode_step()
 
-    def _start_afresh(self, error: GenerationFailed) -> None:
+    def _tell_all(self, error: GenerationFailed) -> None:
         for dialogue in self._dialogues.values():
             for request in dialogue.requests:
                 request.deliver(error)
+
+    def _start_afresh(self, error: GenerationFailed) -> None:
+        self._tell_all(error)
         self._dialogues.clear()
         self._running.clear()
         self._decoder.start_afresh()

@@ -69,7 +69,7 @@ async def test_an_engine_that_cannot_start_afresh_says_so(caplog: pytest.LogCapt
 
             raise Unspeakable
 
-    async with running(llama(), Broken(), step_limit_s=LIMIT_S) as engine:
+    async with running(llama(), Broken()) as engine:
         for _ in range(2):
             with pytest.raises(ModelStopped, match="the engine has ended; restart the server"):
                 await asyncio.wait_for(tokens_of(engine, some_ids(5), 5, "a"), 20)
