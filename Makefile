@@ -1,8 +1,14 @@
-# make run | test | check | fuzz | bench | install; `make` alone lists them.
+# make run | test | check | fuzz | bench | install | lock; `make` alone lists them.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install weights run test check fuzz bench browser
+# What is downloaded has the hashes that the lock files give for the versions of constraints.txt. Then pip installs
+# Earpiece itself, and PyTorch: which build of it a machine gets, with CUDA libraries or without, no lock can know.
+INSTALL := $(BIN)/pip install --quiet
+LOCKED := $(INSTALL) --require-hashes --no-deps
+OURS := $(INSTALL) --no-build-isolation -c constraints.txt
+
+.PHONY: help install weights run test check fuzz bench browser lock
 
 help:
 	@echo "make run     install what is missing and start at http://127.0.0.1:7860"
@@ -10,19 +16,22 @@ help:
 	@echo "make check   lint, formatting, types, import contract"
 	@echo "make fuzz    ten minutes of broken recordings and messages"
 	@echo "make bench   the benchmarks that need no data"
+	@echo "make lock    write the lock files anew from pyproject.toml and constraints.txt; needs uv"
 
-.venv/.installed: pyproject.toml constraints.txt
+.venv/.installed: pyproject.toml constraints.txt requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Earpiece needs Python 3.11 or newer; set PYTHON=...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -c constraints.txt -e .
+	$(LOCKED) -r requirements.lock
+	$(OURS) -e .
 	@touch $@
 
-.venv/.installed-dev: .venv/.installed
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+.venv/.installed-dev: .venv/.installed requirements-dev.lock
+	$(LOCKED) -r requirements-dev.lock
+	$(OURS) -e '.[dev]'
 	@touch $@
 
 .venv/.installed-bench: .venv/.installed-dev
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[bench]'
+	$(OURS) -e '.[bench]'
 	@touch $@
 
 install: .venv/.installed
@@ -57,3 +66,13 @@ bench: .venv/.installed-bench weights
 	for family in ultravox qwen2_audio voxtral; do $(BIN)/python -m tests.benchmarks.bench_prefix --family $$family; done
 	$(BIN)/python -m tests.benchmarks.bench_detection
 	$(BIN)/python -m tests.benchmarks.bench_response --clips assets/clips
+
+TORCH := torch triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvidia-,cublas cuda-cupti cuda-nvrtc \
+  cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 nvjitlink nvshmem-cu13 nvtx)
+COMPILE := uv pip compile --quiet --universal --generate-hashes --no-annotate --custom-compile-command 'make lock' \
+  -c constraints.txt pyproject.toml
+
+lock:
+	$(COMPILE) $(addprefix --no-emit-package ,$(TORCH)) -o requirements.lock
+	$(COMPILE) --all-extras $(addprefix --no-emit-package ,$(TORCH)) \
+	  $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.lock) -o requirements-dev.lock

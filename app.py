@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,9 +33,11 @@ from models.types import (
     Samples,
     TextDelta,
 )
+from models.watched import SILENCE_LIMIT_S
 from realtime.hearing.files import AudioFile, AudioFileError, printable, read_audio_file
 from realtime.hearing.vad import VAD_ENGINES
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION
+from realtime.logs import OneLineFormatter
 
 if TYPE_CHECKING:
     from models.loading import LoadOptions
@@ -52,18 +55,41 @@ class UsageError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and gives the exit code: 0, or 2 with one line that says what to do."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    _log_to_stderr()
     if options.verbose:
         for name in ("realtime", "models"):
             logging.getLogger(name).setLevel(logging.INFO)
     try:
-        options.command(options)
+        with _temporary_folder():
+            options.command(options)
     except (UsageError, ModelError, AudioFileError) as error:
         print(f"earpiece: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return EXIT_OK
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[None]:
+    """Gives all libraries a temporary folder of this process: in the common one, theirs might be somebody else's."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="earpiece-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise UsageError(f"no temporary folder ({error}); set TMPDIR to a folder that can be written") from error
+    before = tempfile.tempdir
+    with folder:
+        tempfile.tempdir = folder.name
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLineFormatter("%(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 class _Options(argparse.ArgumentParser):
@@ -96,7 +122,7 @@ def _shared_options(*, behind: bool) -> argparse.ArgumentParser:
         "--dtype", default="auto", choices=("auto", "bfloat16", "float16", "float32"), help="(%(default)s)"
     )
     shared.add_argument("--quantization", default="none", choices=("none", "8bit", "4bit"), help="needs bitsandbytes")
-    shared.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="converted weights (%(default)s)")
+    shared.add_argument("--cache-dir", type=Path, help="converted weights (~/.cache/earpiece)")
     shared.add_argument("--system-prompt", help="what the model is told to be")
     shared.add_argument("--max-new-tokens", type=int, default=256, help="longest answer (%(default)s)")
     shared.add_argument("--temperature", type=float, default=0.0, help="0 always gives the same answer (%(default)s)")
@@ -156,6 +182,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="answer before a turn has ended only while fewer answers than this are generated; 0 never (%(default)s)",
     )
+    serving.add_argument(
+        "--answer-timeout",
+        type=float,
+        default=SILENCE_LIMIT_S,
+        metavar="S",
+        help="an answer for which the model gives nothing for so many seconds has failed (%(default)s)",
+    )
     serving.add_argument("--ice-servers", type=_ice_servers, default=[], metavar="JSON", help="STUN and TURN servers")
 
     parser = argparse.ArgumentParser(
@@ -194,15 +227,32 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def default_cache_dir() -> Path:
-    """Where weights are kept unless `--cache-dir` says otherwise."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earpiece"
+    """Where weights are kept unless `--cache-dir` says otherwise.
+
+    Raises:
+        UsageError: there is no home folder.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "earpiece"
+    except RuntimeError as error:
+        raise UsageError("there is no home folder to keep weights in; give --cache-dir") from error
 
 
-def _load_options(options: argparse.Namespace) -> "LoadOptions":
+@contextmanager
+def _cache_dir(options: argparse.Namespace) -> Iterator[Path]:
+    """Gives the folder of the weights, and names it where it cannot be used."""
+    folder: Path = options.cache_dir or default_cache_dir()
+    try:
+        yield folder
+    except OSError as error:
+        raise UsageError(f"--cache-dir {folder}: {error}; choose a folder that can be read and written") from error
+
+
+def _load_options(options: argparse.Namespace, cache_dir: Path) -> "LoadOptions":
     from models.loading import LoadOptions
 
     return LoadOptions(
-        cache_dir=options.cache_dir,
+        cache_dir=cache_dir,
         device=options.device,
         dtype=options.dtype,
         quantization=options.quantization,
@@ -211,7 +261,8 @@ def _load_options(options: argparse.Namespace) -> "LoadOptions":
 
 
 def _load(options: argparse.Namespace) -> AudioLanguageModel:
-    return load_model(options.model, _load_options(options))
+    with _cache_dir(options) as cache_dir:
+        return load_model(options.model, _load_options(options, cache_dir))
 
 
 def _generation_options(options: argparse.Namespace) -> GenerationOptions:
@@ -261,6 +312,7 @@ def _server_options(options: argparse.Namespace) -> "ServerOptions":
             speculate_below=options.speculate_below,
             ice_servers=tuple(options.ice_servers),
             record=options.record,
+            answer_timeout_s=options.answer_timeout,
         )
 
 
@@ -302,16 +354,19 @@ def _load_scorer(options: argparse.Namespace) -> "EndOfTurnScorer | None":
     if options.endpointing == "silence":
         return None
     try:
-        return EndOfTurn(SmartTurn(find_smart_turn(options.cache_dir)))
+        with _cache_dir(options) as cache_dir:
+            return EndOfTurn(SmartTurn(find_smart_turn(cache_dir)))
     except ModelUnavailable as error:
         print(f"Turns will end by silence alone: {error}", file=sys.stderr)
         return None
 
 
 def _check_folder(record: Path | None) -> None:
+    from realtime.recordings.recorder import make_private_folder
+
     try:
         if record is not None:
-            record.mkdir(parents=True, exist_ok=True)
+            make_private_folder(record)
     except OSError as error:
         raise UsageError(f"--record {record}: {error.strerror}; choose a folder that can be written") from error
 
@@ -515,9 +570,10 @@ def fetch(options: argparse.Namespace) -> None:
     """Gets and verifies the weights of a model and of the end-of-turn scorer."""
     from realtime.turns.smart_turn import fetch_smart_turn
 
-    folder = fetch_model(options.model, _load_options(options))
-    print(f"The weights of {options.model} are in {folder}")
-    print(f"Smart Turn is in {fetch_smart_turn(options.cache_dir).parent}")
+    with _cache_dir(options) as cache_dir:
+        folder = fetch_model(options.model, _load_options(options, cache_dir))
+        print(f"The weights of {options.model} are in {folder}")
+        print(f"Smart Turn is in {fetch_smart_turn(cache_dir).parent}")
 
 
 def list_models(_: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@
     ├── InvalidPrompt       it cannot take this prompt: empty, NaN audio, unsupported part
     │   └── PromptTooLong   ... because it exceeds the context; carries the numbers
     └── GenerationFailed    it failed while answering: out of memory, a fault in the model; this dialogue only
+        └── ModelStopped    ... and will go on failing, whoever asks: it hangs or has ended
 
 Every message says what was wrong and what to do. Cancellation is not an error: the stream ends with
 `finish_reason="cancelled"`. Adapters translate foreign errors with `translate_errors`.
@@ -40,6 +41,10 @@ class PromptTooLong(InvalidPrompt):
 
 class GenerationFailed(ModelError):
     """The model failed while answering."""
+
+
+class ModelStopped(GenerationFailed):
+    """The model hangs or has ended: it can answer nobody."""
 
 
 @contextmanager

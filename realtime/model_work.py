@@ -1,7 +1,8 @@
 """What a session has its model do beside its loop: answer, write down a sound, summarise, prefill.
 
 Each is a task; what comes of it returns through the session's inbox, numbered, so that what arrives after a
-cancellation is known to be late. Every answer counts in the process's load. Read `answer.py` for who asks.
+cancellation is known to be late. Every answer counts in the process's load. How long a model may be silent is none of
+its business: `models/watched.py` stands between them. Read `answer.py` for who asks.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from realtime.turns.observations import SoundTranscribed
 
 logger = logging.getLogger(__name__)
 
+JUDGEMENT_LIMIT_S = 10.0  # for a sound to be written down, while the answer that it interrupted stands still
 MAX_SUMMARY_TOKENS = 120  # three sentences of 25 words, at 1.5 tokens a word
 
 Put = Callable[[Generated | SoundTranscribed | Summarised], None]
@@ -106,7 +108,8 @@ class ModelWork:
         text = None
         assert self._model.transcriber is not None
         try:
-            text = await self._model.transcriber.transcribe(clip, dialogue=self._dialogue)
+            async with asyncio.timeout(JUDGEMENT_LIMIT_S):
+                text = await self._model.transcriber.transcribe(clip, dialogue=self._dialogue)
         except Exception as error:
             self._log("what was said over the answer", error)
         self._put(SoundTranscribed(number, text))
@@ -184,7 +187,8 @@ class ModelWork:
             self._log("prefill", error)
 
     def _log(self, what: str, error: Exception) -> None:
-        logger.warning("session %s: %s: %s", self._dialogue, what, error, exc_info=not isinstance(error, ModelError))
+        reason, is_foreign = str(error) or type(error).__name__, not isinstance(error, ModelError)
+        logger.warning("session %s: %s: %s", self._dialogue, what, reason, exc_info=is_foreign)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

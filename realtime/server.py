@@ -18,8 +18,10 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi.responses import JSONResponse
 
 from models.base import AudioLanguageModel
+from models.watched import SILENCE_LIMIT_S, WatchedModel
 from realtime.doors import DoorOptions, open_doors
 from realtime.doors.entrance import Entrance, Way, read_origin
 from realtime.doors.lobby import Lobby
@@ -51,6 +53,7 @@ class ServerOptions:
         speculate_below: provisional answers are made while fewer answers than this are generated.
         ice_servers: STUN and TURN servers of both sides, as the WebRTC API takes them.
         record: folder in which every session is kept; None: nothing is.
+        answer_timeout_s: the longest that the model may be silent in an answer, until that is given up.
         drain_limit_s: how long clients have, when the server goes down, until they are cut off.
     """
 
@@ -62,6 +65,7 @@ class ServerOptions:
     speculate_below: int = MAX_ANSWERS_WITH_SPECULATION
     ice_servers: tuple[dict[str, Any], ...] = ()
     record: Path | None = None
+    answer_timeout_s: float = SILENCE_LIMIT_S
     drain_limit_s: float = DRAIN_LIMIT_S
 
     def __post_init__(self) -> None:
@@ -71,6 +75,8 @@ class ServerOptions:
             raise ValueError(f"--max-sessions {self.max_sessions}: nobody could connect; give 1 or more")
         if self.max_session_s is not None and not 0 < self.max_session_s < float("inf"):
             raise ValueError(f"--max-session-minutes {self.max_session_s / 60:g}: it must be more than 0")
+        if not 0 < self.answer_timeout_s < float("inf"):
+            raise ValueError(f"--answer-timeout {self.answer_timeout_s:g}: it must be more than 0")
         if self.speculate_below < 0:
             raise ValueError(f"--speculate-below {self.speculate_below}: it must be 0 (never) or more")
         for origin in self.allowed_origins:
@@ -143,23 +149,31 @@ def create_app(
 
     Returns:
         The application; its `state.lobby` is the lobby.
+
+    Raises:
+        ModelUnavailable: what finds speech is missing or altered.
     """
     options = options or ServerOptions()
-    lobby = _make_lobby(model, session_options, options, scorer)
+    SpeechDetector(session_options.vad)  # loads what finds speech, before anybody comes
+    watched = WatchedModel(model, options.answer_timeout_s)
+    lobby = _make_lobby(watched, session_options, options, scorer)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         await lobby.drain(0)  # a server that is not ours has not drained it
-        await model.close()
+        await watched.close()
 
     app = FastAPI(title="Earpiece", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.lobby = lobby
     ways = open_doors(app, lobby, DoorOptions(model=model.info, ice_servers=options.ice_servers))
 
     @app.get("/health")
-    async def health() -> dict[str, Any]:
-        return lobby.health()
+    async def health() -> JSONResponse:
+        report = lobby.health()
+        if watched.failure is None:
+            return JSONResponse(report)
+        return JSONResponse(report | {"status": "failed", "reason": watched.failure}, 503)
 
     app.add_middleware(
         Entrance,
@@ -184,6 +198,7 @@ class Server(uvicorn.Server):
                 app,
                 host=options.host,
                 port=options.port,
+                log_config=None,  # its lines go the way of all others
                 log_level="warning",
                 ws_max_size=MAX_WEBSOCKET_BYTES,
                 timeout_graceful_shutdown=CONNECTIONS_LIMIT_S,

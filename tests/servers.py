@@ -18,10 +18,15 @@ def serving(
     max_sessions: int = 16,
     max_session_s: float | None = None,
     allowed_origins: tuple[str, ...] = (),
+    answer_timeout_s: float = 60.0,
 ) -> Iterator[int]:
     """Serves until the block ends and gives the port."""
     server_options = ServerOptions(
-        max_sessions=max_sessions, max_session_s=max_session_s, allowed_origins=allowed_origins, drain_limit_s=4
+        max_sessions=max_sessions,
+        max_session_s=max_session_s,
+        allowed_origins=allowed_origins,
+        answer_timeout_s=answer_timeout_s,
+        drain_limit_s=4,
     )
     listener = socket.create_server((server_options.host, 0))
     server = Server(create_app(model, options or SessionOptions(), server_options), server_options)

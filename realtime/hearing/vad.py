@@ -18,9 +18,13 @@ import numpy as np
 import onnxruntime
 import webrtcvad
 
+from models.errors import ModelUnavailable
 from models.types import SAMPLE_RATE_HZ, Samples
+from models.wheels import sha256
 from realtime.turns.observations import DEFAULT_SPEAKER, DetectedFrame, SpeechStarted, SpeechStopped
 
+SILERO_VERSION = "6.2.3"  # of the wheel
+SILERO_SHA256 = "1a153a22f4509e292a94e67d6f9b85e8deb25b4988682b7e174c65279d8788e3"
 SILERO_FRAME_SAMPLES = 512  # 32 ms; the only window Silero 5 and later take at 16 kHz
 SILERO_CONTEXT_SAMPLES = 64  # of the previous frame, put before the new one
 WEBRTC_FRAME_SAMPLES = 480  # 30 ms; WebRTC takes 10, 20 or 30
@@ -190,14 +194,24 @@ _SILERO_SESSION: onnxruntime.InferenceSession | None = None
 def _silero_session() -> onnxruntime.InferenceSession:
     global _SILERO_SESSION  # noqa: PLW0603  # read-only weights, 2 MB; every stream keeps its own state
     if _SILERO_SESSION is None:
-        spec = find_spec("silero_vad")
-        if spec is None or spec.origin is None:
-            raise RuntimeError("the package silero-vad is not installed; run `make install` or choose --vad webrtc")
         options = onnxruntime.SessionOptions()
         options.inter_op_num_threads = options.intra_op_num_threads = 1  # 0.1 ms of work is not worth a second thread
-        path = Path(spec.origin).parent / "data" / "silero_vad.onnx"
-        _SILERO_SESSION = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        _SILERO_SESSION = onnxruntime.InferenceSession(str(_find_silero()), options, providers=["CPUExecutionProvider"])
     return _SILERO_SESSION
+
+
+def _find_silero() -> Path:
+    """The network in the installed package, compared with its checksum; raises `ModelUnavailable` as that says."""
+    spec = find_spec("silero_vad")
+    if spec is None or spec.origin is None:
+        raise ModelUnavailable("the package silero-vad is not installed; run `make install` or choose --vad webrtc")
+    path = Path(spec.origin).parent / "data" / "silero_vad.onnx"
+    if not path.is_file() or sha256(path) != SILERO_SHA256:
+        raise ModelUnavailable(
+            f"{path} is missing or altered; get it again with: pip install --force-reinstall --no-deps "
+            f"silero-vad=={SILERO_VERSION}, or choose --vad webrtc"
+        )
+    return path
 
 
 class WebRtcScorer:

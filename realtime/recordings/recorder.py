@@ -5,7 +5,8 @@ length), what the floor `observed` and what it `asked` for, and the events that 
 speaker said, 16-bit mono at 16 kHz; of several speakers each has a file. While muted, silence is recorded.
 
 A thread of its own writes, so that a slow disk never holds up a conversation; one that is much too slow, or full, ends
-the recording and not the session. Read `replay.py` for how a recording is played again.
+the recording and not the session. What people said is nobody else's business: folder and files are their owner's alone.
+Read `replay.py` for how a recording is played again.
 """
 
 import asyncio
@@ -47,19 +48,20 @@ class SessionRecorder:
     """Writes one session into a folder.
 
     Args:
-        folder: made by this; must not hold a recording already.
+        folder: made by this, its parents too; must not hold a recording already.
 
     Raises:
         OSError: the folder cannot be made or written.
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         self._folder = folder
         self._is_muted = False
         self._is_broken = False
+        _make_private_file(folder / EVENTS_NAME)
         self._events = (folder / EVENTS_NAME).open(
-            "x", encoding="utf-8", buffering=1
+            "w", encoding="utf-8", buffering=1
         )  # whole lines, even after a crash
         self._audio: dict[str, wave.Wave_write] = {}
         self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(MAX_WAITING_LINES)
@@ -131,7 +133,9 @@ class SessionRecorder:
             self._is_broken = True
 
     def _open_audio(self, speaker: str) -> None:
-        file = wave.open(str(self._folder / audio_name(speaker)), "wb")  # noqa: SIM115  # closed at the end
+        path = self._folder / audio_name(speaker)
+        _make_private_file(path)
+        file = wave.open(str(path), "wb")  # noqa: SIM115  # closed at the end
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE_HZ)
@@ -144,6 +148,19 @@ class SessionRecorder:
         if not self._is_broken:
             logger.error("%s: the recording ends here: %s", self._folder, error)
         self._is_broken = True
+
+
+def make_private_folder(folder: Path) -> None:
+    """Makes a folder into which its owner alone can look, whatever the umask; one that is there stays as it is."""
+    if not folder.is_dir():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+
+
+def _make_private_file(path: Path) -> None:
+    """Makes an empty file that its owner alone can read, whatever the umask; raises `OSError` if there is one."""
+    path.touch(mode=0o600, exist_ok=False)
+    path.chmod(0o600)
 
 
 def _write_json(file: IO[str], line: dict[str, Any]) -> None:

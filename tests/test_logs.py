@@ -1,0 +1,60 @@
+"""The log: one line a record, whatever is in it."""
+
+import io
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from realtime.logs import OneLineFormatter
+from tests.conftest import CLIPS
+
+FORGED = "x\nrealtime.server: all is well\r\x1b[2K\x85\u2028\udc80"
+ESCAPED = r"x\nrealtime.server: all is well\r\x1b[2K\x85\u2028\udc80"
+
+TALK = f"""
+import sys
+import app
+from models.errors import GenerationFailed
+from models.scripted import ScriptedModel
+app.load_model = lambda *_: ScriptedModel([[GenerationFailed({FORGED!r})]])
+sys.exit(app.main(["talk", {str(CLIPS / "question_capital.ogg")!r}, "--endpointing", "silence"]))
+"""  # as `python app.py` has it, but for the model
+
+
+@pytest.fixture
+def log() -> tuple[logging.Logger, io.StringIO]:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(OneLineFormatter("%(name)s: %(message)s"))
+    logger = logging.Logger("door")
+    logger.addHandler(handler)
+    return logger, stream
+
+
+def test_what_cannot_be_printed_is_escaped(log: tuple[logging.Logger, io.StringIO]) -> None:
+    logger, stream = log
+    logger.warning("%s: not done", FORGED)
+    logger.warning("später, 後で 🙂")
+    assert stream.getvalue() == f"door: {ESCAPED}: not done\ndoor: später, 後で 🙂\n"
+
+
+def test_no_line_of_a_traceback_looks_like_a_record(log: tuple[logging.Logger, io.StringIO]) -> None:
+    logger, stream = log
+    try:
+        raise ValueError(FORGED)
+    except ValueError:
+        logger.exception("failed", stack_info=True)
+    first, *others = stream.getvalue().splitlines()
+    assert first == "door: failed"
+    assert all(line.startswith("    ") for line in others)
+    assert sum("realtime.server: all is well" in line for line in others) == 1
+    assert not any(char in stream.getvalue() for char in "\r\x1b\x85\u2028\udc80")
+
+
+def test_the_command_line_logs_so() -> None:
+    ended = subprocess.run([sys.executable, "-c", TALK], capture_output=True, timeout=120, check=True)
+    log = ended.stderr.decode()
+    assert f"realtime.dialogue: session sess_1, resp_1_4: {ESCAPED}\n" in log
+    assert "\nrealtime.server:" not in log
