@@ -126,7 +126,7 @@ class Consequences:
         if kind is CommitTurn:
             return self._commit_turns(cause)
         if kind is DiscardTurn:
-            return [DiscardTurn(speaker.leave().speaker) for speaker in self._open_turns()]
+            return [DiscardTurn(speaker.leave().speaker, cause) for speaker in self._open_turns()]
         if kind is AddText:
             return self._add_text(cause)
         if kind is AnnouncePause:
