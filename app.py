@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 from models.base import AudioLanguageModel
 from models.catalogue import MODELS
+from models.checks import check_clip
 from models.errors import ModelError, ModelUnavailable
 from models.registry import fetch_model, load_model
 from models.types import AudioClip, GenerationOptions, GenerationStats, Message, Samples, TextDelta
 from realtime.hearing.files import AudioFileError, read_audio_file
+from realtime.hearing.speech import measure_speech_s
 from realtime.hearing.vad import VAD_ENGINES
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from realtime.server import ServerOptions
     from realtime.session import Session, SessionOptions
     from realtime.turns.endpointing import EndOfTurnScorer
+
+NO_SPEECH_NOTE = "No speech was detected in this recording."  # said to a model that is asked about it
 
 EXIT_OK, EXIT_USER_ERROR, EXIT_INTERRUPTED = 0, 2, 130
 
@@ -324,15 +328,20 @@ def _check_port(host: str, port: int) -> None:
 
 def ask(options: argparse.Namespace) -> None:
     """Streams the answer about one recording to stdout."""
-    clip = AudioClip(read_audio_file(options.clip))
+    samples = read_audio_file(options.clip)
+    check_clip(AudioClip(samples))
+    clip = AudioClip(samples, measure_speech_s(samples))
     if options.transcribe is not None and (options.prompt or options.system_prompt):
         raise UsageError("--transcribe writes down the recording alone; leave out the question and --system-prompt")
     generation = _generation_options(options)
     model = _load(options)
+    if clip.speech_s == 0:
+        print(f"earpiece: {options.clip}: no speech was detected in it", file=sys.stderr)
     if options.transcribe is not None:
         _write_down(model, clip, options)
         return
-    messages = [Message("user", (clip, options.prompt) if options.prompt else (clip,))]
+    note = (NO_SPEECH_NOTE,) if clip.speech_s == 0 else ()
+    messages = [Message("user", (clip, *note, options.prompt) if options.prompt else (clip,))]
     if options.system_prompt:
         messages.insert(0, Message("system", (options.system_prompt,)))
     text, stats = asyncio.run(_answer(model, messages, generation, stream=not options.json))
@@ -347,6 +356,7 @@ def ask(options: argparse.Namespace) -> None:
         "prompt_tokens": stats.prompt_tokens,
         "completion_tokens": stats.completion_tokens,
         "audio_s": clip.duration_s,
+        "speech_s": clip.speech_s,
     }
     print(json.dumps(report, ensure_ascii=False))
 
@@ -356,7 +366,13 @@ def _write_down(model: AudioLanguageModel, clip: AudioClip, options: argparse.Na
     began_s = time.perf_counter()
     text = asyncio.run(_transcribe(model, clip, None if options.transcribe == "auto" else options.transcribe))
     total_s = time.perf_counter() - began_s
-    report = {"text": text, "model": model.info.name, "audio_s": clip.duration_s, "total_s": total_s}
+    report = {
+        "text": text,
+        "model": model.info.name,
+        "total_s": total_s,
+        "audio_s": clip.duration_s,
+        "speech_s": clip.speech_s,
+    }
     print(json.dumps(report, ensure_ascii=False) if options.json else text)
 
 
