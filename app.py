@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.base import AudioLanguageModel
 from models.catalogue import MODELS
+from models.checks import check_clip
 from models.errors import ModelError, ModelUnavailable
 from models.registry import fetch_model, load_model
 from models.types import (
@@ -35,6 +36,7 @@ from models.types import (
 )
 from models.watched import SILENCE_LIMIT_S
 from realtime.hearing.files import AudioFile, AudioFileError, printable, read_audio_file
+from realtime.hearing.speech import measure_speech_s
 from realtime.hearing.vad import VAD_ENGINES
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION
 from realtime.logs import OneLineFormatter
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from realtime.server import ServerOptions
     from realtime.session import Session, SessionOptions
     from realtime.turns.endpointing import EndOfTurnScorer
+
+NO_SPEECH_NOTE = "No speech was detected in this recording."  # said to a model that is asked about it
 
 EXIT_OK, EXIT_USER_ERROR, EXIT_INTERRUPTED = 0, 2, 130
 
@@ -389,15 +393,19 @@ def _check_port(host: str, port: int) -> None:
 def ask(options: argparse.Namespace) -> None:
     """Streams the answer about one recording to stdout."""
     recording = _read(options.clip, options.track)
-    clip = AudioClip(recording.samples)
+    check_clip(AudioClip(recording.samples))
+    clip = AudioClip(recording.samples, measure_speech_s(recording.samples))
     if options.transcribe is not None and (options.prompt or options.system_prompt):
         raise UsageError("--transcribe writes down the recording alone; leave out the question and --system-prompt")
     generation = _generation_options(options)
     model = _load(options)
+    if clip.speech_s == 0:
+        print(f"earpiece: {printable(options.clip)}: no speech was detected in it", file=sys.stderr)
     if options.transcribe is not None:
         _write_down(model, clip, recording, options)
         return
-    messages = [Message("user", (clip, options.prompt) if options.prompt else (clip,))]
+    note = (NO_SPEECH_NOTE,) if clip.speech_s == 0 else ()
+    messages = [Message("user", (clip, *note, options.prompt) if options.prompt else (clip,))]
     if options.system_prompt:
         messages.insert(0, Message("system", (options.system_prompt,)))
     text, stats = asyncio.run(_answer(model, messages, generation, stream=not options.json))
@@ -411,7 +419,7 @@ def ask(options: argparse.Namespace) -> None:
         "total_s": stats.total_s,
         "prompt_tokens": stats.prompt_tokens,
         "completion_tokens": stats.completion_tokens,
-        **_facts(recording),
+        **_facts(recording, clip),
     }
     print(json.dumps(report, ensure_ascii=False))
 
@@ -424,10 +432,11 @@ def _read(name: str, track: int | None = None) -> AudioFile:
     return recording
 
 
-def _facts(recording: AudioFile) -> dict[str, Any]:
+def _facts(recording: AudioFile, clip: AudioClip) -> dict[str, Any]:
     """What `--json` says of a recording."""
     return {
-        "audio_s": len(recording.samples) / SAMPLE_RATE_HZ,
+        "audio_s": clip.duration_s,
+        "speech_s": clip.speech_s,
         "lost_s": round(recording.lost_s, 3),
         "track": recording.track.number,
         "notes": recording.notes,
@@ -439,7 +448,7 @@ def _write_down(model: AudioLanguageModel, clip: AudioClip, recording: AudioFile
     began_s = time.perf_counter()
     text = asyncio.run(_transcribe(model, clip, None if options.transcribe == "auto" else options.transcribe))
     total_s = time.perf_counter() - began_s
-    report = {"text": text, "model": model.info.name, "total_s": total_s, **_facts(recording)}
+    report = {"text": text, "model": model.info.name, "total_s": total_s, **_facts(recording, clip)}
     print(json.dumps(report, ensure_ascii=False) if options.json else text)
 
 

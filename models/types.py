@@ -28,10 +28,12 @@ class AudioClip:
 
     Attributes:
         samples: mono float32 `(n_samples,)` in [-1, 1] at 16 kHz.
+        speech_s: seconds of speech that a detector found in it; 0: nobody speaks; None: no detector has listened.
         id: names the clip for as long as the process lives.
     """
 
     samples: Samples
+    speech_s: float | None = None
     id: str = field(default_factory=lambda: f"clip_{next(_clip_numbers)}")
 
     @property

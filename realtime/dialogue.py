@@ -15,6 +15,7 @@ from realtime.answer import Answer, Surroundings
 from realtime.conversation import Conversation, ConversationOptions
 from realtime.events import (
     ConversationWasCleared,
+    DiscardReason,
     ErrorReported,
     ErrorType,
     MessageAdded,
@@ -33,7 +34,14 @@ from realtime.load import LoadShare
 from realtime.metrics import SessionMetrics
 from realtime.model_work import ModelWork, Put
 from realtime.turns import actions
-from realtime.turns.events import SilenceElapsed, TurnEvent, TurnTooLong
+from realtime.turns.events import (
+    DetectionStopped,
+    InterruptionDismissed,
+    KeyReleasedInVain,
+    SilenceElapsed,
+    TurnEvent,
+    TurnTooLong,
+)
 from realtime.turns.machine import TurnState
 from realtime.turns.observations import AnswerFinished, Closed, NothingSaid
 
@@ -154,8 +162,9 @@ class Dialogue:
                 self._pause_turn(self._listeners[speaker], offset_sample)
             case actions.AddText(speaker, text):
                 self._add_text(self._listeners[speaker], text)
-            case actions.DiscardTurn(speaker):
-                self._send(UserSpeechDiscarded(item_id=self._listeners[speaker].close_turn().item_id))
+            case actions.DiscardTurn(speaker, cause):
+                item_id = self._listeners[speaker].close_turn().item_id
+                self._send(UserSpeechDiscarded(item_id=item_id, reason=_reason_of(cause)))
             case actions.CommitTurn():
                 self._commit_turn(action)
             case actions.ScoreTurn(end, number):
@@ -342,6 +351,19 @@ class Dialogue:
         self._send(ConversationWasCleared())
         self._send(self._conversation.window())
         self.prefill()
+
+
+def _reason_of(cause: TurnEvent) -> DiscardReason:
+    """Why a turn was dropped, as a client is told."""
+    match cause:
+        case NothingSaid():
+            return "no_words"
+        case KeyReleasedInVain():
+            return "no_speech"
+        case InterruptionDismissed() | DetectionStopped():
+            return "no_turn"
+        case _:
+            return "dropped"
 
 
 def report_of(error: ModelError) -> ErrorReported:

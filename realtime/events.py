@@ -11,6 +11,7 @@ from models.types import SAMPLE_RATE_HZ, Role
 
 ResponseStatus = Literal["completed", "incomplete", "cancelled", "failed"]
 Tier = Literal["audio", "text", "summary"]
+DiscardReason = Literal["no_words", "no_speech", "no_turn", "dropped"]
 ErrorType = Literal["invalid_request_error", "server_error"]
 
 
@@ -77,9 +78,16 @@ class UserSpeechStopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserSpeechDiscarded:
-    """The sound was no turn, or the turn was dropped."""
+    """The sound was no turn, or the turn was dropped.
+
+    Attributes:
+        item_id: the message that it will not become.
+        reason: "no_words": the model understood none; "no_speech": none was detected while the key was held;
+            "no_turn": a short sound or an "mm-hm" over an answer; "dropped": the conversation was cleared, or ends.
+    """
 
     item_id: str
+    reason: DiscardReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

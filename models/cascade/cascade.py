@@ -12,6 +12,7 @@ from itertools import takewhile
 
 from models.base import Transcriber
 from models.checks import check_messages
+from models.ears.guard import GuardedEars
 from models.ears.memory import TranscriptMemory
 from models.ears.whisper import LANGUAGE
 from models.engine.engine import Engine
@@ -22,8 +23,11 @@ from models.types import (
     GenerationStats,
     Message,
     ModelInfo,
+    TextDelta,
     Transcription,
 )
+
+NO_SPEECH = "Nobody speaks in the recording."
 
 Writer = Callable[[Sequence[Message]], Prompt]
 
@@ -44,7 +48,7 @@ class Cascade:
         self, info: ModelInfo, ears: Transcriber, write: Writer, engine: Engine, *, repetition_penalty: float = 1.0
     ) -> None:
         self._info = replace(info, context_tokens=engine.context_tokens)
-        self._memory = TranscriptMemory(ears, language=LANGUAGE)
+        self._memory = TranscriptMemory(GuardedEars(ears), language=LANGUAGE)
         self._write = write
         self._engine = engine
         self._repetition_penalty = repetition_penalty
@@ -62,13 +66,22 @@ class Cascade:
     async def generate(
         self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str
     ) -> AsyncGenerator[GenerationEvent, None]:
-        """Answers the conversation, after saying what was said; where nobody has said anything, there is no answer."""
+        """Answers the conversation, after saying what was said; where nobody has said anything, there is no answer.
+
+        To a question about a recording in which no speech was detected the answer is always the same: words are all
+        that a cascade knows of a recording.
+        """
         called_s = time.perf_counter()
         transcripts = await self._write_down(messages, dialogue)
         newest = messages[-1]
         if newest.role == "user" and newest.clips:
             yield Transcription(newest.id, _said(newest, transcripts))
         if not any(_content(message, transcripts) for message in _unanswered(messages)):
+            yield _no_answer(time.perf_counter() - called_s)
+            return
+        if newest.clips and all(clip.speech_s == 0 for clip in newest.clips):
+            # A small text model that is told so answers with inventions all the same.
+            yield TextDelta(NO_SPEECH)
             yield _no_answer(time.perf_counter() - called_s)
             return
         if options.repetition_penalty == 1:

@@ -15,6 +15,7 @@ from faster_whisper.feature_extractor import FeatureExtractor
 from tokenizers import Tokenizer
 
 from models.checks import check_clip
+from models.ears.plausible import max_tokens
 from models.errors import InvalidPrompt, translate_errors
 from models.types import SAMPLE_RATE_HZ, AudioClip, Samples
 from models.watch import StepWatch
@@ -26,8 +27,10 @@ CUT_SEARCH_S = 5  # a window ends at the quietest moment in its last seconds
 QUIET_FRAME_SAMPLES = 1600  # 100 ms
 FRAMES_PER_S = 100  # of the mel spectrogram
 MAX_TOKENS_PER_WINDOW = 224  # half of Whisper's text context, as in its reference decoder
+CT2_LENGTH_RATIO = 2  # CTranslate2 writes at most half of the `max_length` that it is given
 MAX_NO_SPEECH = 0.6  # both thresholds are those of Whisper's reference decoder
 MIN_MEAN_LOGPROB = -1.0
+CERTAIN_SPEECH_S = 0.2  # where a detector found as much, both are wrong more often than right: single words score low
 WHISPER_PROMPT = ("<|startoftranscript|>", "<|notimestamps|>")
 WINDOW_LIMIT_S = 30.0  # of wall time: a window takes 2 s at most on one core, which many may share
 NON_SPEECH = re.compile(r"\[[^\]]*\]|\([^)]*\)|\*[^*]*\*|♪")  # "[Music]", "(door closes)"
@@ -48,7 +51,7 @@ class WhisperEars:
         self._watch = StepWatch("the model that writes speech down", WINDOW_LIMIT_S)
         self._features = FeatureExtractor()
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._transcribe_window(np.zeros(SAMPLE_RATE_HZ, np.float32))  # the first run takes twice as long
+        self._transcribe_window(np.zeros(SAMPLE_RATE_HZ, np.float32), False)  # the first run takes twice as long
 
     async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> str:
         """Writes down what is said in one clip; may be cancelled between windows of 30 s.
@@ -68,23 +71,26 @@ class WhisperEars:
             raise InvalidPrompt(f"Whisper tiny.en writes down English alone and was asked for {language!r}; ask for en")
         with translate_errors(f"writing down {clip.id}"):
             windows = split_at_quiet(clip.samples)
-            texts = [await self._watch.run(partial(self._transcribe_window, window)) for window in windows]
+            is_certain = clip.speech_s is not None and clip.speech_s >= CERTAIN_SPEECH_S
+            texts = [await self._watch.run(partial(self._transcribe_window, window, is_certain)) for window in windows]
         return " ".join(text for text in texts if text)
 
-    def _transcribe_window(self, samples: Samples) -> str:
-        n_frames = padded_s(samples) * FRAMES_PER_S
-        mel = self._features(samples)[:, :n_frames]
-        mel = np.pad(mel, ((0, 0), (0, n_frames - mel.shape[1])))
+    def _transcribe_window(self, samples: Samples, is_certain: bool) -> str:
+        """Writes down (n_samples,), at most 30 s, in which somebody is known to speak or not."""
+        window_s = padded_s(samples)
+        # Silence is added as audio, as Whisper's reference does: zeros in the spectrogram are a loud hiss.
+        silence = np.zeros(window_s * SAMPLE_RATE_HZ - len(samples), np.float32)
+        mel = self._features(np.concatenate((samples, silence)))[:, : window_s * FRAMES_PER_S]
         features = ctranslate2.StorageView.from_array(np.ascontiguousarray(mel[None], np.float32))
         (result,) = self._model.generate(
             features,
             [list(WHISPER_PROMPT)],
             beam_size=1,
-            max_length=MAX_TOKENS_PER_WINDOW,
+            max_length=CT2_LENGTH_RATIO * min(MAX_TOKENS_PER_WINDOW, max_tokens(len(samples) / SAMPLE_RATE_HZ)),
             return_scores=True,
             return_no_speech_prob=True,
         )
-        if result.no_speech_prob > MAX_NO_SPEECH and result.scores[0] < MIN_MEAN_LOGPROB:
+        if not is_certain and result.no_speech_prob > MAX_NO_SPEECH and result.scores[0] < MIN_MEAN_LOGPROB:
             return ""
         text = NON_SPEECH.sub("", self._tokenizer.decode(result.sequences_ids[0]))
         return " ".join(text.split()) if re.search(r"\w", text) else ""

@@ -4,17 +4,14 @@ The request runs in a dialogue of its own, which is forgotten afterwards, so tha
 """
 
 import itertools
-import math
 from typing import Protocol, runtime_checkable
 
 from models.checks import check_clip, check_language
+from models.ears.plausible import max_tokens
 from models.engine.engine import Engine
 from models.engine.prompt import Prompt
 from models.errors import GenerationFailed
 from models.types import AudioClip, GenerationOptions, GenerationStats, TextDelta
-
-MIN_TOKENS = 32
-TOKENS_PER_S = 12  # twice what fast speech takes (4 words of 1.5 tokens); who writes more goes round in circles
 
 
 @runtime_checkable
@@ -50,7 +47,7 @@ class TranscriptionRequests:
         check_clip(clip)
         check_language(language)
         prompt = self._family.transcription_prompt(clip, language)
-        options = GenerationOptions(max_new_tokens=max_transcript_tokens(clip))
+        options = GenerationOptions(max_new_tokens=max_tokens(clip.duration_s))
         name = f"{dialogue}/transcript {next(self._numbers)}"  # one each: forgetting one must not end another
         stream = self._engine.generate(prompt, options, dialogue=name)
         text = ""
@@ -64,8 +61,3 @@ class TranscriptionRequests:
             await stream.aclose()
             await self._engine.forget(dialogue=name)
         return text.strip()
-
-
-def max_transcript_tokens(clip: AudioClip) -> int:
-    """How long the transcript of a clip may become."""
-    return MIN_TOKENS + math.ceil(TOKENS_PER_S * clip.duration_s)

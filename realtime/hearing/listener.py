@@ -11,6 +11,7 @@ from models.types import SAMPLE_RATE_HZ, Message
 from realtime.hearing.audio import AudioChunk
 from realtime.hearing.intake import Intake, IntakeCounters
 from realtime.hearing.scoring import PauseScoring
+from realtime.hearing.speech import SpeechLog
 from realtime.hearing.user_turn import UserTurn
 from realtime.hearing.vad import SpeechDetector
 from realtime.turns.actions import Turn, TurnEnd
@@ -46,6 +47,7 @@ class Listener:
         self.counters = IntakeCounters()
         self._detector = detector
         self._intake = Intake(self.counters)
+        self._speech = SpeechLog()
         self._scoring = None if scorer is None else PauseScoring(scorer, name, put)
         self._kept_samples = round(detector.options.pre_roll_s * SAMPLE_RATE_HZ) + SAMPLE_RATE_HZ
         self._sample = 0  # end of the last frame
@@ -81,6 +83,7 @@ class Listener:
             The frames that are now whole.
         """
         frames = await self._detector.push_batched(self._intake.take(chunk, now_s))
+        self._speech.add(frames)
         if frames:
             self._sample = frames[-1].end_sample
         return frames
@@ -93,7 +96,10 @@ class Listener:
         """
         if self._turn is None or self._turn.turn.start_sample is None:
             kept_sample = self._sample - self._kept_samples
-            self._intake.drop_before(kept_sample if unopened_sample is None else min(kept_sample, unopened_sample))
+            if unopened_sample is not None:
+                kept_sample = min(kept_sample, unopened_sample)
+            self._intake.drop_before(kept_sample)
+            self._speech.drop_before(kept_sample)
 
     def open_turn(self, turn: Turn, item_id: str) -> UserTurn:
         """Begins to keep a turn; what was typed before it is part of it.
@@ -103,7 +109,7 @@ class Listener:
             item_id: names its message, unless that has a name already.
         """
         if self._turn is None:
-            self._turn = UserTurn(item_id, turn, self._intake, speaker=self.shown_name)
+            self._turn = UserTurn(item_id, turn, self._intake, self._speech, speaker=self.shown_name)
         else:
             self._turn.add_audio(turn)
         return self._turn

@@ -5,6 +5,7 @@ When a turn begins, ends, or is none is decided elsewhere (`turns/floor.py`). Re
 
 from models.types import AudioClip, Message
 from realtime.hearing.intake import Intake
+from realtime.hearing.speech import SpeechLog
 from realtime.turns.actions import Turn
 
 
@@ -15,14 +16,18 @@ class UserTurn:
         item_id: names its message.
         turn: where it begins.
         intake: has its audio.
+        speech: knows how much of it is speech.
         speaker: named in its message; None where there is only one.
     """
 
-    def __init__(self, item_id: str, turn: Turn, intake: Intake, *, speaker: str | None = None) -> None:
+    def __init__(
+        self, item_id: str, turn: Turn, intake: Intake, speech: SpeechLog, *, speaker: str | None = None
+    ) -> None:
         self.item_id = item_id
         self.turn = turn
         self._speaker = speaker
         self._intake = intake
+        self._speech = speech
         self._texts: list[str] = []
         self._n_finished_windows = 0
         self._message: tuple[int, Message] | None = None  # and where its audio ends
@@ -40,13 +45,18 @@ class UserTurn:
     def message(self, end_sample: int) -> Message:
         """The turn up to a position; the same message for the same position, until something is typed."""
         if self._message is None or self._message[0] != end_sample:
-            clips: tuple[AudioClip, ...] = ()
-            if self.turn.start_sample is not None:
-                samples = self._intake.cut(self.turn.start_sample, end_sample)
-                clips = (AudioClip(samples),) if samples.size else ()
-            message = Message("user", (*clips, *self._texts), id=self.item_id, speaker=self._speaker)
+            message = Message("user", (*self._clips(end_sample), *self._texts), id=self.item_id, speaker=self._speaker)
             self._message = end_sample, message
         return self._message[1]
+
+    def _clips(self, end_sample: int) -> tuple[AudioClip, ...]:
+        start_sample = self.turn.start_sample
+        if start_sample is None:
+            return ()
+        samples = self._intake.cut(start_sample, end_sample)
+        # Who holds a key says that there is something to listen to, and may be too quiet for the detector.
+        speech_s = self._speech.speech_s(start_sample, end_sample) if self.turn.onset_sample else None
+        return (AudioClip(samples, speech_s),) if samples.size else ()
 
     def newly_finished(self, window_samples: int) -> Message | None:
         """The whole windows so far, which nothing will change any more; None if there are no more than last time.

@@ -16,7 +16,7 @@ class Turn:
     Attributes:
         speaker: whose it is.
         start_sample: where its audio begins; None: it is typed, and has none.
-        onset_sample: where its first voice is.
+        onset_sample: where its first voice is; 0 where it began otherwise than with a voice.
         continues: the turn before was too long, and is this one's beginning.
         cut_in_after_samples: if it began within a second of the commit that ended the turn before, the silence
             between the two. That turn had not been complete: the answer cut in.
@@ -46,9 +46,15 @@ class OpenTurn:
 
 @dataclass(frozen=True, slots=True)
 class DiscardTurn:
-    """Drop a speaker's open turn."""
+    """Drop a speaker's open turn.
+
+    Attributes:
+        speaker: whose it is.
+        cause: the machine's event for which it is dropped.
+    """
 
     speaker: str
+    cause: TurnEvent
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,7 @@ class Consequences:
         if kind is CommitTurn:
             return [*self._join_typed(cause), *self._commit_turns(cause)]
         if kind is DiscardTurn:
-            return [DiscardTurn(speaker.leave().speaker) for speaker in self._open_turns()]
+            return [DiscardTurn(speaker.leave().speaker, cause) for speaker in self._open_turns()]
         if kind is AddText:
             assert isinstance(cause, TextSubmitted | TextAdded)
             return self._add_text("\n".join([*self.take_typed(), cause.text]))

@@ -6,8 +6,10 @@ import pytest
 from models.types import Samples
 from realtime.hearing.audio import AudioChunk
 from realtime.hearing.intake import Intake, IntakeCounters
+from realtime.hearing.speech import SpeechLog
 from realtime.hearing.user_turn import UserTurn
 from realtime.turns.actions import Turn
+from realtime.turns.observations import DetectedFrame
 
 SPOKEN, TYPED = Turn(speaker="user", start_sample=100), Turn(speaker="user", start_sample=None)
 
@@ -25,7 +27,7 @@ def positions(samples: Samples) -> tuple[int, int]:
 
 
 def test_a_message_is_the_same_for_the_same_position(intake: Intake) -> None:
-    turn = UserTurn("item", SPOKEN, intake)
+    turn = UserTurn("item", SPOKEN, intake, SpeechLog())
     message = turn.message(300)
     assert positions(message.clips[0].samples) == (100, 300)
     assert turn.message(300) is message
@@ -35,14 +37,14 @@ def test_a_message_is_the_same_for_the_same_position(intake: Intake) -> None:
 
 
 def test_what_is_typed_follows_what_is_said(intake: Intake) -> None:
-    turn = UserTurn("item", SPOKEN, intake, speaker="Ann")
+    turn = UserTurn("item", SPOKEN, intake, SpeechLog(), speaker="Ann")
     assert turn.message(300).speaker == "Ann"
     turn.add_text("and this")
     assert [type(part).__name__ for part in turn.message(300).parts] == ["AudioClip", "str"]
 
 
 def test_a_typed_turn_has_no_audio_until_it_is_spoken_too(intake: Intake) -> None:
-    turn = UserTurn("item", TYPED, intake)
+    turn = UserTurn("item", TYPED, intake, SpeechLog())
     turn.add_text("hello")
     assert turn.message(500).parts == ("hello",)
     assert turn.newly_finished(100) is None
@@ -52,7 +54,7 @@ def test_a_typed_turn_has_no_audio_until_it_is_spoken_too(intake: Intake) -> Non
 
 
 def test_finished_windows_are_given_once(intake: Intake) -> None:
-    turn = UserTurn("item", SPOKEN, intake)
+    turn = UserTurn("item", SPOKEN, intake, SpeechLog())
     first = turn.newly_finished(400)
     assert first is not None
     assert positions(first.clips[0].samples) == (100, 900)
@@ -61,3 +63,13 @@ def test_finished_windows_are_given_once(intake: Intake) -> None:
     second = turn.newly_finished(400)
     assert second is not None
     assert positions(second.clips[0].samples) == (100, 1300)
+
+
+def test_a_turn_that_began_with_a_voice_says_how_much_of_it_is_speech(intake: Intake) -> None:
+    speech = SpeechLog()
+    speech.add([DetectedFrame(320, None, 320), DetectedFrame(640, None, 0), DetectedFrame(960, None, 320)])
+    turn = UserTurn("item", Turn(speaker="user", start_sample=100, onset_sample=320), intake, speech)
+    assert turn.message(400).clips[0].speech_s == 80 / 16_000
+    assert turn.message(900).clips[0].speech_s == 320 / 16_000
+    by_key = UserTurn("item", SPOKEN, intake, speech)
+    assert by_key.message(900).clips[0].speech_s is None, "who holds a key may be too quiet for the detector"

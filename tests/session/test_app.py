@@ -7,15 +7,18 @@ import socket
 import stat
 import subprocess
 import sys
+import wave
 from pathlib import Path
 from unittest import mock
 
 import av
+import numpy as np
 import pytest
 
 from app import main
 from models.catalogue import MODELS
 from models.scripted import ScriptedModel
+from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.conversation import SYSTEM_PROMPT
 from realtime.hearing.files import read_audio_file
 from realtime.server import open_session
@@ -35,6 +38,47 @@ def test_ask_answers_about_a_recording(capsys: pytest.CaptureFixture[str]) -> No
     assert report["prompt_tokens"] > 10
     assert 0 < report["completion_tokens"] <= 30
     assert report["audio_s"] == pytest.approx(2.26, abs=0.1)
+    assert 1 < report["speech_s"] < report["audio_s"]
+
+
+def write_wav(path: Path, samples: Samples) -> str:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE_HZ)
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
+    return str(path)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.05])
+def test_where_nobody_speaks_the_person_is_told_so(
+    level: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = np.random.default_rng(0).normal(0, level, 5 * SAMPLE_RATE_HZ).astype(np.float32)
+    path = write_wav(tmp_path / "nobody.wav", noise)
+    assert main(["ask", path, "What does the speaker want to know?", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == f"earpiece: {path}: no speech was detected in it\n"
+    report = json.loads(captured.out)
+    assert (report["text"], report["speech_s"]) == ("Nobody speaks in the recording.", 0.0)
+    assert main(["ask", path, "--transcribe", "en", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "no speech was detected" in captured.err
+    report = json.loads(captured.out)
+    assert (report["text"], report["speech_s"]) == ("", 0.0)
+
+
+def test_a_model_that_is_asked_about_a_recording_without_speech_is_told_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = ScriptedModel([["A dog."]])
+    monkeypatch.setattr("app.load_model", lambda *_: model)
+    assert main(["ask", write_wav(tmp_path / "nobody.wav", np.zeros(16_000, np.float32)), "What is this?"]) == 0
+    assert main(["ask", CAPITAL, "What is this?"]) == 0
+    assert capsys.readouterr().out == "A dog.\nA dog.\n"
+    told, not_told = (request[0] for request in model.requests)
+    assert told.text == "No speech was detected in this recording.\nWhat is this?"
+    assert not_told.text == "What is this?"
 
 
 def test_ask_says_what_of_a_recording_was_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -231,6 +231,7 @@ async def test_noise_without_words_is_no_turn() -> None:
         assert added(conversation, "user") == []
         assert done(conversation) == []
         assert conversation.types()[-1] == "input_audio_buffer.cleared"
+        assert conversation.of("input_audio_buffer.cleared")[0].reason == "no_words"
 
 
 @pytest.mark.parametrize("when", ["detection is switched off", "it is stopped"])

@@ -26,6 +26,14 @@ function item(id, role) {
 const text = (element) => element.firstChild;
 const remove = (id) => (items.get(id)?.remove(), items.delete(id));
 
+// Takes an element out, after a moment in which a person can see that it goes.
+function withdraw(id) {
+  const element = items.get(id);
+  element?.classList.add("retracted");
+  items.delete(id);
+  setTimeout(() => element?.remove(), RETRACTED_SHOWN_MS);
+}
+
 function note(element, words) {
   const line = element.querySelector(".ep-note") || element.appendChild(document.createElement("small"));
   line.className = "ep-note";
@@ -39,10 +47,14 @@ const draw = {
     element.classList.add("hearing");
     text(element).textContent = "…";
   },
-  "input_audio_buffer.cleared": (event) => remove(event.item_id),
-  "conversation.item.deleted": (event) => remove(event.item_id),
+  "input_audio_buffer.cleared": (event) => {
+    if (event.reason !== "no_words") return remove(event.item_id);
+    text(item(event.item_id, "user")).textContent = "(no words were understood)";
+    withdraw(event.item_id);
+  },
+  "conversation.item.deleted": (event) => withdraw(event.item_id),
   "conversation.item.input_audio_transcription.completed": (event) => {
-    text(item(event.item_id, "user")).textContent = event.transcript || "(nothing was heard)";
+    text(item(event.item_id, "user")).textContent = event.transcript || "(no words were understood)";
   },
   "conversation.item.created": (event) => {
     if (event.role !== "user") return;
@@ -58,12 +70,7 @@ const draw = {
     text(item(event.response_id, "assistant")).textContent += event.delta;
   },
   "response.committed": (event) => item(event.response_id, "assistant").classList.remove("provisional"),
-  "response.retracted": (event) => {
-    const element = items.get(event.response_id);
-    element?.classList.add("retracted");
-    items.delete(event.response_id);
-    setTimeout(() => element?.remove(), RETRACTED_SHOWN_MS);
-  },
+  "response.retracted": (event) => withdraw(event.response_id),
   "response.done": (event) => {
     const element = item(event.response_id, "assistant");
     element.classList.add(event.status);

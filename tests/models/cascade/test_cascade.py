@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from models.cascade.cascade import Cascade
+from models.cascade.cascade import NO_SPEECH, Cascade
 from models.cascade.text_model import TemplateWriter
 from models.catalogue import CASCADE
 from models.engine.prompt import TokenSpan
@@ -102,6 +102,33 @@ async def test_where_nobody_says_a_word_there_is_no_answer(cascade: Cascade) -> 
     past = [user("what?"), Message("assistant", ("jumps over.",))]
     assert (await answer(cascade, [*past, silent]))[2].completion_tokens == 0
     assert (await answer(cascade, [*past, user("why?"), silent]))[2].completion_tokens > 0, "a turn comes in parts"
+
+
+async def test_a_question_about_a_recording_without_speech_is_answered_with_that(
+    cascade: Cascade, ears: ScriptedModel
+) -> None:
+    silent = AudioClip(np.zeros(16_000, np.float32), speech_s=0.0)
+    text, said, stats = await answer(cascade, [user(silent, "what does it do?")])
+    assert (text, said[0].text, stats.completion_tokens) == (NO_SPEECH, "", 0)
+    assert (await answer(cascade, [user(silent)]))[0] == "", "nothing is asked"
+    assert not ears.asked
+
+
+async def test_what_goes_round_in_circles_reaches_neither_the_text_model_nor_the_memory(folder: Path) -> None:
+    circling = ScriptedModel([], sounds=["fox " * 50, "fox"])
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+    cascade, spoken = (
+        Cascade(
+            CASCADE, circling, TemplateWriter(tokenizer).write, load_engine(model, tokenizer, model.generation_config)
+        ),
+        clip(),
+    )
+    _, said, stats = await answer(cascade, [user(spoken)])
+    assert said[0].text == "fox"
+    assert stats.prompt_tokens == len(text_model.reference(folder, [user("fox")], N_NEW).ids)
+    assert await cascade.transcriber.transcribe(spoken, dialogue="test") == "fox"
+    assert len(circling.asked) == 2
+    await cascade.close()
 
 
 async def test_ears_that_fail_fail_one_answer(folder: Path) -> None:

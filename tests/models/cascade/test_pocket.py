@@ -12,7 +12,7 @@ import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from app import default_cache_dir
-from models.cascade.cascade import Cascade
+from models.cascade.cascade import NO_SPEECH, Cascade
 from models.cascade.pocket import lay_out_for_short_prompts, write
 from models.cascade.pocket_weights import find_weights
 from models.errors import InvalidPrompt, ModelUnavailable, PromptTooLong
@@ -29,6 +29,7 @@ from models.types import (
     Transcription,
 )
 from realtime.conversation import SYSTEM_PROMPT
+from realtime.hearing.speech import measure_speech_s
 
 Speech = Callable[[str], Samples]
 SYSTEM = Message("system", (SYSTEM_PROMPT,))
@@ -88,6 +89,14 @@ async def test_nothing_said_is_nothing_answered(pocket: Cascade, level: float) -
     noise = np.random.default_rng(0).normal(0, level, 2 * SAMPLE_RATE_HZ).astype(np.float32)
     text, transcript, stats = await answer(pocket, [SYSTEM, Message("user", (AudioClip(noise),))])
     assert (text, transcript, stats.completion_tokens) == ("", "", 0)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.1])
+async def test_of_a_recording_without_speech_nothing_is_invented(pocket: Cascade, level: float) -> None:
+    noise = np.random.default_rng(0).normal(0, level, 5 * SAMPLE_RATE_HZ).astype(np.float32)
+    clip = AudioClip(noise, measure_speech_s(noise))
+    text, transcript, _ = await answer(pocket, [Message("user", (clip, "What does the speaker want to know?"))])
+    assert (text, transcript) == (NO_SPEECH, "")
 
 
 async def test_what_looks_like_a_mark_of_the_format_stays_text(pocket: Cascade) -> None:

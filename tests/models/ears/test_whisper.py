@@ -24,6 +24,25 @@ async def test_speech_is_written_down(ears: WhisperEars, speech: Callable[[str],
     assert await ears.transcribe(clip, dialogue="another", language="en") == words
 
 
+async def test_fast_speech_is_written_down_to_its_end(ears: WhisperEars, speech: Callable[[str], Samples]) -> None:
+    tale = speech("tale_of_two_cities")
+    fast = np.interp(np.arange(0, len(tale), 1.4), np.arange(len(tale)), tale)[: 29 * SAMPLE_RATE_HZ]
+    words = await ears.transcribe(AudioClip(fast.astype(np.float32)), dialogue="test")
+    assert len(words.split()) > 110
+
+
+@pytest.mark.parametrize(
+    ("clip", "start_s", "word"),
+    [("question_sky", 1.05, "blue"), ("meeting", 4.55, "morning"), ("name_ask", 0.7, "name")],
+)
+async def test_a_single_word_that_was_detected_is_not_taken_for_none(
+    ears: WhisperEars, speech: Callable[[str], Samples], clip: str, start_s: float, word: str
+) -> None:
+    start = round(start_s * SAMPLE_RATE_HZ)
+    spoken = AudioClip(speech(clip)[start : start + round(0.7 * SAMPLE_RATE_HZ)], speech_s=0.5)
+    assert word in await ears.transcribe(spoken, dialogue="test")
+
+
 async def test_where_nobody_speaks_there_are_no_words(ears: WhisperEars) -> None:
     assert await ears.transcribe(AudioClip(np.zeros(SAMPLE_RATE_HZ, np.float32)), dialogue="test") == ""
 

@@ -11,9 +11,9 @@ from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 from transformers import VoxtralForConditionalGeneration, WhisperFeatureExtractor
 
 from app import main
+from models.ears.plausible import max_tokens
 from models.engine.prompt import Prompt, TokenSpan
 from models.errors import ModelUnavailable
-from models.families.transcription import max_transcript_tokens
 from models.families.voxtral import TekkenTokenizer, Voxtral
 from models.loading import LoadOptions
 from models.registry import load_model
@@ -121,7 +121,7 @@ async def test_transcription_equals_generate(tmp_path: Path) -> None:
         language="en", audio=str(tmp_path / "clip.wav"), sampling_rate=SAMPLE_RATE_HZ, model_id="any"
     )
     reference = VoxtralForConditionalGeneration.from_pretrained(tmp_path).eval()
-    expected = greedy(reference, processor.tokenizer, dict(inputs), max_transcript_tokens(CLIP), [2])
+    expected = greedy(reference, processor.tokenizer, dict(inputs), max_tokens(CLIP.duration_s), [2])
     model = load_model(str(tmp_path), LoadOptions(cache_dir=tmp_path, dtype="float32"))
     assert model.transcriber is not None
     assert await model.transcriber.transcribe(CLIP, dialogue="test", language="en") == expected.text.strip()
@@ -141,7 +141,7 @@ def test_transcribe_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str
     capsys.readouterr()
     assert main([*ask, str(tmp_path / "voxtral"), "--transcribe", "auto", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report.keys() == {"text", "model", "audio_s", "total_s"}
+    assert report.keys() == {"text", "model", "total_s", "audio_s", "speech_s"}
     assert report["model"] == "voxtral"
     for beside in (["why?"], ["--system-prompt", "You are a fox."]):
         assert main(["ask", clip, *beside, "--transcribe", "en", "--model", str(tmp_path / "voxtral")]) == 2

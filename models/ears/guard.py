@@ -1,0 +1,47 @@
+"""Ears whose words are checked: nothing where nobody speaks, and nothing that cannot have been said.
+
+A recogniser that was made to write something writes a stock phrase for a sneeze, and now and then one word until its
+limit. Neither may reach the model and its memory. Read `plausible.py` for what is taken for words, `memory.py` next.
+"""
+
+import numpy as np
+
+from models.base import Transcriber
+from models.checks import MAX_CLIP_S, check_clip
+from models.ears.plausible import is_plausible, without_loops
+from models.types import SAMPLE_RATE_HZ, AudioClip
+
+QUIET_S = 15.0  # with so much silence behind them, clips on which Whisper tiny.en goes round in circles come out right
+
+
+class GuardedEars:
+    """Ears that write down only what can have been said.
+
+    Args:
+        ears: write down; asked again, with silence behind the clip, where their words cannot be right.
+    """
+
+    def __init__(self, ears: Transcriber) -> None:
+        self._ears = ears
+
+    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> str:
+        """Writes down what is said in one clip; raises as the ears do.
+
+        Returns:
+            The words; "" where no speech was detected, or no words that fit in it.
+        """
+        check_clip(clip)
+        if clip.speech_s == 0:
+            return ""
+        text = await self._ears.transcribe(clip, dialogue=dialogue, language=language)
+        if is_plausible(text, clip):
+            return text
+        text = without_loops(await self._ears.transcribe(_before_silence(clip), dialogue=dialogue, language=language))
+        return text if is_plausible(text, clip) else ""
+
+
+def _before_silence(clip: AudioClip) -> AudioClip:
+    """The same sound in another context; as long as models take at most."""
+    quiet_s = min(QUIET_S, MAX_CLIP_S - clip.duration_s)
+    quiet = np.zeros(max(0, int(quiet_s * SAMPLE_RATE_HZ)), np.float32)
+    return AudioClip(np.concatenate((clip.samples, quiet)), clip.speech_s)
