@@ -115,6 +115,19 @@ class _Options(argparse.ArgumentParser):
         return super().add_argument(*names, **settings)
 
 
+class _CommandParser(argparse.ArgumentParser):
+    """The parser of a command, whose options may stand anywhere: also between a file and the question about it."""
+
+    _is_inside = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Reads the arguments, first the options and then the rest."""
+        if self._is_inside:
+            return super().parse_known_args(args, namespace)
+        self._is_inside = True
+        return self.parse_known_intermixed_args(args, namespace)
+
+
 def _shared_options(*, behind: bool) -> argparse.ArgumentParser:
     shared = _Options(behind=behind)
     shared.add_argument(
@@ -201,7 +214,7 @@ def _parser() -> argparse.ArgumentParser:
         parents=[_shared_options(behind=False), _talking_options(behind=False), serving],
     )
     parser.set_defaults(command=serve)
-    commands = parser.add_subparsers(title="commands", metavar="")
+    commands: Any = parser.add_subparsers(title="commands", metavar="", parser_class=_CommandParser)
     shared, talking = _shared_options(behind=True), _talking_options(behind=True)
     one = commands.add_parser("ask", parents=[shared], help="put a question to a recording")
     one.add_argument("clip", help="any audio or video file; - for the standard input")

@@ -111,7 +111,7 @@ def test_ask_takes_the_track_that_is_asked_for(tmp_path: Path, capsys: pytest.Ca
     report = json.loads(capsys.readouterr().out)
     assert "river" in report["text"]
     assert report["track"] == 2
-    assert main(["ask", two, "--track", "3"]) == 2
+    assert main(["ask", two, "--track", "3", "What is asked?"]) == 2
     assert "has no audio track 3; choose one of 1, 2" in capsys.readouterr().err
 
 
