@@ -1,24 +1,25 @@
 """Ears whose words are checked: nothing where nobody speaks, and nothing that cannot have been said.
 
-A recogniser that was made to write something writes a stock phrase for a sneeze, and now and then one word until its
-limit. Neither may reach the model and its memory. Read `plausible.py` for what is taken for words, `memory.py` next.
+A recogniser that was made to write something writes a stock phrase for a sneeze, one word twice, and now and then one
+word until its limit. None of these may reach the model and its memory. Read `plausible.py` for what is taken for words,
+`memory.py` next.
 """
 
 import numpy as np
 
 from models.base import Transcriber
 from models.checks import MAX_CLIP_S, check_clip
-from models.ears.plausible import is_plausible, without_loops
+from models.ears.plausible import is_plausible, repeats_itself, without_loops
 from models.types import SAMPLE_RATE_HZ, AudioClip
 
-QUIET_S = 15.0  # with so much silence behind them, clips on which Whisper tiny.en goes round in circles come out right
+QUIET_S = 20.0  # with so much silence behind them, clips on which Whisper tiny.en goes round in circles come out right
 
 
 class GuardedEars:
     """Ears that write down only what can have been said.
 
     Args:
-        ears: write down; asked again, with silence behind the clip, where their words cannot be right.
+        ears: write down; asked again, with silence behind the clip, where their words are doubtful.
     """
 
     def __init__(self, ears: Transcriber) -> None:
@@ -33,11 +34,11 @@ class GuardedEars:
         check_clip(clip)
         if clip.speech_s == 0:
             return ""
-        text = await self._ears.transcribe(clip, dialogue=dialogue, language=language)
-        if is_plausible(text, clip):
-            return text
-        text = without_loops(await self._ears.transcribe(_before_silence(clip), dialogue=dialogue, language=language))
-        return text if is_plausible(text, clip) else ""
+        first = await self._ears.transcribe(clip, dialogue=dialogue, language=language)
+        if is_plausible(first, clip) and not repeats_itself(first):
+            return first
+        again = await self._ears.transcribe(_before_silence(clip), dialogue=dialogue, language=language)
+        return next((text for text in (without_loops(again), first) if text and is_plausible(text, clip)), "")
 
 
 def _before_silence(clip: AudioClip) -> AudioClip:

@@ -16,6 +16,7 @@ MAX_TIMES = 12  # in a row: laughter and the zeros of a billion are fewer; a dec
 LONGEST_REPEATED_CHARACTERS = 80  # loops of whole sentences are rare and longer
 
 _LOOP = re.compile(rf"(\w.{{0,{LONGEST_REPEATED_CHARACTERS - 1}}}?)(?:\W*\1){{{MAX_TIMES},}}", re.IGNORECASE)
+_ONE_PHRASE_REPEATED = re.compile(r"\W*(\w.*?)(?:\W+\1)+\W*", re.IGNORECASE | re.DOTALL)
 
 
 def max_tokens(duration_s: float) -> int:
@@ -27,6 +28,11 @@ def is_plausible(text: str, clip: AudioClip) -> bool:
     """Whether this can have been said in the clip: it is not too long for the speech in it, and has no loop."""
     speech_s = clip.duration_s if clip.speech_s is None else clip.speech_s
     return len(text) <= MIN_CHARACTERS + CHARACTERS_PER_S * speech_s and not _LOOP.search(text)
+
+
+def repeats_itself(text: str) -> bool:
+    """Whether it is one phrase, said twice or more: people do that, and recognisers do it with a phrase said once."""
+    return _ONE_PHRASE_REPEATED.fullmatch(text) is not None
 
 
 def without_loops(text: str) -> str:

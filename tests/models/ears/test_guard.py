@@ -21,8 +21,8 @@ async def transcribe(ears: ScriptedModel, spoken: AudioClip) -> str:
 
 
 async def test_words_that_can_have_been_said_pass() -> None:
-    ears, spoken = ScriptedModel([], sounds=["No, no, no!"]), clip(speech_s=0.7)
-    assert await transcribe(ears, spoken) == "No, no, no!"
+    ears, spoken = ScriptedModel([], sounds=["No, no, not that!"]), clip(speech_s=0.7)
+    assert await transcribe(ears, spoken) == "No, no, not that!"
     assert ears.asked == [spoken]
 
 
@@ -41,6 +41,13 @@ async def test_who_goes_round_in_circles_is_asked_again_with_silence_behind() ->
     assert again.speech_s == 0.8
     assert again.duration_s == spoken.duration_s + QUIET_S
     assert not again.samples[len(spoken.samples) :].any()
+
+
+async def test_a_phrase_said_twice_is_believed_if_it_is_again() -> None:
+    assert await transcribe(ScriptedModel([], sounds=["Five. Five.", "Five."]), clip()) == "Five."
+    assert await transcribe(ScriptedModel([], sounds=["No, no, no!"]), clip()) == "No, no, no!"
+    assert await transcribe(ScriptedModel([], sounds=["No, no, no!", ""]), clip()) == "No, no, no!"
+    assert await transcribe(ScriptedModel([], sounds=["No, no, no!", LOOP]), clip(0.5)) == "Location,"
 
 
 async def test_what_still_goes_round_in_circles_is_said_once() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.ears.plausible import is_plausible, max_tokens, without_loops
+from models.ears.plausible import is_plausible, max_tokens, repeats_itself, without_loops
 from models.types import SAMPLE_RATE_HZ, AudioClip
 
 
@@ -43,6 +43,16 @@ def test_what_people_say_is_plausible(text: str, speech_s: float) -> None:
 )
 def test_what_a_recogniser_makes_up_is_not(text: str, speech_s: float) -> None:
     assert not is_plausible(text, clip(30, speech_s))
+
+
+@pytest.mark.parametrize("text", ["Location. Location.", "5 5", "No, no, no!", "Press 4, please. Press 4, please."])
+def test_one_phrase_said_again_and_again_repeats_itself(text: str) -> None:
+    assert repeats_itself(text)
+
+
+@pytest.mark.parametrize("text", ["", "Location.", "No, nope", "5 5 5 1 2 1 2", "55 5", "No, no, that one"])
+def test_everything_else_does_not(text: str) -> None:
+    assert not repeats_itself(text)
 
 
 def test_without_a_detector_the_whole_clip_may_be_speech() -> None:
