@@ -9,6 +9,7 @@ What is decided depends on the order of the inbox alone, and wall time is read o
 of the inbox replays to the byte. Read `turns/floor.py` for the decisions, `answer.py` for what becomes of an answer.
 """
 
+import asyncio
 import itertools
 import logging
 import time
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 
 from models.base import AudioLanguageModel
 from models.errors import GenerationFailed, InvalidPrompt, ModelError
-from models.types import GenerationOptions
+from models.types import SAMPLE_RATE_HZ, GenerationOptions
 from realtime.conversation import ConversationOptions
 from realtime.dialogue import Dialogue, report_of
 from realtime.events import ErrorReported, FloorChanged, SessionCreated, SessionEnded, SessionEvent, SessionUpdated
@@ -51,6 +52,7 @@ from realtime.turns.options import FloorOptions
 logger = logging.getLogger(__name__)
 
 MAX_TEXT_CHARACTERS = 20_000  # of one typed message: ten pages
+MAX_PIECE_SAMPLES = 5 * SAMPLE_RATE_HZ  # are listened to at once, of a chunk that may be much longer
 
 _session_numbers = itertools.count(1)
 
@@ -223,6 +225,7 @@ class Session:
         try:
             while self._floor.state is not TurnState.CLOSED:
                 await self.handle(await self._inbox.get())
+                await asyncio.sleep(0)  # `get` does not wait while there is more: others have their turn
                 if self._inbox.is_empty and not self._is_busy():
                     self._inbox.settle()
         except Exception:
@@ -246,7 +249,10 @@ class Session:
         self._taps.take_item(item, self._now_s)
         match item:
             case AudioChunk():
-                await self._listen(item)
+                for start in range(0, len(item.samples), MAX_PIECE_SAMPLES):
+                    samples = item.samples[start : start + MAX_PIECE_SAMPLES]
+                    await self._listen(AudioChunk(samples, item.start_sample + start, item.speaker))
+                    await asyncio.sleep(0)  # others have their turn
             case KeyMoved(is_down):
                 sample = self._listeners[self._options.speakers[0]].end_sample
                 self._observe(KeyPressed(sample) if is_down else KeyReleased(sample))
