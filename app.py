@@ -7,6 +7,7 @@ module that reads the environment.
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -312,6 +313,7 @@ def serve(options: argparse.Namespace) -> None:
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
     shown = f"[{shown}]" if ":" in shown else shown
     print(f"Earpiece is at http://{shown}:{options.port} (Ctrl-C ends it)", flush=True)
+    gc.freeze()  # the garbage collector would look at all libraries again and again, 70 ms in which everybody waits
     Server(app, server_options).run()
 
 

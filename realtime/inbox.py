@@ -90,6 +90,14 @@ InboxItem = (
 
 
 MAX_WAITING_SAMPLES = 20 * SAMPLE_RATE_HZ  # beyond it new audio is dropped and counted
+MAX_WAITING_COMMANDS = 256  # beyond it new ones are dropped, and the client is told
+
+_FROM_WITHIN = Closed | PauseScored | SoundTranscribed | LoadChanged | Generated | Summarised
+_TOO_MANY = ErrorReported(
+    error_type="invalid_request_error",
+    message=f"commands come faster than they are done: what came after {MAX_WAITING_COMMANDS} that wait was dropped; "
+    "send fewer, and wait for what comes of them",
+)
 
 
 class Inbox:
@@ -98,6 +106,9 @@ class Inbox:
     def __init__(self) -> None:
         self._items: asyncio.Queue[InboxItem] = asyncio.Queue()
         self._waiting_samples = self._lost_samples = 0
+        self._waiting_commands = 0
+        self._is_complaining = False  # that there are too many
+        self._is_closing = False
         self._settled = asyncio.Event()
         self._settled.set()
 
@@ -114,13 +125,27 @@ class Inbox:
         return lost
 
     def put(self, item: InboxItem) -> int:
-        """Adds an item; gives the samples of audio that were dropped, because 20 s of it are waiting."""
-        if isinstance(item, AudioChunk):
+        """Adds an item; gives the samples of audio that were dropped, because 20 s of it are waiting.
+
+        The end goes before everything that waits, and nothing comes after it.
+        """
+        if self._is_closing:
+            return 0
+        if isinstance(item, Closed):
+            self._is_closing = True
+            while not self._items.empty():
+                self._items.get_nowait()
+        elif isinstance(item, AudioChunk):
             n_samples = len(item.samples)
             if self._waiting_samples and self._waiting_samples + n_samples > MAX_WAITING_SAMPLES:
                 self._lost_samples += n_samples
                 return n_samples
             self._waiting_samples += n_samples
+        elif not isinstance(item, _FROM_WITHIN):
+            if self._waiting_commands >= MAX_WAITING_COMMANDS:
+                self._complain()
+                return 0
+            self._waiting_commands += 1
         self._items.put_nowait(item)
         self._settled.clear()
         return 0
@@ -130,6 +155,10 @@ class Inbox:
         item = await self._items.get()
         if isinstance(item, AudioChunk):
             self._waiting_samples -= len(item.samples)
+        elif item is _TOO_MANY:
+            self._is_complaining = False
+        elif not isinstance(item, _FROM_WITHIN):
+            self._waiting_commands -= 1
         return item
 
     def settle(self) -> None:
@@ -139,3 +168,9 @@ class Inbox:
     async def settled(self) -> None:
         """Waits until that is so."""
         await self._settled.wait()
+
+    def _complain(self) -> None:
+        """Has the client told, unless that waits already."""
+        if not self._is_complaining:
+            self._is_complaining = True
+            self._items.put_nowait(_TOO_MANY)

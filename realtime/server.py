@@ -23,6 +23,7 @@ from fastapi.responses import JSONResponse
 from models.base import AudioLanguageModel
 from models.watched import SILENCE_LIMIT_S, WatchedModel
 from realtime.doors import DoorOptions, open_doors
+from realtime.doors.connections import HttpConnection, WebSocketConnection
 from realtime.doors.entrance import Entrance, Way, read_origin
 from realtime.doors.lobby import Lobby
 from realtime.hearing.vad import SileroBatch, SpeechDetector
@@ -37,6 +38,8 @@ DRAIN_LIMIT_S = 8.0  # for answers under way to end, and clients to read why; se
 CONNECTIONS_LIMIT_S = 2  # for uvicorn to close what is open then
 SIGNALS_EVERY_S = 0.1  # looked for while the lobby is drained
 MAX_WEBSOCKET_BYTES = 2**20  # of one message
+PING_EVERY_S, PONG_WITHIN_S = 3.0, 7.0  # a client that vanishes without a word is noticed within 10 s
+BACKLOG = 128  # connections that wait to be accepted; asyncio accepts so many at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +203,13 @@ class Server(uvicorn.Server):
                 port=options.port,
                 log_config=None,  # its lines go the way of all others
                 log_level="warning",
+                http=HttpConnection,
+                ws=WebSocketConnection,
                 ws_max_size=MAX_WEBSOCKET_BYTES,
+                ws_ping_interval=PING_EVERY_S,
+                ws_ping_timeout=PONG_WITHIN_S,
+                ws_per_message_deflate=False,  # a kilobyte would become a megabyte to be read
+                backlog=BACKLOG,
                 timeout_graceful_shutdown=CONNECTIONS_LIMIT_S,
             )
         )

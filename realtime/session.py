@@ -9,6 +9,7 @@ What is decided depends on the order of the inbox alone, and wall time is read o
 of the inbox replays to the byte. Read `turns/floor.py` for the decisions, `answer.py` for what becomes of an answer.
 """
 
+import asyncio
 import itertools
 import logging
 import time
@@ -61,6 +62,8 @@ from realtime.turns.observations import (
 from realtime.turns.options import MAX_TEXT_CHARACTERS, FloorOptions
 
 logger = logging.getLogger(__name__)
+
+MAX_PIECE_SAMPLES = 5 * SAMPLE_RATE_HZ  # are listened to at once, of a chunk that may be much longer
 
 _session_numbers = itertools.count(1)
 
@@ -256,6 +259,7 @@ class Session:
             while self._floor.state is not TurnState.CLOSED:
                 await self.handle(await self._inbox.get())
                 self._report_lost_audio()
+                await asyncio.sleep(0)  # `get` does not wait while there is more: others have their turn
                 if self._inbox.is_empty and not self._is_busy():
                     self._inbox.settle()
         except Exception:
@@ -279,7 +283,10 @@ class Session:
         self._taps.take_item(item, self._now_s)
         match item:
             case AudioChunk():
-                await self._listen(item)
+                for start in range(0, len(item.samples), MAX_PIECE_SAMPLES):
+                    samples = item.samples[start : start + MAX_PIECE_SAMPLES]
+                    await self._listen(AudioChunk(samples, item.start_sample + start, item.speaker))
+                    await asyncio.sleep(0)  # others have their turn
             case KeyMoved(is_down):
                 self._observe(KeyPressed(self._user_sample) if is_down else KeyReleased(self._user_sample))
             case AnswerWanted(ends_speech):

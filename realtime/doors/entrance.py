@@ -36,7 +36,7 @@ class Way:
         path: exactly.
         kind: of the connection.
         methods: of HTTP requests.
-        max_body_bytes: of a request; 0: bodies are not read.
+        max_body_bytes: of a request; 0: it may have no body.
     """
 
     path: str
@@ -135,8 +135,7 @@ class Entrance:
                 return await _allow_cross_origin(way, send_guarded)
             if scope["method"] not in way.methods:
                 raise Refusal(405, "method_not_allowed", f"only {', '.join(way.methods)} is understood here")
-            if way.max_body_bytes:
-                receive = _replaying(await _read_body(scope, receive, way.max_body_bytes), receive)
+            receive = _replaying(await _read_body(scope, receive, way.max_body_bytes), receive)
         except Refusal as refusal:
             return await _answer(send_guarded, refusal.status, refusal.body())
         return await self._app(scope, receive, send_guarded)

@@ -270,6 +270,7 @@ class Visit:
                 return
             if isinstance(event, ResponseDone | ResponseRetracted):
                 self._quiet.set()
+            await asyncio.sleep(0)  # neither waits while there is more: others have their turn
 
 
 class Lobby:

@@ -16,8 +16,16 @@ MAX_ID_CHARACTERS = 64
 MAX_SDP_LINES = 500  # Chromium's and Firefox's offers of one track have about 100
 MAX_CANDIDATES = 100
 MAX_SSRC_LINES = 50
+MAX_CODEC_LINES = 64  # and as many lines of feedback, of which each may be about every codec
 MAX_CANDIDATE_CHARACTERS = 512
 MAX_MID_CHARACTERS = 32
+
+LIMITS = {
+    "a=candidate:": MAX_CANDIDATES,
+    "a=ssrc:": MAX_SSRC_LINES,
+    "a=rtpmap:": MAX_CODEC_LINES,
+    "a=rtcp-fb:": MAX_CODEC_LINES,
+}
 
 _CANDIDATE = re.compile(r"candidate:\S{1,64} \d{1,3} \S{1,8} \d{1,10} \S{1,255} \d{1,5} typ [a-z]{1,8}( [\x21-\x7e]+)*")
 
@@ -92,7 +100,7 @@ def check_sdp(sdp: str) -> None:
     kinds = sorted(line[2:].split(" ")[0] for line in lines if line.startswith("m="))
     if kinds != ["application", "audio"]:
         raise ProtocolError("the sdp must describe one audio track and one data channel, and nothing else")
-    for start, limit in (("a=candidate:", MAX_CANDIDATES), ("a=ssrc:", MAX_SSRC_LINES)):
+    for start, limit in LIMITS.items():
         if sum(line.startswith(start) for line in lines) > limit:
             raise ProtocolError(f"the sdp has more than {limit} lines {start}")
     _check_bundle(lines)

@@ -45,6 +45,8 @@ from realtime.events import (
 )
 
 MAX_MESSAGE_CHARACTERS = 1_000_000  # of one JSON message: 47 s of audio at 16 kHz, mu-law in base64
+MAX_VALUES = 30_000  # in one JSON message, by its commas and brackets; a typed text may have 20,000 of them
+MAX_DIGITS = 20  # of an integer; long ones take long to read
 MAX_NESTING = 16  # of objects and lists in one message; the deepest command has 4
 MAX_ECHOED_CHARACTERS = 100  # of what a client sent, in an error
 
@@ -346,12 +348,15 @@ def parse(message: str | bytes) -> dict[str, Any]:
     """
     if len(message) > MAX_MESSAGE_CHARACTERS:
         raise ProtocolError(f"the message has {len(message)} characters; at most {MAX_MESSAGE_CHARACTERS} fit")
+    signs: tuple[Any, ...] = (b",", b"[", b"{") if isinstance(message, bytes) else (",", "[", "{")
+    if sum(map(message.count, signs)) > MAX_VALUES:  # a megabyte of them would take a third of a second
+        raise ProtocolError(f"the message has more than {MAX_VALUES} commas and brackets; send less at a time")
     try:
         text = message.decode() if isinstance(message, bytes) else message
     except UnicodeDecodeError:
         raise ProtocolError("the message is not text: send JSON in UTF-8, and audio in base64 within it") from None
     try:
-        content = json.loads(text, parse_constant=_refuse)
+        content = json.loads(text, parse_int=_integer, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"the message is not JSON: {error}") from None
     if not isinstance(content, dict):
@@ -359,6 +364,12 @@ def parse(message: str | bytes) -> dict[str, Any]:
     if _is_deeper_than(MAX_NESTING, content):
         raise ProtocolError(f"the message is nested more than {MAX_NESTING} deep")
     return content
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number has {len(digits)} digits; at most {MAX_DIGITS} fit")
+    return int(digits)
 
 
 def _refuse(constant: str) -> None:

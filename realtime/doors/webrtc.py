@@ -23,11 +23,12 @@ from numpy.typing import NDArray
 
 from realtime.doors import DoorOptions
 from realtime.doors.entrance import Way
+from realtime.doors.guards import guard
 from realtime.doors.lobby import Ending, Lobby, Refused, Visit
 from realtime.doors.offers import MAX_BODY_BYTES, Candidate, Offer, check_sdp, read_body
 from realtime.doors.packets import FrameGaps, hear_at_once
 from realtime.doors.protocol import ProtocolError, dump, read_command
-from realtime.events import SessionEvent
+from realtime.events import ErrorReported, SessionEvent
 
 logger = logging.getLogger(__name__)
 
@@ -195,6 +196,8 @@ class Peer(WebRTCConnectionMixin):  # type: ignore[misc]  # FastRTC is not typed
             raise ConnectionError("the connection was closed before it was answered")
         self._tracks = list(self.connections[self._client_id])
         hear_at_once(peer, visit.counters)
+        guard(peer, self._give_up)
+        peer.on("datachannel", self._handler.set_channel)  # at once: FastRTC, which looks every 50 ms, would echo
 
         @peer.on("connectionstatechange")  # type: ignore[untyped-decorator]
         def _() -> None:
@@ -229,7 +232,11 @@ class Peer(WebRTCConnectionMixin):  # type: ignore[misc]  # FastRTC is not typed
             self._readable.clear()
             channel.once("bufferedamountlow", self._readable.set)
             await self._readable.wait()
-        channel.send(dump(event))
+        try:
+            channel.send(dump(event))
+        except ValueError as error:  # the client has said that it takes less
+            message = f"an event is too long for this connection ({error}); a WebSocket carries longer ones"
+            channel.send(dump(ErrorReported(error_type="server_error", message=message)))
 
     async def close(self, ending: Ending) -> None:
         """Closes the connection, when the client has the last events if it is still there."""
@@ -252,6 +259,11 @@ class Peer(WebRTCConnectionMixin):  # type: ignore[misc]  # FastRTC is not typed
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_EVENTS_S):
                 await closed.wait()
+
+    def _give_up(self, excess: str) -> None:
+        if self._handler.visit is not None:
+            logger.info("%s: the client is given up: %s", self._handler.visit.name, excess)
+            self._handler.visit.leave()
 
     def clean_up(self, webrtc_id: str) -> Any:
         """Ends what FastRTC has begun for the connection; called when it has closed or failed."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from realtime.doors.offers import (
     MAX_CANDIDATES,
+    MAX_CODEC_LINES,
     MAX_ID_CHARACTERS,
     MAX_SDP_LINES,
     MAX_SSRC_LINES,
@@ -124,6 +125,8 @@ AUDIO = SDP[SDP.index("m=audio") : SDP.index("m=application")]
         (SDP + f"a={CANDIDATE}\r\n" * (MAX_CANDIDATES + 1), "a=candidate:"),
         (SDP + f"a={CANDIDATE}\r\n" * 5000, "lines"),
         (SDP + "a=ssrc:1 cname:x\r\n" * MAX_SSRC_LINES, "a=ssrc:"),
+        (SDP + "a=rtpmap:9 x/8000\r\n" * MAX_CODEC_LINES, "a=rtpmap:"),
+        (SDP + "a=rtcp-fb:* nack\r\n" * (MAX_CODEC_LINES + 1), "a=rtcp-fb:"),
         (SDP + "\u2028".join(["a=rtcp-fb:* nack"] * (MAX_SDP_LINES + 1)), "lines"),
         (SDP.replace("a=mid:1\r\n", ""), "BUNDLE"),
         (SDP.replace("a=mid:1", "a=mid:7"), "BUNDLE"),

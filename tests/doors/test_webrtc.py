@@ -17,7 +17,7 @@ from realtime.doors.webrtc import MAX_LATER_CANDIDATES
 from realtime.server import ServerOptions, create_app
 from realtime.session import SessionOptions
 from tests.conftest import silence
-from tests.doors.clients import SpeakingTrack, no_sessions_left, webrtc_client, websocket_client
+from tests.doors.clients import SpeakingTrack, WebRtcClient, no_sessions_left, webrtc_client, websocket_client
 from tests.servers import serving
 
 ANSWER = ["The ", "capital ", "of ", "France ", "is ", "Paris."]
@@ -191,6 +191,48 @@ async def test_what_raises_while_a_connection_is_closed_keeps_no_place(
         assert app.state.lobby.health()["sessions"] == 0
     assert "realtime.doors.lobby" in {record.name for record in caplog.records}, "aiortc raised in `close`"
     await no_tasks_left()
+
+
+LONGEST = 262_144  # characters, of one message over a data channel
+
+
+async def test_the_longest_message_is_explained_and_never_echoed(port: int) -> None:
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    peer.addTrack(SpeakingTrack())
+    channel = peer.createDataChannel("events")
+    client = WebRtcClient(SpeakingTrack(), channel)
+    tasks: list[asyncio.Task[None]] = []
+    channel.on("open", lambda: channel.send("x" * LONGEST))
+    channel.on("message", lambda message: tasks.append(asyncio.ensure_future(client.take(message))))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        answer = (await http.post("/webrtc/offer", json=offered(await offer_of(peer), "long"))).json()
+    await peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
+    await client.until("session.created")
+    channel.send("x" * LONGEST)
+    await client.until("error")
+    await client.type_text("And now?")
+    await client.until("response.done")
+    assert not client.of("log"), "FastRTC's echo"
+    await peer.close()
+
+
+async def test_an_event_that_is_too_long_for_a_client_is_replaced_by_an_error(port: int) -> None:
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    peer.addTrack(SpeakingTrack())
+    channel = peer.createDataChannel("events")
+    client = WebRtcClient(SpeakingTrack(), channel)
+    tasks: list[asyncio.Task[None]] = []
+    channel.on("message", lambda message: tasks.append(asyncio.ensure_future(client.take(message))))
+    sdp = re.sub(r"max-message-size:\d+", "max-message-size:300", await offer_of(peer))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        answer = (await http.post("/webrtc/offer", json=offered(sdp, "short"))).json()
+    await peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
+    await client.until("session.created")
+    await client.send({"type": "session.metrics"})
+    assert "too long" in (await client.until("error"))["message"]
+    await client.type_text("And now?")
+    await client.until("response.done")
+    await peer.close()
 
 
 async def test_one_id_is_one_connection(port: int) -> None:

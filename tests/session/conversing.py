@@ -85,7 +85,7 @@ class Conversation:
 
     async def session_caught_up(self) -> None:
         """Lets the session and the model's tasks do all that they can without more audio or words."""
-        for _ in range(100):
+        for _ in range(1000):
             await asyncio.sleep(0)
 
     async def until_window(self, is_so: Callable[[ConversationWindow], bool]) -> None:

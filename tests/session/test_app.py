@@ -1,5 +1,6 @@
 """The command line, as a person types it."""
 
+import asyncio
 import getpass
 import json
 import os
@@ -278,9 +279,11 @@ async def test_a_session_whose_recording_cannot_be_begun_goes_on(
 ) -> None:
     (tmp_path / "file").touch()
     session = open_session(ScriptedModel([["Yes."]]), SessionOptions(), record=tmp_path / "file")
+    running = asyncio.create_task(session.run())
     session.submit_text("hello")
+    await session.settled()
     session.close()
-    await session.run()
+    await running
     assert session.metrics.turns == 1
     assert "this session is not recorded" in caplog.text
 

@@ -15,6 +15,7 @@ from models.types import SAMPLE_RATE_HZ, GenerationEvent, GenerationOptions, Mes
 from realtime.conversation import ConversationOptions
 from realtime.events import ConversationWindow, ErrorReported, MessageAdded, ResponseDone
 from realtime.hearing.audio import AudioChunk
+from realtime.inbox import MAX_WAITING_COMMANDS
 from realtime.outbox import MAX_UNREAD_EVENTS
 from realtime.session import MAX_TEXT_CHARACTERS, Session, SessionOptions
 from tests.session.conversing import OPTIONS, Conversation, conversing, loud, loudness_detector, quiet, texts
@@ -199,6 +200,7 @@ async def test_clearing_and_leaving_at_any_moment(moment: str) -> None:
         conversation.session.clear()
         await conversation.until("conversation.cleared")
         await conversation.hear(quiet(1.0), *pieces[moment], wait=False)
+        await conversation.session_caught_up()
     assert model.forgotten == [conversation.session.id]
     assert model.cancelled == {"listening": 0, "speaking": 0, "paused": 2, "responding": 2, "interrupted": 2}[moment]
 
@@ -350,8 +352,10 @@ async def test_a_client_that_reads_nothing_is_closed() -> None:
 async def test_a_client_that_reads_nothing_is_closed_whatever_is_under_way() -> None:
     session = Session(ScriptedModel([["Yes."]]), OPTIONS)
     running = asyncio.create_task(session.run())
-    for _ in range(MAX_UNREAD_EVENTS - 1):
+    for number in range(MAX_UNREAD_EVENTS - 1):
         session.request_metrics()
+        if number % MAX_WAITING_COMMANDS == 0:
+            await session.settled()
     await session.settled()
     session.submit_text("and now?")
     await asyncio.wait_for(running, 20)
