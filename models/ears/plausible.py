@@ -11,7 +11,7 @@ from models.types import AudioClip
 MIN_TOKENS = 32
 TOKENS_PER_S = 12  # twice what fast speech takes (4 words of 1.5 tokens); who writes more goes round in circles
 MIN_CHARACTERS = 4
-CHARACTERS_PER_S = 30  # of detected speech; the fastest of 700 recorded sentences and commands has 28
+CHARACTERS_PER_S = 30  # of detected speech; of 35 readings and commands, in noise too, the fastest has 28
 MAX_TIMES = 12  # in a row: laughter and the zeros of a billion are fewer; a decoder's loops end only at its limit
 LONGEST_REPEATED_CHARACTERS = 80  # loops of whole sentences are rare and longer
 
