@@ -488,6 +488,8 @@ async def _answer(
                     print(event.text, end="", flush=True)
             elif isinstance(event, GenerationStats):
                 stats = event
+            elif not event.text and messages[-1].clips[0].speech_s:
+                print("earpiece: no words were understood in the recording", file=sys.stderr)
     finally:
         await model.close()
     assert stats is not None, "generate ends with its stats"

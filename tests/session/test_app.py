@@ -305,3 +305,13 @@ def test_a_bug_of_ours_shows_where_it_is(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("app.read_audio_file", lambda *_, **__: int("no number"))
     with pytest.raises(ValueError, match="invalid literal"):
         main(["ask", CAPITAL, "?"])
+
+
+def test_a_recording_of_which_no_word_is_understood_is_told_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.load_model", lambda *_: ScriptedModel([["A song."]], transcripts=[""]))
+    assert main(["ask", CAPITAL, "What is this?"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "A song.\n"
+    assert captured.err == "earpiece: no words were understood in the recording\n"
