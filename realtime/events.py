@@ -83,7 +83,8 @@ class UserSpeechDiscarded:
     Attributes:
         item_id: the message that it will not become.
         reason: "no_words": the model understood none; "no_speech": none was detected while the key was held;
-            "no_turn": a short sound or an "mm-hm" over an answer; "dropped": the conversation was cleared, or ends.
+            "no_turn": a short sound or an "mm-hm" over an answer; "dropped": the client cleared it, or the session
+            ends.
     """
 
     item_id: str

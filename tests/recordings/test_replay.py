@@ -153,7 +153,7 @@ def damaged(folder: Path, how: str) -> None:
         case "empty":
             events.write_text("")
         case "other version":
-            events.write_text(text.replace('"version": 2', '"version": 99'))
+            events.write_text(text.replace('"version": 3', '"version": 99'))
         case "not JSON":
             events.write_text("{\n" + text)
         case "unknown item":
