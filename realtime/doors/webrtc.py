@@ -126,6 +126,8 @@ class PeerHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is not t
 
     def resample(self, frame: AudioFrame) -> Iterator[AudioFrame]:
         """Notes what is missing before a frame as the decoder gave it; its timestamp is lost after this."""
+        if self.over.is_set():
+            return
         if self.visit is not None:
             self.visit.skip(self._gaps.missing_s(frame, asyncio.get_running_loop().time()))
         yield from super().resample(frame)
@@ -141,6 +143,12 @@ class PeerHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is not t
             async with asyncio.timeout(IDLE_EMIT_S):
                 await self.over.wait()
                 raise asyncio.CancelledError
+
+    def end(self) -> None:
+        """Lets what waits here look up, and frees what has threads: timers of the loop may keep this for a while."""
+        self.over.set()
+        self.channel_set.set()
+        self._resampler = None
 
     async def shutdown(self) -> None:
         """The connection has ended."""
@@ -277,8 +285,7 @@ class Peer(WebRTCConnectionMixin):  # type: ignore[misc]  # FastRTC is not typed
             track.stop()
         self.connections[self._client_id] = [_NoTrack()]
         self.connection_timeouts[self._client_id].set()
-        self._handler.over.set()
-        self._handler.channel_set.set()
+        self._handler.end()
         self._readable.set()
         if self._handler.visit is not None:
             self._handler.visit.leave()
