@@ -34,6 +34,7 @@ from models.types import (
     Message,
     Samples,
     TextDelta,
+    Transcript,
 )
 from models.watched import SILENCE_LIMIT_S
 from realtime.hearing.files import AudioFile, AudioFileError, printable, read_audio_file
@@ -135,6 +136,12 @@ def _shared_options(*, behind: bool) -> argparse.ArgumentParser:
         "--model", default="pocket", help="a name that `python app.py models` lists, a hub id or a folder (%(default)s)"
     )
     shared.add_argument("--text-model", help="hub id or folder of the language model, where a checkpoint has none")
+    shared.add_argument(
+        "--ears",
+        default="moonshine",
+        help="what writes speech down: moonshine (English), whisper (many languages), none, a folder or hub id of a "
+        "Whisper for CTranslate2 (%(default)s)",
+    )
     shared.add_argument("--device", default="auto", help="cuda, cuda:1, cpu, ... (%(default)s)")
     shared.add_argument(
         "--dtype", default="auto", choices=("auto", "bfloat16", "float16", "float32"), help="(%(default)s)"
@@ -274,6 +281,7 @@ def _load_options(options: argparse.Namespace, cache_dir: Path) -> "LoadOptions"
         device=options.device,
         dtype=options.dtype,
         quantization=options.quantization,
+        ears=options.ears,
         text_model=options.text_model,
     )
 
@@ -461,13 +469,13 @@ def _facts(recording: AudioFile, clip: AudioClip) -> dict[str, Any]:
 def _write_down(model: AudioLanguageModel, clip: AudioClip, recording: AudioFile, options: argparse.Namespace) -> None:
     """Prints what is said in a recording."""
     began_s = time.perf_counter()
-    text = asyncio.run(_transcribe(model, clip, None if options.transcribe == "auto" else options.transcribe))
+    transcript = asyncio.run(_transcribe(model, clip, None if options.transcribe == "auto" else options.transcribe))
     total_s = time.perf_counter() - began_s
-    report = {"text": text, "model": model.info.name, "total_s": total_s, **_facts(recording, clip)}
-    print(json.dumps(report, ensure_ascii=False) if options.json else text)
+    report = {"text": transcript.text, "model": model.info.name, "total_s": total_s, **_facts(recording, clip)}
+    print(json.dumps(report, ensure_ascii=False) if options.json else transcript.text)
 
 
-async def _transcribe(model: AudioLanguageModel, clip: AudioClip, language: str | None) -> str:
+async def _transcribe(model: AudioLanguageModel, clip: AudioClip, language: str | None) -> Transcript:
     try:
         if model.transcriber is None:
             raise UsageError(f"{model.info.name} has no request for transcription; ask it in words to write it down")
@@ -488,7 +496,7 @@ async def _answer(
                     print(event.text, end="", flush=True)
             elif isinstance(event, GenerationStats):
                 stats = event
-            elif not event.text and messages[-1].clips[0].speech_s:
+            elif not event.transcript.text and messages[-1].clips[0].speech_s:
                 print("earpiece: no words were understood in the recording", file=sys.stderr)
     finally:
         await model.close()

@@ -8,13 +8,18 @@ Read `registry.py` for how a model is loaded, `cascade/pocket.py` for the embedd
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
-from models.types import AudioClip, GenerationEvent, GenerationOptions, Message, ModelInfo
+from models.types import AudioClip, GenerationEvent, GenerationOptions, Message, ModelInfo, Transcript
 
 
 class Transcriber(Protocol):
     """Writes speech down."""
 
-    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> str:
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Those it writes down, in two letters (ISO 639-1); none where that is not known."""
+        ...
+
+    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> Transcript:
         """Writes down, word by word, what is said in one clip.
 
         Args:
@@ -23,7 +28,7 @@ class Transcriber(Protocol):
             language: the one spoken, in two letters (ISO 639-1); None lets it find out, or means its only one.
 
         Returns:
-            The words; "" where nobody says one.
+            The words; none where nobody says one.
 
         Raises:
             InvalidPrompt: it cannot take this clip or this language.

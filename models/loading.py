@@ -42,6 +42,7 @@ class LoadOptions:
         device: "auto" is the GPU where there is one.
         dtype: "auto" is bfloat16 on a GPU and float32 on a CPU; one with AVX512-BF16 decodes faster in bfloat16.
         quantization: of the language model's weights, through bitsandbytes.
+        ears: what writes speech down beside the model: a name of `models/ears/`, a folder or a hub id; "none".
         text_model: folder or hub id of the language model of a cascade, or of a checkpoint without one (Ultravox).
     """
 
@@ -49,6 +50,7 @@ class LoadOptions:
     device: str = "auto"
     dtype: str = "auto"
     quantization: Quantization = "none"
+    ears: str = "moonshine"
     text_model: str | None = None
 
     @property

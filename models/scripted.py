@@ -17,6 +17,7 @@ from models.types import (
     Message,
     ModelInfo,
     TextDelta,
+    Transcript,
     Transcription,
 )
 
@@ -81,7 +82,7 @@ class ScriptedModel:
         self.requests.append(tuple(messages))
         users = [message for message in messages if message.role == "user"]
         if users[-1].clips and len(users) <= len(self._transcripts):
-            yield Transcription(users[-1].id, self._transcripts[len(users) - 1])
+            yield Transcription(users[-1].id, Transcript(self._transcripts[len(users) - 1]))
         try:
             for word in answer[: options.max_new_tokens]:
                 await (self._gate.acquire() if self._gate else asyncio.sleep(self._word_s))
@@ -102,13 +103,18 @@ class ScriptedModel:
             finish_reason="stop" if n_words == len(answer) else "length",
         )
 
-    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> str:
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Not known."""
+        return ()
+
+    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> Transcript:
         """Says what the next clip is to have been."""
         sound = self._sounds[min(len(self.asked), len(self._sounds) - 1)]
         self.asked.append(clip)
         if isinstance(sound, Exception):
             raise sound
-        return sound
+        return Transcript(sound)
 
     async def prefill(self, messages: Sequence[Message], *, dialogue: str) -> None:
         """Records the prompt."""

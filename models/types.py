@@ -131,11 +131,43 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """One word that ears wrote down.
+
+    Attributes:
+        text: with its punctuation, without spaces.
+        start_s: where it begins in the clip, in seconds.
+        end_s: where it ends.
+        probability: how sure the ears are, from 0 to 1.
+    """
+
+    text: str
+    start_s: float
+    end_s: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What ears wrote down of one clip.
+
+    Attributes:
+        text: the words; "" where nobody says one, or none that the ears understand.
+        words: the same one by one; none from ears that do not know where words are.
+        is_foreign: somebody speaks, and it sounds like a language that the ears do not know; `text` is "" then.
+    """
+
+    text: str
+    words: tuple[Word, ...] = ()
+    is_foreign: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Transcription:
     """What the model understood of one user message, from models that can tell."""
 
     message_id: str
-    text: str
+    transcript: Transcript
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

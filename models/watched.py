@@ -16,7 +16,7 @@ from contextlib import aclosing, asynccontextmanager
 
 from models.base import AudioLanguageModel, Transcriber
 from models.errors import ModelStopped
-from models.types import AudioClip, GenerationEvent, GenerationOptions, Message, ModelInfo
+from models.types import AudioClip, GenerationEvent, GenerationOptions, Message, ModelInfo, Transcript
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,13 @@ class WatchedModel:
                     return
                 yield event
 
-    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> str:
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Those that the model writes down."""
+        assert self._model.transcriber is not None, "only who has a transcriber is asked"
+        return self._model.transcriber.languages
+
+    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> Transcript:
         """Writes speech down, as the model does; raises `ModelStopped` if that takes longer than the limit."""
         assert self._model.transcriber is not None, "only who has a transcriber is asked"
         async with self._limited("a transcript"):

@@ -252,12 +252,13 @@ class Dialogue:
                 self._cut_window()
 
     def _take_transcription(self, event: Transcription, answer: Answer) -> None:
-        self._conversation.note_transcript(event.message_id, event.text)
-        self._send(MessageTranscribed(item_id=event.message_id, transcript=event.text))
+        text = event.transcript.text
+        self._conversation.note_transcript(event.message_id, text)
+        self._send(MessageTranscribed(item_id=event.message_id, transcript=text))
         newest = answer.prompt[-1]
         # The last part of a long turn may have no words, where those before it have some.
         goes_on = len(answer.prompt) > 1 and answer.prompt[-2].id == self._long_turn_id
-        if event.message_id == newest.id and not (event.text or newest.text or goes_on):
+        if event.message_id == newest.id and not (text or newest.text or goes_on):
             self._observe(NothingSaid())
 
     # Answers.

@@ -109,7 +109,8 @@ class ModelWork:
         assert self._model.transcriber is not None
         try:
             async with asyncio.timeout(JUDGEMENT_LIMIT_S):
-                text = await self._model.transcriber.transcribe(clip, dialogue=self._dialogue)
+                transcript = await self._model.transcriber.transcribe(clip, dialogue=self._dialogue)
+            text = transcript.text
         except Exception as error:
             self._log("what was said over the answer", error)
         self._put(SoundTranscribed(number, text))

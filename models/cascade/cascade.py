@@ -17,6 +17,7 @@ from models.ears.memory import TranscriptMemory
 from models.ears.whisper import LANGUAGE
 from models.engine.engine import Engine
 from models.engine.prompt import Prompt
+from models.transcripts import write_down
 from models.types import (
     GenerationEvent,
     GenerationOptions,
@@ -24,6 +25,7 @@ from models.types import (
     Message,
     ModelInfo,
     TextDelta,
+    Transcript,
     Transcription,
 )
 
@@ -75,7 +77,7 @@ class Cascade:
         transcripts = await self._write_down(messages, dialogue)
         newest = messages[-1]
         if newest.role == "user" and newest.clips:
-            yield Transcription(newest.id, _said(newest, transcripts))
+            yield Transcription(newest.id, transcripts[newest.id])
         if not any(_content(message, transcripts) for message in _unanswered(messages)):
             yield _no_answer(time.perf_counter() - called_s)
             return
@@ -110,15 +112,14 @@ class Cascade:
         """Ends running answers and frees the model."""
         await self._engine.close()
 
-    async def _write_down(self, messages: Sequence[Message], dialogue: str) -> dict[str, str]:
-        """Transcripts of all clips of the messages, by clip."""
+    async def _write_down(self, messages: Sequence[Message], dialogue: str) -> dict[str, Transcript]:
+        """Transcripts of all messages, by their ids."""
         check_messages(messages)
-        clips = [clip for message in messages for clip in message.clips]
-        texts = await asyncio.gather(*(self._memory.transcribe(clip, dialogue=dialogue) for clip in clips))
-        return {clip.id: text for clip, text in zip(clips, texts, strict=True)}
+        parts = await asyncio.gather(*(write_down(self._memory, message, dialogue=dialogue) for message in messages))
+        return {message.id: part for message, part in zip(messages, parts, strict=True)}
 
 
-def _as_text(messages: Sequence[Message], transcripts: dict[str, str]) -> list[Message]:
+def _as_text(messages: Sequence[Message], transcripts: dict[str, Transcript]) -> list[Message]:
     """The messages in which something is said, as the text model reads them."""
     contents = ((message, _content(message, transcripts)) for message in messages)
     return [replace(message, parts=(content,)) for message, content in contents if content]
@@ -131,13 +132,9 @@ def _unanswered(messages: Sequence[Message]) -> Iterator[Message]:
     return takewhile(lambda message: message.role == "user" or not message.text, reversed(messages))
 
 
-def _said(message: Message, transcripts: dict[str, str]) -> str:
-    return " ".join(text for text in (transcripts[clip.id] for clip in message.clips) if text)
-
-
-def _content(message: Message, transcripts: dict[str, str]) -> str:
+def _content(message: Message, transcripts: dict[str, Transcript]) -> str:
     """A message as the text model reads it: what was said, or what was said and what was typed about it."""
-    said = _said(message, transcripts)
+    said = transcripts[message.id].text
     if said and message.text:
         return f'In the recording somebody says: "{said}"\n\n{message.text}'
     return said or message.text

@@ -10,7 +10,7 @@ import numpy as np
 from models.base import Transcriber
 from models.checks import MAX_CLIP_S, check_clip
 from models.ears.plausible import is_plausible, repeats_itself, without_loops
-from models.types import SAMPLE_RATE_HZ, AudioClip
+from models.types import SAMPLE_RATE_HZ, AudioClip, Transcript
 
 QUIET_S = 20.0  # with so much silence behind them, clips on which Whisper tiny.en goes round in circles come out right
 
@@ -25,20 +25,26 @@ class GuardedEars:
     def __init__(self, ears: Transcriber) -> None:
         self._ears = ears
 
-    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> str:
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Those of the ears."""
+        return self._ears.languages
+
+    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> Transcript:
         """Writes down what is said in one clip; raises as the ears do.
 
         Returns:
-            The words; "" where no speech was detected, or no words that fit in it.
+            The words; none where no speech was detected, or none that fit in it.
         """
         check_clip(clip)
         if clip.speech_s == 0:
-            return ""
+            return Transcript("")
         first = await self._ears.transcribe(clip, dialogue=dialogue, language=language)
-        if is_plausible(first, clip) and not repeats_itself(first):
+        if is_plausible(first.text, clip) and not repeats_itself(first.text):
             return first
         again = await self._ears.transcribe(_before_silence(clip), dialogue=dialogue, language=language)
-        return next((text for text in (without_loops(again), first) if text and is_plausible(text, clip)), "")
+        texts = (without_loops(again.text), first.text)
+        return Transcript(next((text for text in texts if text and is_plausible(text, clip)), ""))
 
 
 def _before_silence(clip: AudioClip) -> AudioClip:

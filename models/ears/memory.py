@@ -9,7 +9,7 @@ from collections import OrderedDict
 
 from models.base import Transcriber
 from models.errors import ModelError
-from models.types import AudioClip
+from models.types import AudioClip, Transcript
 
 CLIPS_KEPT = 512  # of a dialogue; 8192 tokens of context hold fewer turns than that
 
@@ -25,9 +25,14 @@ class TranscriptMemory:
     def __init__(self, ears: Transcriber, *, language: str | None = None) -> None:
         self._ears = ears
         self._language = language
-        self._dialogues: dict[str, OrderedDict[tuple[str, str | None], asyncio.Future[str]]] = {}
+        self._dialogues: dict[str, OrderedDict[tuple[str, str | None], asyncio.Future[Transcript]]] = {}
 
-    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> str:
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Those of the ears."""
+        return self._ears.languages
+
+    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> Transcript:
         """Gives what is said in one clip; raises as the ears do."""
         known = self._dialogues.setdefault(dialogue, OrderedDict())
         key = (clip.id, self._language if language is None else language)

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from models.checks import check_clip
 from models.ears.plausible import max_tokens
 from models.errors import InvalidPrompt, translate_errors
-from models.types import SAMPLE_RATE_HZ, AudioClip, Samples
+from models.types import SAMPLE_RATE_HZ, AudioClip, Samples, Transcript
 from models.watch import StepWatch
 
 LANGUAGE = "en"  # the only one of the ".en" models
@@ -53,7 +53,12 @@ class WhisperEars:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._transcribe_window(np.zeros(SAMPLE_RATE_HZ, np.float32), False)  # the first run takes twice as long
 
-    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> str:
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """English."""
+        return (LANGUAGE,)
+
+    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> Transcript:
         """Writes down what is said in one clip; may be cancelled between windows of 30 s.
 
         Args:
@@ -73,7 +78,7 @@ class WhisperEars:
             windows = split_at_quiet(clip.samples)
             is_certain = clip.speech_s is not None and clip.speech_s >= CERTAIN_SPEECH_S
             texts = [await self._watch.run(partial(self._transcribe_window, window, is_certain)) for window in windows]
-        return " ".join(text for text in texts if text)
+        return Transcript(" ".join(text for text in texts if text))
 
     def _transcribe_window(self, samples: Samples, is_certain: bool) -> str:
         """Writes down (n_samples,), at most 30 s, in which somebody is known to speak or not."""

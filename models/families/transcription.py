@@ -11,7 +11,7 @@ from models.ears.plausible import max_tokens
 from models.engine.engine import Engine
 from models.engine.prompt import Prompt
 from models.errors import GenerationFailed
-from models.types import AudioClip, GenerationOptions, GenerationStats, TextDelta
+from models.types import AudioClip, GenerationOptions, GenerationStats, TextDelta, Transcript
 
 
 @runtime_checkable
@@ -36,7 +36,12 @@ class TranscriptionRequests:
         self._engine = engine
         self._numbers = itertools.count(1)
 
-    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> str:
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Not known: the checkpoint's."""
+        return ()
+
+    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> Transcript:
         """Writes down what is said in one clip.
 
         Raises:
@@ -60,4 +65,4 @@ class TranscriptionRequests:
         finally:
             await stream.aclose()
             await self._engine.forget(dialogue=name)
-        return text.strip()
+        return Transcript(text.strip())

@@ -34,7 +34,7 @@ from realtime.turns.options import FloorOptions
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 EVENTS_NAME = "events.jsonl"
 MAX_WAITING_LINES = 20_000  # to be written: minutes of a session; a disk that is so far behind will not catch up
 

@@ -27,7 +27,9 @@ from models.types import (
     ModelInfo,
     Samples,
     TextDelta,
+    Transcript,
     Transcription,
+    Word,
 )
 from realtime.conversation import ConversationOptions
 from realtime.events import SessionEvent, SessionMetricsReported
@@ -42,7 +44,7 @@ from realtime.turns.observations import Closed, Observation, SpeechStarted, Spee
 from realtime.turns.options import FloorOptions
 
 _ITEM_TYPES = {kind.__name__: kind for kind in get_args(InboxItem) if kind not in (AudioChunk, Generated)}
-_GENERATION_EVENT_TYPES = {kind.__name__: kind for kind in (TextDelta, Transcription, GenerationStats)}
+_GENERATION_EVENT_TYPES = {kind.__name__: kind for kind in (TextDelta, GenerationStats)}
 _OBSERVATION_TYPES = {kind.__name__: kind for kind in (*get_args(Observation), SpeechStarted, SpeechStopped)}
 
 
@@ -176,7 +178,13 @@ def _generated_of(generation: int, event: str = "", error: str = "", **fields: A
         failure: ModelError = kind.__new__(kind)
         failure.args = (fields["message"],)
         return Generated(generation, failure)
+    if event == Transcription.__name__:
+        return Generated(generation, Transcription(fields["message_id"], _transcript_of(**fields["transcript"])))
     return Generated(generation, _GENERATION_EVENT_TYPES[event](**fields))
+
+
+def _transcript_of(text: str, words: list[dict[str, Any]], is_foreign: bool) -> Transcript:
+    return Transcript(text, tuple(Word(**word) for word in words), is_foreign)
 
 
 def _decision_of(line: dict[str, Any]) -> tuple[Observation, tuple[str, ...]]:
@@ -216,9 +224,13 @@ class _SilentModel:
         self.info = info
         self.transcriber = self if transcribes else None
 
-    async def transcribe(self, clip: object, *, dialogue: str, language: str | None = None) -> str:
+    @property
+    def languages(self) -> tuple[str, ...]:
+        return ()
+
+    async def transcribe(self, clip: object, *, dialogue: str, language: str | None = None) -> Transcript:
         await asyncio.Event().wait()  # until it is cancelled
-        return ""
+        return Transcript("")
 
     async def generate(
         self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str

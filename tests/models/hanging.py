@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from models.scripted import ScriptedModel
-from models.types import AudioClip, GenerationEvent, GenerationOptions, Message
+from models.types import AudioClip, GenerationEvent, GenerationOptions, Message, Transcript
 
 
 class HangingModel(ScriptedModel):
@@ -34,7 +34,7 @@ class HangingModel(ScriptedModel):
         if self._hangs_beside:
             await asyncio.Event().wait()
 
-    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> str:
+    async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> Transcript:
         await self._hang()
         return await super().transcribe(clip, dialogue=dialogue)
 

@@ -26,7 +26,7 @@ async def test_what_a_model_says_passes_unchanged() -> None:
     assert isinstance(events[2], GenerationStats)
     assert watched.info is model.info
     assert watched.transcriber is not None
-    assert await watched.transcriber.transcribe(CLIP, dialogue="a") == "hm"
+    assert (await watched.transcriber.transcribe(CLIP, dialogue="a")).text == "hm"
     await watched.prefill(PROMPT, dialogue="a")
     await watched.forget(dialogue="a")
     assert (len(model.prefilled), model.forgotten) == (1, ["a"])

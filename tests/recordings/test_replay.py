@@ -17,7 +17,7 @@ from models.scripted import ScriptedModel
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.events import SessionMetricsReported
 from realtime.load import AnswerLoad
-from realtime.recordings.recorder import EVENTS_NAME, SessionRecorder, audio_name, to_json
+from realtime.recordings.recorder import EVENTS_NAME, FORMAT_VERSION, SessionRecorder, audio_name, to_json
 from realtime.recordings.replay import RecordingError, decide_again, read_recording, replay
 from realtime.session import SessionOptions
 from realtime.turns.endpointing import EndpointingOptions
@@ -153,7 +153,7 @@ def damaged(folder: Path, how: str) -> None:
         case "empty":
             events.write_text("")
         case "other version":
-            events.write_text(text.replace('"version": 3', '"version": 99'))
+            events.write_text(text.replace(f'"version": {FORMAT_VERSION}', '"version": 99'))
         case "not JSON":
             events.write_text("{\n" + text)
         case "unknown item":

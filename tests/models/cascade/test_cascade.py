@@ -59,13 +59,13 @@ async def test_the_text_model_answers_what_the_ears_wrote(cascade: Cascade, fold
     spoken, asked = user(clip()), user(clip(), "what does it do?")
     text, said, first = await answer(cascade, [spoken])
     expected = text_model.reference(folder, [user("the quick fox")], N_NEW)
-    assert (said[0].message_id, said[0].text) == (spoken.id, "the quick fox")
+    assert (said[0].message_id, said[0].transcript.text) == (spoken.id, "the quick fox")
     assert (text, first.prompt_tokens) == (expected.text, len(expected.ids))
     history = [spoken, Message("assistant", ("the lazy dog",)), asked]
     text, said, second = await answer(cascade, history)
     written = 'In the recording somebody says: "jumps over"\n\nwhat does it do?'
     expected = text_model.reference(folder, [user("the quick fox"), history[1], user(written)], N_NEW)
-    assert [event.text for event in said] == ["jumps over"]
+    assert [event.transcript.text for event in said] == ["jumps over"]
     assert (text, second.prompt_tokens) == (expected.text, len(expected.ids))
     assert second.cached_tokens >= first.prompt_tokens
 
@@ -73,8 +73,8 @@ async def test_the_text_model_answers_what_the_ears_wrote(cascade: Cascade, fold
 async def test_a_clip_is_written_down_once_whoever_asks(cascade: Cascade, ears: ScriptedModel) -> None:
     first, second = clip(), clip()
     await cascade.prefill([user(first)], dialogue="test")
-    assert await cascade.transcriber.transcribe(first, dialogue="test") == "the quick fox"
-    assert await cascade.transcriber.transcribe(second, dialogue="test", language="en") == "jumps over"
+    assert (await cascade.transcriber.transcribe(first, dialogue="test")).text == "the quick fox"
+    assert (await cascade.transcriber.transcribe(second, dialogue="test", language="en")).text == "jumps over"
     await answer(cascade, [user(first), user(second)])
     assert ears.asked == [first, second]
     await cascade.forget(dialogue="test")
@@ -98,7 +98,7 @@ async def test_where_nobody_says_a_word_there_is_no_answer(cascade: Cascade) -> 
     silent = user(clip())
     await cascade.prefill([silent], dialogue="test")
     text, said, stats = await answer(cascade, [silent])
-    assert (text, said[0].text, stats.completion_tokens) == ("", "", 0)
+    assert (text, said[0].transcript.text, stats.completion_tokens) == ("", "", 0)
     past = [user("what?"), Message("assistant", ("jumps over.",))]
     assert (await answer(cascade, [*past, silent]))[2].completion_tokens == 0
     assert (await answer(cascade, [*past, user("why?"), silent]))[2].completion_tokens > 0, "a turn comes in parts"
@@ -109,7 +109,7 @@ async def test_a_question_about_a_recording_without_speech_is_answered_with_that
 ) -> None:
     silent = AudioClip(np.zeros(16_000, np.float32), speech_s=0.0)
     text, said, stats = await answer(cascade, [user(silent, "what does it do?")])
-    assert (text, said[0].text, stats.completion_tokens) == (NO_SPEECH, "", 0)
+    assert (text, said[0].transcript.text, stats.completion_tokens) == (NO_SPEECH, "", 0)
     assert (await answer(cascade, [user(silent)]))[0] == "", "nothing is asked"
     assert not ears.asked
 
@@ -124,9 +124,9 @@ async def test_what_goes_round_in_circles_reaches_neither_the_text_model_nor_the
         clip(),
     )
     _, said, stats = await answer(cascade, [user(spoken)])
-    assert said[0].text == "fox"
+    assert said[0].transcript.text == "fox"
     assert stats.prompt_tokens == len(text_model.reference(folder, [user("fox")], N_NEW).ids)
-    assert await cascade.transcriber.transcribe(spoken, dialogue="test") == "fox"
+    assert (await cascade.transcriber.transcribe(spoken, dialogue="test")).text == "fox"
     assert len(circling.asked) == 2
     await cascade.close()
 
@@ -139,7 +139,7 @@ async def test_ears_that_fail_fail_one_answer(folder: Path) -> None:
     spoken = user(clip())
     with pytest.raises(GenerationFailed, match="no room"):
         await answer(cascade, [spoken])
-    assert (await answer(cascade, [spoken]))[1][0].text == "the quick fox"
+    assert (await answer(cascade, [spoken]))[1][0].transcript.text == "the quick fox"
     await cascade.close()
 
 

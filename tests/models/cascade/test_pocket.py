@@ -58,7 +58,7 @@ async def answer(
             case TextDelta():
                 text += event.text
             case Transcription():
-                transcript = event.text
+                transcript = event.transcript.text
             case GenerationStats():
                 stats = event
     assert stats is not None

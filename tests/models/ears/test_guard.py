@@ -17,7 +17,7 @@ def clip(duration_s: float = 1.0, speech_s: float | None = None) -> AudioClip:
 
 
 async def transcribe(ears: ScriptedModel, spoken: AudioClip) -> str:
-    return await GuardedEars(ears).transcribe(spoken, dialogue="test", language="en")
+    return (await GuardedEars(ears).transcribe(spoken, dialogue="test", language="en")).text
 
 
 async def test_words_that_can_have_been_said_pass() -> None:

@@ -19,14 +19,14 @@ async def test_a_clip_is_written_down_once_in_each_dialogue() -> None:
     ears = ScriptedModel([], sounds=["one", "two", "three", "four"])
     memory, first, second = TranscriptMemory(ears, language="en"), clip(), clip()
     together = await asyncio.gather(*(memory.transcribe(first, dialogue="a") for _ in range(3)))
-    assert together == ["one"] * 3
-    assert await memory.transcribe(first, dialogue="a", language="en") == "one"
-    assert await memory.transcribe(second, dialogue="a") == "two"
-    assert await memory.transcribe(first, dialogue="a") == "one"
-    assert await memory.transcribe(first, dialogue="b") == "three"
+    assert [transcript.text for transcript in together] == ["one"] * 3
+    assert (await memory.transcribe(first, dialogue="a", language="en")).text == "one"
+    assert (await memory.transcribe(second, dialogue="a")).text == "two"
+    assert (await memory.transcribe(first, dialogue="a")).text == "one"
+    assert (await memory.transcribe(first, dialogue="b")).text == "three"
     memory.forget("a")
     memory.forget("nobody")
-    assert await memory.transcribe(first, dialogue="a") == "four"
+    assert (await memory.transcribe(first, dialogue="a")).text == "four"
     assert ears.asked == [first, second, first, first]
 
 
@@ -36,7 +36,7 @@ async def test_who_stops_waiting_takes_the_words_from_nobody() -> None:
     waiting = asyncio.create_task(memory.transcribe(spoken, dialogue="a"))
     await asyncio.sleep(0)  # both have asked by then
     gone.cancel()
-    assert await waiting == "one"
+    assert (await waiting).text == "one"
     assert gone.cancelled()
 
 
@@ -44,7 +44,7 @@ async def test_a_failure_is_not_kept() -> None:
     memory, spoken = TranscriptMemory(ScriptedModel([], sounds=[GenerationFailed("no room"), "words"])), clip()
     with pytest.raises(GenerationFailed, match="no room"):
         await memory.transcribe(spoken, dialogue="a")
-    assert await memory.transcribe(spoken, dialogue="a") == "words"
+    assert (await memory.transcribe(spoken, dialogue="a")).text == "words"
 
 
 async def test_the_clips_asked_for_last_are_kept() -> None:

@@ -19,15 +19,15 @@ def ears() -> WhisperEars:
 
 async def test_speech_is_written_down(ears: WhisperEars, speech: Callable[[str], Samples]) -> None:
     clip = AudioClip(speech("question_capital"))
-    words = await ears.transcribe(clip, dialogue="test")
+    words = (await ears.transcribe(clip, dialogue="test")).text
     assert words == "What is the capital of France?"
-    assert await ears.transcribe(clip, dialogue="another", language="en") == words
+    assert (await ears.transcribe(clip, dialogue="another", language="en")).text == words
 
 
 async def test_fast_speech_is_written_down_to_its_end(ears: WhisperEars, speech: Callable[[str], Samples]) -> None:
     tale = speech("tale_of_two_cities")
     fast = np.interp(np.arange(0, len(tale), 1.4), np.arange(len(tale)), tale)[: 29 * SAMPLE_RATE_HZ]
-    words = await ears.transcribe(AudioClip(fast.astype(np.float32)), dialogue="test")
+    words = (await ears.transcribe(AudioClip(fast.astype(np.float32)), dialogue="test")).text
     assert len(words.split()) > 110
 
 
@@ -40,11 +40,11 @@ async def test_a_single_word_that_was_detected_is_not_taken_for_none(
 ) -> None:
     start = round(start_s * SAMPLE_RATE_HZ)
     spoken = AudioClip(speech(clip)[start : start + round(0.7 * SAMPLE_RATE_HZ)], speech_s=0.5)
-    assert word in await ears.transcribe(spoken, dialogue="test")
+    assert word in (await ears.transcribe(spoken, dialogue="test")).text
 
 
 async def test_where_nobody_speaks_there_are_no_words(ears: WhisperEars) -> None:
-    assert await ears.transcribe(AudioClip(np.zeros(SAMPLE_RATE_HZ, np.float32)), dialogue="test") == ""
+    assert (await ears.transcribe(AudioClip(np.zeros(SAMPLE_RATE_HZ, np.float32)), dialogue="test")).text == ""
 
 
 async def test_what_cannot_be_written_down_is_refused(ears: WhisperEars) -> None:

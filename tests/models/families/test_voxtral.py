@@ -124,7 +124,7 @@ async def test_transcription_equals_generate(tmp_path: Path) -> None:
     expected = greedy(reference, processor.tokenizer, dict(inputs), max_tokens(CLIP.duration_s), [2])
     model = load_model(str(tmp_path), LoadOptions(cache_dir=tmp_path, dtype="float32"))
     assert model.transcriber is not None
-    assert await model.transcriber.transcribe(CLIP, dialogue="test", language="en") == expected.text.strip()
+    assert (await model.transcriber.transcribe(CLIP, dialogue="test", language="en")).text == expected.text.strip()
     await model.close()
 
 
