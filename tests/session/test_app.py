@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import json
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -255,6 +256,19 @@ def test_no_library_notes_who_it_runs_for(module: str, tmp_path: Path) -> None:
     environment |= {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
     subprocess.run([sys.executable, "-c", f"import {module}, onnxruntime"], env=environment, timeout=120, check=True)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("given", "used"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+@pytest.mark.parametrize("module", ["app, torch", "models.loading", "models.ears.whisper", "realtime.server, torch"])
+def test_threads_that_wait_sleep_unless_the_environment_says_otherwise(
+    module: str, given: dict[str, str], used: str
+) -> None:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("OMP_")}
+    command = [sys.executable, "-c", f"import {module}"]
+    environment |= {"OMP_DISPLAY_ENV": "TRUE", **given}  # has the library say what it goes by
+    shown = subprocess.run(command, env=environment, timeout=120, check=True, capture_output=True, text=True).stderr
+    assert re.findall("OMP_WAIT_POLICY = '(.*)'", shown) == [used] * shown.count("OPENMP DISPLAY ENVIRONMENT BEGIN")
+    assert "OMP_WAIT_POLICY" in shown
 
 
 @pytest.mark.parametrize("servers", ["{nonsense", "5", '{"urls": "stun:x"}', '["stun:x"]'])
