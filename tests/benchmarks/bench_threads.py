@@ -1,4 +1,4 @@
-"""How soon an answer begins, and how fast it goes on, by how OpenMP's threads wait: on a quiet and on a busy machine.
+"""How soon a spoken question is answered, and how fast, by how OpenMP's threads wait; beside busy processes, too.
 
 Every policy is a process of its own with the same model, because it counts from the start of a process; all are loaded,
 then they answer in turns, alone and beside processes that never rest. The first policy is the one that `models` sets.
@@ -29,26 +29,34 @@ POLICIES: dict[str, dict[str, str]] = {
     "short spin": {"GOMP_SPINCOUNT": "1000"},
     "one thread": {"OMP_NUM_THREADS": "1"},
 }
-QUESTION = "What is the name of the river that flows through the capital of France, please?"  # about 25 tokens written
+CLIP = Path("assets/clips/question_story.ogg")  # 4 s long
 N_NEW = 24
 
 
-def answer_in_turns(model_name: str, cache_dir: Path) -> None:
-    """Answers once for each line of stdin and prints the times; runs in a process of its own."""
+def answer_in_turns(model_name: str, cache_dir: Path, clip: Path) -> None:
+    """Answers a spoken question once for each line of stdin and prints the times; runs in a process of its own."""
     from models.loading import LoadOptions
     from models.registry import load_model
-    from models.types import GenerationOptions, GenerationStats, Message
+    from models.types import AudioClip, GenerationOptions, GenerationStats, Message
+    from realtime.conversation import SYSTEM_PROMPT
+    from realtime.hearing.files import read_audio_file
+
+    samples = read_audio_file(clip).samples
+    system = Message("system", (SYSTEM_PROMPT,))
+    past = [system, Message("user", ("Hello there.",)), Message("assistant", ("Hello! How can I help you?",))]
 
     async def answer(model: Any) -> dict[str, float]:
-        system = Message("system", ("You are a helpful voice assistant. Answer in one short sentence.",))
-        past = [system, Message("user", ("Hello there.",)), Message("assistant", ("Hello! How can I help you?",))]
         await model.prefill(past, dialogue="bench")
-        messages = [*past, Message("user", (QUESTION,))]
-        options = GenerationOptions(max_new_tokens=N_NEW)
-        async for event in model.generate(messages, options, dialogue="bench"):
-            if isinstance(event, GenerationStats):
-                decode_s = event.total_s - (event.ttft_s or 0.0)
-                return {"ttft_s": event.ttft_s or 0.0, "token_s": decode_s / max(1, event.completion_tokens - 1)}
+        question = Message("user", (AudioClip(samples),))
+        try:
+            async for event in model.generate(
+                [*past, question], GenerationOptions(max_new_tokens=N_NEW), dialogue="bench"
+            ):
+                if isinstance(event, GenerationStats):
+                    decode_s = event.total_s - (event.ttft_s or 0.0)
+                    return {"ttft_s": event.ttft_s or 0.0, "token_s": decode_s / max(1, event.completion_tokens - 1)}
+        finally:
+            await model.forget(dialogue="bench")
         raise AssertionError("an answer ends with its stats")
 
     async def work() -> None:
@@ -135,6 +143,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.bench_threads", description=__doc__)
     parser.add_argument("--model", default="pocket", help="which answers (%(default)s)")
     parser.add_argument("--cache-dir", type=Path, default=Path.home() / ".cache/earpiece", help="(%(default)s)")
+    parser.add_argument("--clip", type=Path, default=CLIP, help="a spoken question (%(default)s)")
     parser.add_argument("--rounds", type=int, default=10, help="answers of each policy (%(default)s)")
     parser.add_argument("--busy", type=int, default=2, help="processes beside, on the busy machine (%(default)s)")
     parser.add_argument("--policies", nargs="+", default=list(POLICIES), choices=list(POLICIES), help="which of them")
@@ -142,9 +151,9 @@ def main() -> None:
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        answer_in_turns(options.model, options.cache_dir)
+        answer_in_turns(options.model, options.cache_dir, options.clip)
         return
-    arguments = ["--model", options.model, "--cache-dir", str(options.cache_dir)]
+    arguments = ["--model", options.model, "--cache-dir", str(options.cache_dir), "--clip", str(options.clip)]
     candidates = {name: Candidate(POLICIES[name], arguments) for name in tqdm(options.policies, desc="loading")}
     result = {f"{n_busy} busy": measure(candidates, options.rounds, n_busy) for n_busy in (0, options.busy)}
     for candidate in candidates.values():
