@@ -89,7 +89,7 @@ class _Conversion:
         names = get_gguf_hf_weights_map(model, self._processor)
         self._source_names = {name: source for source, name in names.items() if source in self._sources}
         self._state = {name: tensor for name, tensor in model.state_dict().items() if name in self._source_names}
-        self._packable = {f"{name}.weight" for name in packable(model)} if bits else set()
+        self._layers = _layers_by_weight(model) if bits else {}
         self._bits = bits
         self._codes: dict[str, Codes] = {}
         self._progress = progress
@@ -112,8 +112,8 @@ class _Conversion:
         weights = torch.from_numpy(np.array(self._process(dequantize(source.data, source.tensor_type), source)))
         if weights.shape != self._state[name].shape:
             raise ValueError(f"{source.name} is of shape {tuple(weights.shape)}, not {tuple(self._state[name].shape)}")
-        if name in self._packable:
-            self._codes[name.removesuffix(".weight")] = self._quantize(weights, source)
+        if name in self._layers:
+            self._codes[self._layers[name]] = self._quantize(weights, source)
         self._done += source.n_elements
         self._progress(int(self._done), sum(int(tensor.n_elements) for tensor in self._sources.values()))
         return weights.to(torch.bfloat16)
@@ -131,6 +131,16 @@ class _Conversion:
             return quantize(weights, 4)
         numbers, scale, middle = (self._process(array, source) for array in read_q4_k(source.data))
         return pack_int4(torch.from_numpy(numbers), torch.from_numpy(scale), torch.from_numpy(middle))
+
+
+def _layers_by_weight(model: Any) -> dict[str, str]:
+    """The layers to pack, by the name under which their weights are written; a tied head's are the embeddings."""
+    layers = packable(model)
+    embeddings, head = model.get_input_embeddings(), model.get_output_embeddings()
+    written = {id(layer): f"{name}.weight" for name, layer in layers.items()}
+    if model.config.tie_word_embeddings:
+        written[id(head)] = next(f"{name}.weight" for name, module in model.named_modules() if module is embeddings)
+    return {written[id(layer)]: name for name, layer in layers.items()}
 
 
 def read_q4_k(rows: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
