@@ -18,7 +18,7 @@ from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, Repo
 from transformers import BitsAndBytesConfig
 
 from models.engine.engine import CACHE_BUDGET_BYTES, MAX_BATCH, Engine
-from models.engine.weight_only import Bits, quantize_linears
+from models.engine.weight_only import Bits, multiplies_bfloat16, quantize_linears
 from models.errors import ModelError, ModelUnavailable
 from models.prompts.writer import token_id
 
@@ -41,8 +41,8 @@ class LoadOptions:
     Attributes:
         cache_dir: folder for converted weights of embedded models.
         device: "auto" is the GPU where there is one.
-        dtype: "auto" is bfloat16 on a GPU and float32 on a CPU; one with AVX512-BF16 decodes faster in bfloat16, which
-            is what "auto" is there if weights are quantised.
+        dtype: "auto" is bfloat16 on a GPU or if weights are quantised, and else float32; a CPU with AVX512-BF16 decodes
+            faster in bfloat16.
         quantization: of the language model's weights: on a GPU through bitsandbytes, on a CPU for decoding alone, by
             `engine/weight_only.py`.
         text_model: folder or hub id of the language model of a cascade, or of a checkpoint without one (Ultravox).
@@ -72,9 +72,8 @@ class LoadOptions:
     def torch_dtype(self) -> torch.dtype:
         """The dtype meant."""
         if self.dtype == "auto":
-            if self.torch_device.type == "cuda":
-                return torch.bfloat16
-            return torch.float32 if self.decode_bits is None else fastest_dtype()
+            is_short = self.torch_device.type == "cuda" or self.decode_bits is not None
+            return torch.bfloat16 if is_short else torch.float32
         dtypes = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
         if self.dtype not in dtypes:
             raise ModelUnavailable(f"unknown dtype {self.dtype!r}; choose {', '.join(dtypes)}")
@@ -118,8 +117,7 @@ class LoadOptions:
 
 def fastest_dtype() -> torch.dtype:
     """bfloat16 where the CPU multiplies it; elsewhere a prompt of 60 tokens takes twice as long in it as in float32."""
-    can = torch.cpu.get_capabilities()
-    return torch.bfloat16 if can.get("avx512_bf16") or can.get("amx_bf16") else torch.float32
+    return torch.bfloat16 if multiplies_bfloat16() else torch.float32
 
 
 def find_checkpoint(source: str) -> Path:

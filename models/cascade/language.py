@@ -21,6 +21,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 from transformers.modeling_gguf_pytorch_utils import TENSOR_PROCESSORS, TensorProcessor, get_gguf_hf_weights_map
 
 from models.engine.weight_only import Bits, Codes, pack_int4, packable, quantize, save_codes, use_codes
+from models.loading import fastest_dtype
 
 Q4_K_BLOCK_BYTES = 144  # two float16, 8 scales and 8 minima of 6 bits, and 256 numbers of 4 bits
 CODES_FILE = "weight_only.safetensors"
@@ -52,20 +53,23 @@ def convert_gguf(gguf: Path, into: Path, *, bits: Bits | None, progress: Progres
     _Conversion(gguf, model, bits, progress or (lambda done, total: None)).write(into)
 
 
-def load_language(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+def load_language(folder: Path, dtype: torch.dtype | None = None) -> tuple[Any, Any]:
     """Loads what `convert_gguf` wrote.
 
     Args:
         folder: that was written.
-        dtype: of the weights that prompts are multiplied with; bfloat16 stays in the file until it is used.
+        dtype: of the weights beside the codes; bfloat16 stays in the file until it is used. None is what is fastest on
+            this CPU.
 
     Returns:
         A causal language model of transformers on the CPU, and its tokenizer.
     """
+    has_codes = (folder / CODES_FILE).is_file()
+    dtype = dtype or (torch.bfloat16 if has_codes else fastest_dtype())
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True).eval()
     lay_out_for_short_prompts(model)
-    if (folder / CODES_FILE).is_file():
+    if has_codes:
         use_codes(model, folder / CODES_FILE)
     return model, tokenizer
 

@@ -17,7 +17,7 @@ from models.cascade.pocket_weights import fetch_weights, find_weights
 from models.ears.whisper import WhisperEars
 from models.engine.prompt import Prompt
 from models.errors import ModelUnavailable
-from models.loading import LoadOptions, fastest_dtype, load_engine, loading
+from models.loading import LoadOptions, load_engine, loading
 from models.prompts.chatml import write_chatml
 from models.types import Message, ModelInfo
 
@@ -53,7 +53,7 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> Cascade:
     transformers_logging.disable_progress_bar()
     with loading(folder):
         ears = WhisperEars(folder / "ears")
-        language_model, tokenizer = load_language(folder / "language", fastest_dtype())
+        language_model, tokenizer = load_language(folder / "language")
         engine = load_engine(
             language_model,
             tokenizer,

@@ -4,7 +4,8 @@ transformers' own way hides the future from a chunk behind a prefix by a mask of
 into floats again in every layer, and it repeats keys and values for every query head that shares them. Here a chunk
 attends to the prefix, all of which it may see, and to itself, causally; the two results are weighed by the sums of
 their exponentials (Dao et al., "FlashAttention", 2022, section 3.1). A single new position sees all, and needs one of
-the two. What is not a plain causal chunk behind a prefix goes transformers' way. Read `kv_cache.py` for where the prefix comes from.
+the two. What is not a plain causal chunk behind a prefix goes transformers' way.
+Read `kv_cache.py` for where the prefix comes from.
 """
 
 from typing import Any

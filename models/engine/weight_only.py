@@ -1,16 +1,20 @@
 """Linear layers that multiply a few rows by 4-bit or 8-bit weights and many rows by the weights as they are, on a CPU.
 
 A decode step reads every weight once and does little with it, so its time is that of reading; a prompt does much with
-each weight, and there torch's bfloat16 product is faster than those that take whole numbers apart. So a layer holds its
-weights twice. What a position's keys and values are thus depends on which product computed them: a prompt's are those
-of the model as it is, an answer's those of rounded weights. The engine's cache keeps what was computed either way, and
-a prompt that repeats an answer finds the answer's own numbers there; computed anew, after they were dropped, they would
-differ by the rounding of the weights.
+each weight, and there a CPU that multiplies bfloat16 is faster than where it takes whole numbers apart. So a layer
+holds its weights twice; those that were loaded from a file stay in the file until a prompt needs them. A CPU that does
+not multiply bfloat16 takes the whole numbers for all rows.
+
+What a position's keys and values are thus depends on which product computed them: a prompt's are those of the model as
+it is, an answer's, and those of a prompt's last few positions where the rest was cached, are of rounded weights. The
+engine's cache keeps what was computed either way; computed anew, in longer pieces, the same positions differ by the
+rounding.
 
 It refuses nothing: layers whose shape the products cannot take stay as they are. Read `decode.py` for the steps.
 """
 
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +30,13 @@ GROUP = 32  # weights of a row that share a scale and a zero, the smallest torch
 ROW_STEP = 16  # the 4-bit product takes rows in multiples of it
 HEAD_BITS: Bits = 8  # of the layer that gives the logits: its rounding is not evened out by what follows
 BLOCK_ROWS = 4096  # of a matrix that are rounded at once; a head of 151,936 rows would take gigabytes in float32
-FEW_ROWS: dict[Bits, int] = {4: 8, 8: 8}  # see tests/benchmarks/LOG.md
+FEW_ROWS = 8  # with 12 both products take as long; tests/benchmarks/LOG.md
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether the CPU has instructions for it; where it has not, torch makes floats of everything first."""
+    can = torch.cpu.get_capabilities()
+    return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +122,20 @@ class WeightOnlyLinear(nn.Linear):
     Args:
         linear: gives the weights for many rows, and the bias.
         codes: the weights for few.
+        few_rows: how many are few; None is what is fastest on this CPU.
+
+    Attributes:
+        bits: of the weights for few.
+        few_rows: how many are few.
     """
 
-    def __init__(self, linear: nn.Linear, codes: Codes) -> None:
+    def __init__(self, linear: nn.Linear, codes: Codes, *, few_rows: int | None = None) -> None:
         super().__init__(linear.in_features, linear.out_features, bias=False, device="meta")
         self.weight, self.bias = linear.weight, linear.bias
         self.bits = codes.bits
-        self._few_rows = FEW_ROWS[codes.bits]
+        if few_rows is None:
+            few_rows = FEW_ROWS if multiplies_bfloat16() else sys.maxsize
+        self.few_rows = few_rows
         self._grid = codes.grid
         # Each kind of CPU has an order of its own for numbers of 4 bits.
         self._numbers = codes.numbers
@@ -128,7 +145,7 @@ class WeightOnlyLinear(nn.Linear):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(..., in) to (..., out), in the dtype of `x`."""
         rows = x.reshape(-1, x.shape[-1])
-        if len(rows) > self._few_rows:
+        if len(rows) > self.few_rows:
             return nn.functional.linear(x, self.weight, self.bias)
         rows = rows.to(torch.bfloat16)  # float32 is hundreds of times slower here
         if self.bits == 4:

@@ -15,7 +15,7 @@ from transformers.quantizers.quantizers_utils import should_convert_module
 
 from models.catalogue import ENTRIES
 from models.errors import ModelUnavailable
-from models.loading import NOT_QUANTIZED, LoadOptions, fastest_dtype, find_checkpoint, load_pretrained
+from models.loading import NOT_QUANTIZED, LoadOptions, find_checkpoint, load_pretrained
 from models.registry import load_model
 from tests.models.tiny import TINY_FAMILIES, TinyFamily
 from tests.models.tiny.family import TINY
@@ -106,7 +106,7 @@ def test_on_a_cpu_few_bits_need_nothing_installed(tmp_path: Path, monkeypatch: p
     few = LoadOptions(cache_dir=tmp_path, device="cpu", quantization="4bit")
     assert few.decode_bits == 4
     assert few.pretrained["quantization_config"] is None
-    assert few.torch_dtype == fastest_dtype()  # of the language model's own weights
+    assert few.torch_dtype == torch.bfloat16  # of the language model's own weights
     elsewhere = LoadOptions(cache_dir=tmp_path, device="meta", quantization="4bit")  # any device but a CPU
     assert elsewhere.decode_bits is None
     with pytest.raises(ModelUnavailable, match="on a GPU need bitsandbytes"):

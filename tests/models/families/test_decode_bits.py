@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.modules.module import register_module_forward_hook
 
-from models.engine.weight_only import FEW_ROWS, WeightOnlyLinear
+from models.engine.weight_only import WeightOnlyLinear
 from models.families.language_model import LanguageModel
 from models.loading import LoadOptions, Quantization
 from models.registry import load_model
@@ -53,7 +53,7 @@ class Loaded:
 def rounded_weight(layer: WeightOnlyLinear) -> torch.Tensor:
     """What the layer multiplies few rows with, found by multiplying the rows of the unit matrix."""
     bias, layer.bias = layer.bias, None
-    units = torch.eye(layer.in_features).split(FEW_ROWS[layer.bits])
+    units = torch.eye(layer.in_features).split(1)
     columns = torch.cat([layer(rows) for rows in units])
     layer.bias = bias
     return columns.T.contiguous()
@@ -85,7 +85,7 @@ async def test_logits_are_those_of_the_rounded_weights(folder: Path, quantizatio
         assert ((await ours.answer(PROMPT, 1)).cached_tokens > 0) == cached
         await plain.answer(PROMPT, 1)
         difference = (ours.logits - plain.logits).abs().max()
-        assert difference < (0.12 if cached else 0.03) * plain.logits.std()  # activations of few rows are bfloat16
+        assert difference < 0.12 * plain.logits.std()  # activations of few rows are bfloat16
     for loaded in (ours, plain):
         await loaded.model.close()
 
