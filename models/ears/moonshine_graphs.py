@@ -15,7 +15,9 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-ENCODER, PASS, STEP, PIECES = "encoder.onnx", "pass.onnx", "step.onnx", "tokenizer.bin"
+from models.ears.moonshine_decoder import ENCODER, PASS, STEP
+from models.ears.pieces import PIECES
+
 BRANCHES = {"then_branch": STEP, "else_branch": PASS}  # of the If: with what is known of earlier tokens, and without
 BLOCK = 32  # weights that share a scale; with 8 bits the words of 45 readings were those of float32 weights
 INT8_STEPS = 127  # on either side of zero, which is stored as 128
