@@ -10,10 +10,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.base import AudioLanguageModel
+from models.base import AudioLanguageModel, Transcriber
 from models.catalogue import ENTRIES, MODELS, Entry
 from models.ears.beside import ModelWithEars
-from models.ears.memory import TranscriptMemory
 from models.errors import ModelUnavailable
 from models.types import ModelInfo
 
@@ -59,7 +58,7 @@ def fetch_model(source: str, options: "LoadOptions") -> Path:
     return folder
 
 
-def _load_ears(entry: Entry, options: "LoadOptions") -> TranscriptMemory | None:
+def _load_ears(entry: Entry, options: "LoadOptions") -> Transcriber | None:
     """What is to write down beside a model of this entry; a cascade has ears of its own, which it answers by."""
     if not entry.model_types:
         return None

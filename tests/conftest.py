@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from app import default_cache_dir
+from models.base import Transcriber
 from models.ears.loading import load_ears
-from models.ears.memory import TranscriptMemory
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.hearing.files import read_audio_file
 
@@ -35,7 +35,7 @@ def speech() -> Callable[[str], Samples]:
 
 
 @pytest.fixture(scope="session")
-def real_ears() -> TranscriptMemory:
+def real_ears() -> Transcriber:
     """Ears for English with their own weights, as a server has them beside a model."""
     ears = load_ears("moonshine", default_cache_dir())
     assert ears is not None

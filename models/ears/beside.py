@@ -6,8 +6,7 @@ Read `memory.py` for what the ears keep of a dialogue, `models/registry.py` for 
 
 from collections.abc import AsyncGenerator, Sequence
 
-from models.base import AudioLanguageModel
-from models.ears.memory import TranscriptMemory
+from models.base import AudioLanguageModel, Transcriber
 from models.types import GenerationEvent, GenerationOptions, Message, ModelInfo
 
 
@@ -16,10 +15,10 @@ class ModelWithEars:
 
     Args:
         model: answers; a transcriber of its own is not used.
-        ears: write down.
+        ears: write down, each clip once, whoever asks.
     """
 
-    def __init__(self, model: AudioLanguageModel, ears: TranscriptMemory) -> None:
+    def __init__(self, model: AudioLanguageModel, ears: Transcriber) -> None:
         self._model = model
         self._ears = ears
 
@@ -29,8 +28,8 @@ class ModelWithEars:
         return self._model.info
 
     @property
-    def transcriber(self) -> TranscriptMemory:
-        """The ears, which write a clip down once, whoever asks."""
+    def transcriber(self) -> Transcriber:
+        """The ears."""
         return self._ears
 
     @property
@@ -50,7 +49,7 @@ class ModelWithEars:
 
     async def forget(self, *, dialogue: str) -> None:
         """Frees what the model and the ears keep of the dialogue."""
-        self._ears.forget(dialogue)
+        await self._ears.forget(dialogue=dialogue)
         await self._model.forget(dialogue=dialogue)
 
     async def close(self) -> None:

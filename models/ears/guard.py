@@ -46,6 +46,10 @@ class GuardedEars:
         texts = (without_loops(again.text), first.text)
         return Transcript(next((text for text in texts if text and is_plausible(text, clip)), ""))
 
+    async def forget(self, *, dialogue: str) -> None:
+        """Frees what the ears keep of the dialogue."""
+        await self._ears.forget(dialogue=dialogue)
+
 
 def _before_silence(clip: AudioClip) -> AudioClip:
     """The same sound in another context; as long as models take at most."""

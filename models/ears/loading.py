@@ -5,6 +5,7 @@ Read `registry.py` for who asks.
 
 from pathlib import Path
 
+from models.base import Transcriber
 from models.ears.guard import GuardedEars
 from models.ears.memory import TranscriptMemory
 from models.ears.whisper import LANGUAGE, WhisperEars
@@ -13,7 +14,7 @@ from models.errors import ModelUnavailable
 NAMED = "pocket-1/ears"  # in the folder of the weights
 
 
-def load_ears(choice: str, cache_dir: Path) -> TranscriptMemory | None:
+def load_ears(choice: str, cache_dir: Path) -> Transcriber | None:
     """Loads ears, guarded, with a memory; None for the choice "none".
 
     Args:

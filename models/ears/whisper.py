@@ -80,6 +80,9 @@ class WhisperEars:
             texts = [await self._watch.run(partial(self._transcribe_window, window, is_certain)) for window in windows]
         return Transcript(" ".join(text for text in texts if text))
 
+    async def forget(self, *, dialogue: str) -> None:
+        """Has nothing to free."""
+
     def _transcribe_window(self, samples: Samples, is_certain: bool) -> str:
         """Writes down (n_samples,), at most 30 s, in which somebody is known to speak or not."""
         window_s = padded_s(samples)

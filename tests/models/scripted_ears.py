@@ -36,6 +36,9 @@ class ScriptedEars:
             raise said
         return said if isinstance(said, Transcript) else spelled(said)
 
+    async def forget(self, *, dialogue: str) -> None:
+        self.forgotten.append(dialogue)
+
 
 def spelled(text: str, probability: float = 0.9) -> Transcript:
     """A transcript whose words take 0.3 s each."""

@@ -34,4 +34,4 @@ async def test_a_dialogue_is_forgotten_by_both() -> None:
     assert len(ears.asked) == 1, "written down once"
     await both.forget(dialogue="a")
     await both.transcriber.transcribe(clip, dialogue="a")
-    assert (len(ears.asked), model.forgotten) == (2, ["a"])
+    assert (len(ears.asked), model.forgotten, ears.forgotten) == (2, ["a"], ["a"])
