@@ -571,6 +571,7 @@ async def _print_events(session: "Session") -> None:
             continue
         wire = to_wire(event)
         name = wire.pop("type")
+        wire.pop("logprobs", None)
         print(
             f"\n  {name}  " + "  ".join(f"{key}={value}" for key, value in wire.items() if value is not None),
             flush=True,

@@ -57,6 +57,11 @@ class AudioLanguageModel(Protocol):
         """What of it can write speech down; None if it cannot."""
         ...
 
+    @property
+    def has_ears(self) -> bool:
+        """Whether that works beside answers, so that every turn may be written down; else it takes the model's time."""
+        ...
+
     def generate(
         self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str
     ) -> AsyncGenerator[GenerationEvent, None]:

@@ -10,8 +10,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.base import AudioLanguageModel
+from models.base import AudioLanguageModel, Transcriber
 from models.catalogue import ENTRIES, MODELS, Entry
+from models.ears.beside import ModelWithEars
 from models.errors import ModelUnavailable
 from models.types import ModelInfo
 
@@ -38,10 +39,11 @@ def load_model(source: str, options: "LoadOptions") -> AudioLanguageModel:
         raise ModelUnavailable(
             f"{source} answers with its own language model; leave out --text-model, or take --model cascade"
         )
+    ears = _load_ears(entry, options)
     model: AudioLanguageModel = _module(entry).load(
         MODELS.get(source) or _describe(source, folder, entry), folder, options
     )
-    return model
+    return model if ears is None else ModelWithEars(model, ears)
 
 
 def fetch_model(source: str, options: "LoadOptions") -> Path:
@@ -54,6 +56,15 @@ def fetch_model(source: str, options: "LoadOptions") -> Path:
     if entry.takes_text_model:
         _module(entry).fetch_bases(folder, options)
     return folder
+
+
+def _load_ears(entry: Entry, options: "LoadOptions") -> Transcriber | None:
+    """What is to write down beside a model of this entry; a cascade has ears of its own, which it answers by."""
+    if not entry.model_types:
+        return None
+    from models.ears.loading import load_ears  # noqa: PLC0415  # what ears run on takes a second
+
+    return load_ears(options.ears, options.cache_dir)
 
 
 def _entry_of(source: str) -> Entry | None:

@@ -45,13 +45,14 @@ class ScriptedModel:
         memory_gb=0.0,
         context_tokens=1_000_000,
     )
+    has_ears = False
 
     def __init__(
         self,
         answers: Sequence[Sequence[str | Exception]],
         *,
-        transcripts: Sequence[str] = (),
-        sounds: Sequence[str | Exception] = (),
+        transcripts: Sequence[str | Transcript] = (),
+        sounds: Sequence[str | Transcript | Exception] = (),
         gate: asyncio.Semaphore | None = None,
         word_s: float = 0.0,
         audio_window_s: float | None = None,
@@ -82,7 +83,7 @@ class ScriptedModel:
         self.requests.append(tuple(messages))
         users = [message for message in messages if message.role == "user"]
         if users[-1].clips and len(users) <= len(self._transcripts):
-            yield Transcription(users[-1].id, Transcript(self._transcripts[len(users) - 1]))
+            yield Transcription(users[-1].id, _transcript_of(self._transcripts[len(users) - 1]))
         try:
             for word in answer[: options.max_new_tokens]:
                 await (self._gate.acquire() if self._gate else asyncio.sleep(self._word_s))
@@ -114,7 +115,7 @@ class ScriptedModel:
         self.asked.append(clip)
         if isinstance(sound, Exception):
             raise sound
-        return Transcript(sound)
+        return _transcript_of(sound)
 
     async def prefill(self, messages: Sequence[Message], *, dialogue: str) -> None:
         """Records the prompt."""
@@ -126,3 +127,7 @@ class ScriptedModel:
 
     async def close(self) -> None:
         """Has nothing to free."""
+
+
+def _transcript_of(words: str | Transcript) -> Transcript:
+    return Transcript(words) if isinstance(words, str) else words

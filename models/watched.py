@@ -50,6 +50,11 @@ class WatchedModel:
         """Itself, if the model can write speech down."""
         return self if self._model.transcriber is not None else None
 
+    @property
+    def has_ears(self) -> bool:
+        """As the model says."""
+        return self._model.has_ears
+
     async def generate(
         self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str
     ) -> AsyncGenerator[GenerationEvent, None]:
@@ -73,9 +78,12 @@ class WatchedModel:
         return self._model.transcriber.languages
 
     async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> Transcript:
-        """Writes speech down, as the model does; raises `ModelStopped` if that takes longer than the limit."""
+        """Writes speech down, as the model does; raises `ModelStopped` if that takes longer than the limit.
+
+        It says nothing about `failure`: a model beside ears that hang answers all the same.
+        """
         assert self._model.transcriber is not None, "only who has a transcriber is asked"
-        async with self._limited("a transcript"):
+        async with self._in_time("a transcript"):
             return await self._model.transcriber.transcribe(clip, dialogue=dialogue, language=language)
 
     async def prefill(self, messages: Sequence[Message], *, dialogue: str) -> None:
@@ -97,14 +105,8 @@ class WatchedModel:
     async def _limited(self, what: str) -> AsyncIterator[None]:
         """Gives what is inside so much time, and keeps `failure`."""
         try:
-            try:
-                async with asyncio.timeout(self._silence_limit_s) as timeout:
-                    yield
-            except TimeoutError as error:
-                if not timeout.expired():
-                    raise
-                limit = f"{self._silence_limit_s:g} s"
-                raise ModelStopped(f"{self.info.name} has given nothing for {what} in {limit}; try again") from error
+            async with self._in_time(what):
+                yield
         except ModelStopped as error:
             if self.failure is None:
                 logger.error("%s hangs or has ended: %s", self.info.name, error)
@@ -113,6 +115,18 @@ class WatchedModel:
         if self.failure is not None:
             logger.warning("%s answers again", self.info.name)
             self.failure = None
+
+    @asynccontextmanager
+    async def _in_time(self, what: str) -> AsyncIterator[None]:
+        """Gives what is inside so much time."""
+        try:
+            async with asyncio.timeout(self._silence_limit_s) as timeout:
+                yield
+        except TimeoutError as error:
+            if not timeout.expired():
+                raise
+            limit = f"{self._silence_limit_s:g} s"
+            raise ModelStopped(f"{self.info.name} has given nothing for {what} in {limit}; try again") from error
 
 
 @asynccontextmanager

@@ -94,6 +94,11 @@ class Answer:
         return self._stats is not None or self.error is not None
 
     @property
+    def has_begun(self) -> bool:
+        """Whether its first words have come, or it has ended without any."""
+        return self._first_delta_s is not None or self.is_finished
+
+    @property
     def stats(self) -> GenerationStats | None:
         """What it cost; None while it goes on, or if it failed."""
         return self._stats

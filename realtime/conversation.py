@@ -1,7 +1,7 @@
 """What was said: a rolling buffer of whole messages under a token and an audio budget.
 
 It is cut in one large step, right after an answer and, unless the model finds its prompt too long, never while somebody
-waits, so that the prefix cache survives almost every turn. Audio that a model has transcribed is demoted to its text
+waits, so that the prefix cache survives almost every turn. Audio whose words were written down is demoted to its text
 first; then the oldest exchanges leave the window. What has left waits for an idle moment, in which the model makes it a
 summary, kept beside the system prompt; both stay. It refuses to cut a message in two, or an answer from its question.
 Read `dialogue.py` for who calls it.
@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from models.types import AudioClip, Message, new_message_id
+from models.types import AudioClip, Message, Transcript, new_message_id
 from realtime.events import ConversationWindow, Tier, WindowMessage
 
 SUMMARY_TITLE = "Summary of the conversation before:"
@@ -62,7 +62,7 @@ class Conversation:
         self._system = self._system_messages()
         self._messages: list[Message] = []
         self._leaving: list[Message] = []  # out of the window, not yet in the summary
-        self._transcripts: dict[str, str] = {}  # by message id
+        self._transcripts: dict[str, Transcript] = {}  # by message id
         self._tokens_per_unit = 1.0  # what the model's own count says of `_estimate`
 
     @property
@@ -91,9 +91,11 @@ class Conversation:
         """Appends a message."""
         self._messages.append(message)
 
-    def note_transcript(self, message_id: str, text: str) -> None:
-        """Remembers what a model understood of a message."""
-        self._transcripts[message_id] = text
+    def note_transcript(self, message_id: str, transcript: Transcript) -> bool:
+        """Remembers what was said in a message; whether that is new."""
+        is_new = self._transcripts.get(message_id) != transcript
+        self._transcripts[message_id] = transcript
+        return is_new
 
     def remove(self, message_id: str) -> None:
         """Takes a message out that the model cannot take in, or in which it heard nothing."""
@@ -139,7 +141,7 @@ class Conversation:
             changed = True
         self._trim_leaving()
         known = {message.id for message in self._messages}
-        self._transcripts = {key: text for key, text in self._transcripts.items() if key in known}
+        self._transcripts = {key: words for key, words in self._transcripts.items() if key in known}
         return changed
 
     def to_summarise(self) -> tuple[Message, ...]:
@@ -186,10 +188,10 @@ class Conversation:
 
     def _demoted(self, message: Message) -> Message:
         transcript = self._transcripts.get(message.id)
-        if not message.clips or not transcript:
+        if not message.clips or transcript is None or not transcript.text:
             return message
         text = tuple(part for part in message.parts if isinstance(part, str))
-        return replace(message, parts=(transcript, *text))
+        return replace(message, parts=(transcript.text, *text))
 
 
 def _oldest_exchange(messages: Sequence[Message]) -> int:

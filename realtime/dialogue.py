@@ -12,6 +12,7 @@ from models.base import AudioLanguageModel
 from models.errors import InvalidPrompt, ModelError
 from models.types import SAMPLE_RATE_HZ, GenerationOptions, Message, Transcription
 from realtime.answer import Answer, Surroundings
+from realtime.captions import Captions
 from realtime.conversation import Conversation, ConversationOptions
 from realtime.events import (
     ConversationWasCleared,
@@ -20,7 +21,6 @@ from realtime.events import (
     ErrorType,
     MessageAdded,
     MessageRemoved,
-    MessageTranscribed,
     ResponseDone,
     SessionEvent,
     UserSpeechDiscarded,
@@ -29,7 +29,7 @@ from realtime.events import (
     sample_to_ms,
 )
 from realtime.hearing.listener import Listener
-from realtime.inbox import Generated, Summarised
+from realtime.inbox import Captioned, Generated, Summarised, WordsDrafted
 from realtime.load import LoadShare
 from realtime.metrics import SessionMetrics
 from realtime.model_work import ModelWork, Put
@@ -88,6 +88,9 @@ class Dialogue:
         self._now_s = 0.0  # wall time that counts for what is being handled
         self._conversation = Conversation(conversation, new_id=lambda: self._new_id("item"))
         self._work = ModelWork(model, session_id, generation, load, put)
+        self._captions = Captions(
+            self._work, has_ears=model.has_ears, conversation=self._conversation, metrics=metrics, send=send
+        )
         self._answers = Surroundings(work=self._work, send=send, shorten=self._shorten)
         self._answer: Answer | None = None
         self._answer_has_ended = False  # and the window has not been looked at since
@@ -97,6 +100,11 @@ class Dialogue:
     def is_answering(self) -> bool:
         """Whether an answer is being generated, or waits to go on."""
         return self._answer is not None and not self._answer.is_finished
+
+    @property
+    def is_captioning(self) -> bool:
+        """Whether a message is being written down."""
+        return self._captions.is_writing
 
     def set_time(self, now_s: float) -> None:
         """Sets the wall time that counts for what comes next."""
@@ -111,6 +119,7 @@ class Dialogue:
             self._take_transcription(event, answer)
         elif answer.take(event, self._now_s):
             self._observe(AnswerFinished())
+        self._ask_for_words()
 
     def take_summary(self, summarised: Summarised) -> None:
         """Takes what the oldest messages have become, unless that has been given up."""
@@ -120,6 +129,17 @@ class Dialogue:
         self._metrics.summaries += bool(summarised.text)
         self.prefill()
         self._send(self._conversation.window())
+
+    def take_words(self, words: Captioned | WordsDrafted) -> None:
+        """Takes what ears wrote down of a message, or of a turn that goes on; drops what comes too late."""
+        if isinstance(words, Captioned):
+            self._captions.take(words, self._now_s)
+        elif any(listener.turn and listener.turn.item_id == words.item_id for listener in self._listeners.values()):
+            self._captions.take_draft(words)
+
+    def draft_words(self, listener: Listener) -> None:
+        """Has written down what is being said, if there is time."""
+        self._captions.draft(listener)
 
     def prefill(self) -> None:
         """Has the conversation computed before it is needed."""
@@ -135,6 +155,7 @@ class Dialogue:
 
     def tend(self, state: TurnState) -> None:
         """Does what can wait until the floor has decided, and ends what has no place in its state."""
+        self._ask_for_words()
         if self._answer_has_ended:
             self._answer_has_ended = False
             if state is TurnState.RESPONDING:  # the next answer is waited for: no time for a cut
@@ -164,6 +185,7 @@ class Dialogue:
                 self._add_text(self._listeners[speaker], text)
             case actions.DiscardTurn(speaker, cause):
                 item_id = self._listeners[speaker].close_turn().item_id
+                self._captions.forget(item_id)
                 self._send(UserSpeechDiscarded(item_id=item_id, reason=_reason_of(cause)))
             case actions.CommitTurn():
                 self._commit_turn(action)
@@ -243,6 +265,7 @@ class Dialogue:
         self._metrics.turns += 1
         self._metrics.cut_ins += commit.turn.cut_in_after_samples is not None
         self._keep(message)
+        self._captions.commit(message, self._now_s)
         match commit.cause:
             case SilenceElapsed(speaker, _, waited_samples) if speaker == commit.turn.speaker:
                 self._metrics.note_wait(waited_samples / SAMPLE_RATE_HZ)
@@ -252,14 +275,20 @@ class Dialogue:
                 self._cut_window()
 
     def _take_transcription(self, event: Transcription, answer: Answer) -> None:
-        text = event.transcript.text
-        self._conversation.note_transcript(event.message_id, text)
-        self._send(MessageTranscribed(item_id=event.message_id, transcript=text))
-        newest = answer.prompt[-1]
+        transcript, newest = event.transcript, answer.prompt[-1]
+        message = next((message for message in answer.prompt if message.id == event.message_id), None)
+        if message is None:
+            return
+        self._captions.take_told(message, transcript, self._now_s)
         # The last part of a long turn may have no words, where those before it have some.
         goes_on = len(answer.prompt) > 1 and answer.prompt[-2].id == self._long_turn_id
-        if event.message_id == newest.id and not (text or newest.text or goes_on):
+        if message is newest and not (transcript.text or transcript.is_foreign or newest.text or goes_on):
             self._observe(NothingSaid())
+
+    def _ask_for_words(self) -> None:
+        """Has messages written down, unless somebody waits for the first word of an answer."""
+        if self._answer is None or self._answer.has_begun:
+            self._captions.ask()
 
     # Answers.
 
@@ -337,6 +366,7 @@ class Dialogue:
 
     def _remove(self, message_id: str) -> None:
         self._conversation.remove(message_id)
+        self._captions.forget(message_id)
         self._send(MessageRemoved(item_id=message_id))
 
     def _shorten(self) -> tuple[Message, ...] | None:
@@ -349,6 +379,7 @@ class Dialogue:
 
     def _clear_conversation(self) -> None:
         self._conversation.clear()
+        self._captions.clear()
         self._send(ConversationWasCleared())
         self._send(self._conversation.window())
         self.prefill()

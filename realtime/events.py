@@ -7,7 +7,7 @@ session's audio. Read `dialogue.py` for who sends most of them.
 from dataclasses import dataclass
 from typing import Literal
 
-from models.types import SAMPLE_RATE_HZ, Role
+from models.types import SAMPLE_RATE_HZ, Role, Word
 
 ResponseStatus = Literal["completed", "incomplete", "cancelled", "failed"]
 Tier = Literal["audio", "text", "summary"]
@@ -22,11 +22,20 @@ def sample_to_ms(sample: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionCreated:
-    """The session is ready; the first event of every client."""
+    """The session is ready; the first event of every client.
+
+    Attributes:
+        session_id: names it.
+        model: that answers.
+        description: of the model, in a sentence.
+        caption_languages: in which the user's words are written down, in two letters; none if that is not known; None:
+            nobody writes them down.
+    """
 
     session_id: str
     model: str
     description: str
+    caption_languages: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,11 +120,43 @@ class MessageRemoved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MessageDrafted:
+    """What was said so far in a turn that goes on.
+
+    Attributes:
+        item_id: the message that the turn will become, if it is one.
+        delta: the next words, which stay; together with all deltas before, the beginning of what was said.
+        draft: what follows them, and may still change.
+    """
+
+    item_id: str
+    delta: str
+    draft: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MessageTranscribed:
-    """What the model understood of a user's message."""
+    """What was said in a user's message, as the ears or the model wrote it down.
+
+    Attributes:
+        item_id: the message.
+        transcript: its words; "" where none were understood.
+        words: the same one by one; none where ears do not know them so.
+        is_foreign: it sounds like a language that the ears do not know.
+    """
 
     item_id: str
     transcript: str
+    words: tuple[Word, ...] = ()
+    is_foreign: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscriptionFailed:
+    """The ears could not write a user's message down; `message` says why. The answer does not depend on it."""
+
+    item_id: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +275,9 @@ class SessionMetricsReported:
     failed: int
     scorer_failures: int
     summaries: int
+    captions: int
+    failed_captions: int
+    mean_caption_wait_s: float
     rejected: int
     mean_wait_s: float
     recent_waits_s: tuple[float, ...]
@@ -269,7 +313,9 @@ SessionEvent = (
     | UserSpeechDiscarded
     | MessageAdded
     | MessageRemoved
+    | MessageDrafted
     | MessageTranscribed
+    | TranscriptionFailed
     | ResponseCreated
     | ResponseDelta
     | ResponseCommitted

@@ -8,7 +8,7 @@ import asyncio
 from dataclasses import dataclass
 
 from models.errors import ModelError
-from models.types import SAMPLE_RATE_HZ, GenerationEvent
+from models.types import SAMPLE_RATE_HZ, GenerationEvent, Transcript
 from realtime.events import ErrorReported
 from realtime.hearing.audio import AudioChunk
 from realtime.turns.observations import (
@@ -54,6 +54,23 @@ class Summarised:
     text: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Captioned:
+    """What ears wrote down of a message; None: they failed, and `failure` says why."""
+
+    message_id: str
+    transcript: Transcript | None
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WordsDrafted:
+    """What ears wrote down of a turn that goes on, up to where it had come."""
+
+    item_id: str
+    transcript: Transcript
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsChanged:
     """The user changed how they are listened to; None leaves a setting as it is."""
@@ -84,6 +101,8 @@ InboxItem = (
     | LoadChanged
     | Generated
     | Summarised
+    | Captioned
+    | WordsDrafted
     | MetricsRequested
     | ErrorReported
 )
@@ -92,7 +111,7 @@ InboxItem = (
 MAX_WAITING_SAMPLES = 20 * SAMPLE_RATE_HZ  # beyond it new audio is dropped and counted
 MAX_WAITING_COMMANDS = 256  # beyond it new ones are dropped, and the client is told
 
-_FROM_WITHIN = Closed | PauseScored | SoundTranscribed | LoadChanged | Generated | Summarised
+_FROM_WITHIN = Closed | PauseScored | SoundTranscribed | LoadChanged | Generated | Summarised | Captioned | WordsDrafted
 _TOO_MANY = ErrorReported(
     error_type="invalid_request_error",
     message=f"commands come faster than they are done: what came after {MAX_WAITING_COMMANDS} that wait was dropped; "

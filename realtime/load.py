@@ -66,6 +66,11 @@ class LoadShare:
         self._notify = notify
         self._allows_speculation = True
 
+    @property
+    def allows_speculation(self) -> bool:
+        """Whether there is room for work that may prove to be in vain."""
+        return self._allows_speculation
+
     def tell(self, allows_speculation: bool) -> None:
         """Notifies the session if this is new."""
         if allows_speculation is not self._allows_speculation:

@@ -32,6 +32,10 @@ class SessionMetrics:
         n_waits: turns whose end was found by the detector.
         total_wait_s: sum of their waits, last voiced sample to commit, on the sample clock.
         recent_waits_s: the newest of these.
+        captions: messages whose words were written down.
+        failed_captions: messages for which that failed.
+        total_caption_wait_s: sum of the times from the commit of a message to its words, wall time; 0 where they were
+            known before.
         rejected: messages and commands of the client that could not be understood or done.
         dropped_samples: audio that came while the inbox was full; to what comes next it is a gap.
         intakes: what was wrong with the clock of each speaker's audio.
@@ -49,6 +53,9 @@ class SessionMetrics:
     failed: int = 0
     scorer_failures: int = 0
     summaries: int = 0
+    captions: int = 0
+    failed_captions: int = 0
+    total_caption_wait_s: float = 0.0
     rejected: int = 0
     n_waits: int = 0
     total_wait_s: float = 0.0
@@ -62,6 +69,16 @@ class SessionMetrics:
         self.n_waits += 1
         self.total_wait_s += wait_s
         self.recent_waits_s.append(wait_s)
+
+    def note_caption(self, wait_s: float) -> None:
+        """Counts the words of a message, and how long after its commit they came."""
+        self.captions += 1
+        self.total_caption_wait_s += wait_s
+
+    @property
+    def mean_caption_wait_s(self) -> float:
+        """Mean time from the commit of a message to its words."""
+        return self.total_caption_wait_s / self.captions if self.captions else 0.0
 
     @property
     def regret_rate(self) -> float:
@@ -101,6 +118,9 @@ class SessionMetrics:
             failed=self.failed,
             scorer_failures=self.scorer_failures,
             summaries=self.summaries,
+            captions=self.captions,
+            failed_captions=self.failed_captions,
+            mean_caption_wait_s=round(self.mean_caption_wait_s, 4),
             rejected=self.rejected,
             mean_wait_s=round(self.mean_wait_s, 4),
             recent_waits_s=tuple(round(wait_s, 4) for wait_s in self.recent_waits_s),

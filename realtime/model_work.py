@@ -1,4 +1,4 @@
-"""What a session has its model do beside its loop: answer, write down a sound, summarise, prefill.
+"""What a session has its model do beside its loop: answer, write down what is said, summarise, prefill.
 
 Each is a task; what comes of it returns through the session's inbox, numbered, so that what arrives after a
 cancellation is known to be late. Every answer counts in the process's load. How long a model may be silent is none of
@@ -7,23 +7,26 @@ its business: `models/watched.py` stands between them. Read `answer.py` for who 
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from models.base import AudioLanguageModel
+from models.base import AudioLanguageModel, Transcriber
 from models.errors import GenerationFailed, ModelError
+from models.transcripts import write_down
 from models.types import AudioClip, GenerationOptions, GenerationStats, Message, TextDelta
-from realtime.inbox import Generated, Summarised
+from realtime.inbox import Captioned, Generated, Summarised, WordsDrafted
 from realtime.load import LoadShare
 from realtime.turns.observations import SoundTranscribed
 
 logger = logging.getLogger(__name__)
 
 JUDGEMENT_LIMIT_S = 10.0  # for a sound to be written down, while the answer that it interrupted stands still
+CAPTION_LIMIT_S = 10.0  # for a message to be written down: its answer has been read by then
 MAX_SUMMARY_TOKENS = 120  # three sentences of 25 words, at 1.5 tokens a word
 
-Put = Callable[[Generated | SoundTranscribed | Summarised], None]
+Put = Callable[[Generated | SoundTranscribed | Summarised | Captioned | WordsDrafted], None]
 
 
 class ModelWork:
@@ -49,6 +52,8 @@ class ModelWork:
         self._summary_attempt = 0
         self._answering: asyncio.Task[None] | None = None
         self._transcribing: asyncio.Task[None] | None = None
+        self._drafting: asyncio.Task[None] | None = None
+        self._draft_s = 0.0
         self._summarising: asyncio.Task[None] | None = None
         self._prefilling: asyncio.Task[None] | None = None
         self._prefilling_ahead: asyncio.Task[None] | None = None
@@ -106,14 +111,64 @@ class ModelWork:
 
     async def _transcribe(self, clip: AudioClip, number: int) -> None:
         text = None
-        assert self._model.transcriber is not None
         try:
             async with asyncio.timeout(JUDGEMENT_LIMIT_S):
-                transcript = await self._model.transcriber.transcribe(clip, dialogue=self._dialogue)
-            text = transcript.text
+                transcript = await self._transcriber.transcribe(clip, dialogue=self._dialogue)
+            text = None if transcript.is_foreign else transcript.text
         except Exception as error:
             self._log("what was said over the answer", error)
         self._put(SoundTranscribed(number, text))
+
+    @property
+    def _transcriber(self) -> Transcriber:
+        assert self._model.transcriber is not None, "asked for only where there is one"
+        return self._model.transcriber
+
+    # Captions.
+
+    def write_down(self, message: Message) -> None:
+        """Has a message written down; its words come as `Captioned`."""
+        self._spawn(self._write_down(message))
+
+    async def _write_down(self, message: Message) -> None:
+        transcript, failure = None, ""
+        try:
+            async with asyncio.timeout(CAPTION_LIMIT_S):
+                transcript = await write_down(self._transcriber, message, dialogue=self._dialogue)
+        except TimeoutError as error:
+            failure = f"the ears have given nothing in {CAPTION_LIMIT_S:g} s"
+            self._log(f"the words of {message.id}", error)
+        except Exception as error:
+            failure = str(error) if isinstance(error, ModelError) else "the ears failed"
+            self._log(f"the words of {message.id}", error)
+        self._put(Captioned(message.id, transcript, failure))
+
+    @property
+    def may_draft(self) -> bool:
+        """Whether there is room to write down what is still being said."""
+        is_drafting = self._drafting is not None and not self._drafting.done()
+        return self._model.has_ears and not is_drafting and self._load.allows_speculation
+
+    @property
+    def draft_s(self) -> float:
+        """How long the last draft took, wall time."""
+        return self._draft_s
+
+    def draft_words(self, item_id: str, clip: AudioClip) -> None:
+        """Has what was said so far written down; the words come as `WordsDrafted`, unless the ears fail."""
+        self._drafting = self._spawn(self._draft(item_id, clip))
+
+    async def _draft(self, item_id: str, clip: AudioClip) -> None:
+        began_s = time.perf_counter()
+        try:
+            async with asyncio.timeout(CAPTION_LIMIT_S):
+                transcript = await self._transcriber.transcribe(clip, dialogue=self._dialogue)
+        except Exception as error:
+            self._log(f"the words of {item_id} so far", error)
+            self._draft_s = CAPTION_LIMIT_S  # the next one comes late, if at all
+            return
+        self._draft_s = time.perf_counter() - began_s
+        self._put(WordsDrafted(item_id, transcript))
 
     # Summaries, in a dialogue of their own, so that the session's prefix cache stays.
 

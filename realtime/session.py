@@ -28,6 +28,7 @@ from realtime.hearing.listener import Listener
 from realtime.hearing.vad import SpeechDetector, VadOptions
 from realtime.inbox import (
     AnswerWanted,
+    Captioned,
     Generated,
     Inbox,
     InboxItem,
@@ -35,6 +36,7 @@ from realtime.inbox import (
     MetricsRequested,
     SettingsChanged,
     Summarised,
+    WordsDrafted,
 )
 from realtime.load import AnswerLoad
 from realtime.metrics import SessionMetrics
@@ -243,7 +245,7 @@ class Session:
         return self._outbox.events()
 
     async def settled(self) -> None:
-        """Waits until everything received has been handled, and neither an answer nor a score is on its way."""
+        """Waits until everything received has been handled, and no answer, score or words of a message are to come."""
         await self._inbox.settled()
 
     def _put(self, item: InboxItem) -> None:
@@ -271,9 +273,14 @@ class Session:
 
     def begin(self) -> None:
         """Says what answers; the first part of `run`, which a replay calls itself."""
-        info = self._model.info
-        self._taps.start(info, self._options, self._floor_options)
-        self._send(SessionCreated(session_id=self.id, model=info.name, description=info.description))
+        info, ears = self._model.info, self._model.transcriber if self._model.has_ears else None
+        languages = None if ears is None else ears.languages
+        self._taps.start(info, self._options, self._floor_options, languages)
+        self._send(
+            SessionCreated(
+                session_id=self.id, model=info.name, description=info.description, caption_languages=languages
+            )
+        )
         self._dialogue.prefill()
 
     async def handle(self, item: InboxItem) -> None:
@@ -297,6 +304,8 @@ class Session:
                 self._dialogue.take(item)
             case Summarised():
                 self._dialogue.take_summary(item)
+            case Captioned() | WordsDrafted():
+                self._dialogue.take_words(item)
             case MetricsRequested():
                 self._send(self.metrics.report())
             case ErrorReported():
@@ -336,7 +345,7 @@ class Session:
             )
 
     def _is_busy(self) -> bool:
-        if any(listener.is_scoring for listener in self._listeners.values()):
+        if any(listener.is_scoring for listener in self._listeners.values()) or self._dialogue.is_captioning:
             return True
         if self._floor.state in (TurnState.JUDGING, TurnState.OVERLAP_JUDGING):
             return True
@@ -354,11 +363,14 @@ class Session:
 
     async def _listen(self, chunk: AudioChunk) -> None:
         listener = self._listeners[chunk.speaker]
-        for frame in await listener.listen(chunk, self._now_s):
+        frames = await listener.listen(chunk, self._now_s)
+        for frame in frames:
             self._observe(frame)
         listener.forget_the_past(self._floor.unopened_sample)
         if self._floor.state in (TurnState.USER_SPEAKING, TurnState.KEY_HELD):
             self._dialogue.prefill_finished_windows(listener)
+            if frames and not frames[-1].silence_samples:
+                self._dialogue.draft_words(listener)
 
     def _change_settings(self, change: SettingsChanged) -> None:
         if change.muted is not None:

@@ -24,8 +24,15 @@ logger = logging.getLogger(__name__)
 class Tap(Protocol):
     """Listens to one session."""
 
-    def start(self, session_id: str, model: ModelInfo, options: "SessionOptions", floor: FloorOptions) -> None:
-        """Takes note of who talks to what, before anything else."""
+    def start(
+        self,
+        session_id: str,
+        model: ModelInfo,
+        options: "SessionOptions",
+        floor: FloorOptions,
+        caption_languages: tuple[str, ...] | None,
+    ) -> None:
+        """Takes note of who talks to what, and of what the ears beside it know, before anything else."""
         ...
 
     def take_item(self, item: InboxItem, now_s: float) -> None:
@@ -58,9 +65,15 @@ class Taps:
         self._listening = list(taps)
         self._session_id = session_id
 
-    def start(self, model: ModelInfo, options: "SessionOptions", floor: FloorOptions) -> None:
+    def start(
+        self,
+        model: ModelInfo,
+        options: "SessionOptions",
+        floor: FloorOptions,
+        caption_languages: tuple[str, ...] | None,
+    ) -> None:
         """Tells all who talks to what."""
-        self._tell(lambda tap: tap.start(self._session_id, model, options, floor))
+        self._tell(lambda tap: tap.start(self._session_id, model, options, floor, caption_languages))
 
     def take_item(self, item: InboxItem, now_s: float) -> None:
         """Tells all what is about to be handled."""

@@ -7,6 +7,9 @@ import aioice.ice
 import numpy as np
 import pytest
 
+from app import default_cache_dir
+from models.base import Transcriber
+from models.ears.loading import load_ears
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.hearing.files import read_audio_file
 
@@ -29,6 +32,14 @@ def speech() -> Callable[[str], Samples]:
         return read_audio_file(CLIPS / f"{name}.ogg").samples
 
     return read
+
+
+@pytest.fixture(scope="session")
+def real_ears() -> Transcriber:
+    """Ears for English with their own weights, as a server has them beside a model."""
+    ears = load_ears("moonshine", default_cache_dir())
+    assert ears is not None
+    return ears
 
 
 def silence(seconds: float) -> Samples:

@@ -65,6 +65,11 @@ class Cascade:
         """Its ears, which write a clip down once, whoever asks."""
         return self._memory
 
+    @property
+    def has_ears(self) -> bool:
+        """True: it answers what they write."""
+        return True
+
     async def generate(
         self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str
     ) -> AsyncGenerator[GenerationEvent, None]:

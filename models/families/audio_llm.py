@@ -56,6 +56,11 @@ class AudioLLM:
         """Its requests for transcription, where its family has them."""
         return self._transcriber
 
+    @property
+    def has_ears(self) -> bool:
+        """False: its requests take the time of its answers."""
+        return False
+
     async def generate(
         self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str
     ) -> AsyncGenerator[GenerationEvent, None]:

@@ -14,18 +14,21 @@ send instead. Read `lobby.py` for what carries the commands out.
 
 import base64
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.types import Word
 from realtime.events import (
     ConversationWasCleared,
     ConversationWindow,
     ErrorReported,
     FloorChanged,
     MessageAdded,
+    MessageDrafted,
     MessageRemoved,
     MessageTranscribed,
     ResponseCommitted,
@@ -39,6 +42,7 @@ from realtime.events import (
     SessionEvent,
     SessionMetricsReported,
     SessionUpdated,
+    TranscriptionFailed,
     UserSpeechDiscarded,
     UserSpeechStarted,
     UserSpeechStopped,
@@ -49,6 +53,7 @@ MAX_VALUES = 30_000  # in one JSON message, by its commas and brackets; a typed 
 MAX_DIGITS = 20  # of an integer; long ones take long to read
 MAX_NESTING = 16  # of objects and lists in one message; the deepest command has 4
 MAX_ECHOED_CHARACTERS = 100  # of what a client sent, in an error
+MIN_PROBABILITY = 1e-6  # of a word; JSON has no number for the logarithm of 0
 
 WIRE_NAMES: dict[type, str] = {
     SessionCreated: "session.created",
@@ -60,7 +65,9 @@ WIRE_NAMES: dict[type, str] = {
     UserSpeechDiscarded: "input_audio_buffer.cleared",
     MessageAdded: "conversation.item.created",
     MessageRemoved: "conversation.item.deleted",
+    MessageDrafted: "conversation.item.input_audio_transcription.delta",
     MessageTranscribed: "conversation.item.input_audio_transcription.completed",
+    TranscriptionFailed: "conversation.item.input_audio_transcription.failed",
     ResponseCreated: "response.created",
     ResponseDelta: "response.output_text.delta",
     ResponseCommitted: "response.committed",
@@ -83,10 +90,34 @@ class ProtocolError(Exception):
 
 def to_wire(event: SessionEvent) -> dict[str, Any]:
     """Gives the event as the JSON object that goes to a client; a `speaker` nobody has named is left out."""
-    fields = asdict(event)
+    if isinstance(event, MessageDrafted | MessageTranscribed | TranscriptionFailed):
+        fields = _words_to_wire(event)
+    else:
+        fields = asdict(event)
     if fields.get("speaker", "") is None:
         del fields["speaker"]
     return {"type": WIRE_NAMES[type(event)], **fields}
+
+
+def _words_to_wire(event: MessageDrafted | MessageTranscribed | TranscriptionFailed) -> dict[str, Any]:
+    """The words of a message as OpenAI's clients know them, beside fields of ours: `draft` and `is_foreign`."""
+    place = {"item_id": event.item_id, "content_index": 0}  # of an item's parts its audio is the first
+    match event:
+        case MessageDrafted():
+            return {**place, "delta": event.delta, "draft": event.draft}
+        case MessageTranscribed():
+            logprobs = [_logprob_of(word, follows=number > 0) for number, word in enumerate(event.words)]
+            words = {"transcript": event.transcript, "logprobs": logprobs or None, "is_foreign": event.is_foreign}
+            return {**place, **words}
+        case TranscriptionFailed():
+            return {**place, "error": {"type": "server_error", "message": event.message}}
+
+
+def _logprob_of(word: Word, *, follows: bool) -> dict[str, Any]:
+    """How sure the ears are of a word; the tokens of a transcript, put together, are its text."""
+    token = f" {word.text}" if follows else word.text
+    logprob = round(math.log(max(word.probability, MIN_PROBABILITY)), 4)
+    return {"token": token, "logprob": logprob, "bytes": list(token.encode(errors="replace"))}
 
 
 def dump(event: SessionEvent) -> str:

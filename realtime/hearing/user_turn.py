@@ -49,6 +49,10 @@ class UserTurn:
             self._message = end_sample, message
         return self._message[1]
 
+    def draft_clip(self) -> AudioClip | None:
+        """The audio so far, for whoever writes down what is being said; None if there is none."""
+        return next(iter(self._clips(self._intake.end_sample)), None)
+
     def _clips(self, end_sample: int) -> tuple[AudioClip, ...]:
         start_sample = self.turn.start_sample
         if start_sample is None:

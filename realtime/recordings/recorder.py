@@ -34,7 +34,7 @@ from realtime.turns.options import FloorOptions
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 EVENTS_NAME = "events.jsonl"
 MAX_WAITING_LINES = 20_000  # to be written: minutes of a session; a disk that is so far behind will not catch up
 
@@ -67,11 +67,23 @@ class SessionRecorder:
         self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(MAX_WAITING_LINES)
         self._thread = threading.Thread(target=self._write_all, name="recorder", daemon=True)
 
-    def start(self, session_id: str, model: ModelInfo, options: SessionOptions, floor: FloorOptions) -> None:
+    def start(
+        self,
+        session_id: str,
+        model: ModelInfo,
+        options: SessionOptions,
+        floor: FloorOptions,
+        caption_languages: tuple[str, ...] | None,
+    ) -> None:
         """Writes who talks to what, and makes a file for each speaker."""
         self._thread.start()
         head: dict[str, Any] = {"version": FORMAT_VERSION, "id": session_id}
-        parts = {"options": asdict(options), "floor": asdict(floor), "model": asdict(model)}
+        parts = {
+            "options": asdict(options),
+            "floor": asdict(floor),
+            "model": asdict(model),
+            "caption_languages": caption_languages,
+        }
         self._write_line(lambda: {"session": head | parts})
         for speaker in options.speakers:
             self._put(lambda speaker=speaker: self._open_audio(speaker))  # type: ignore[misc]

@@ -35,7 +35,7 @@ from realtime.conversation import ConversationOptions
 from realtime.events import SessionEvent, SessionMetricsReported
 from realtime.hearing.audio import AudioChunk, to_float32
 from realtime.hearing.vad import SpeechDetector, VadOptions
-from realtime.inbox import Generated, InboxItem
+from realtime.inbox import Captioned, Generated, InboxItem, WordsDrafted
 from realtime.recordings.recorder import EVENTS_NAME, FORMAT_VERSION, audio_name, to_json
 from realtime.session import Session, SessionOptions
 from realtime.turns.endpointing import EndpointingOptions
@@ -43,7 +43,9 @@ from realtime.turns.floor import Floor
 from realtime.turns.observations import Closed, Observation, SpeechStarted, SpeechStopped
 from realtime.turns.options import FloorOptions
 
-_ITEM_TYPES = {kind.__name__: kind for kind in get_args(InboxItem) if kind not in (AudioChunk, Generated)}
+_ITEM_TYPES = {
+    kind.__name__: kind for kind in get_args(InboxItem) if kind not in (AudioChunk, Generated, Captioned, WordsDrafted)
+}
 _GENERATION_EVENT_TYPES = {kind.__name__: kind for kind in (TextDelta, GenerationStats)}
 _OBSERVATION_TYPES = {kind.__name__: kind for kind in (*get_args(Observation), SpeechStarted, SpeechStopped)}
 
@@ -61,6 +63,7 @@ class Recording:
         options: of the session.
         model: that answered.
         floor: what its floor decided by.
+        caption_languages: that the ears beside the model knew; None: there were none.
         items: what reached the session, each with the wall time that counted for it.
         decisions: what the floor observed, each with what it asked for, as JSON.
         sent: the events, as JSON, without metrics.
@@ -71,6 +74,7 @@ class Recording:
     options: SessionOptions
     model: ModelInfo
     floor: FloorOptions
+    caption_languages: tuple[str, ...] | None
     items: tuple[tuple[InboxItem, float], ...]
     decisions: tuple[tuple[Observation, tuple[str, ...]], ...]
     sent: tuple[str, ...]
@@ -107,6 +111,7 @@ def read_recording(folder: Path) -> Recording:
             options=options,
             model=ModelInfo(**{**session["model"], "checkpoints": tuple(session["model"]["checkpoints"])}),
             floor=_floor_options_of(session["floor"]),
+            caption_languages=None if (known := session["caption_languages"]) is None else tuple(known),
             items=tuple((_item_of(line, reader), line["now_s"]) for line in lines if "item" in line),
             decisions=tuple(_decision_of(line) for line in lines if "observed" in line),
             sent=tuple(json.dumps(line["sent"]) for line in lines if "sent" in line and _is_compared(line["sent"])),
@@ -167,6 +172,11 @@ def _item_of(line: dict[str, Any], audio: _AudioReader) -> InboxItem:
             return AudioChunk(samples, fields["start_sample"], fields["speaker"])
         case "Generated":
             return _generated_of(**fields)
+        case "Captioned":
+            written = fields.pop("transcript")
+            return Captioned(**fields, transcript=None if written is None else _transcript_of(**written))
+        case "WordsDrafted":
+            return WordsDrafted(fields["item_id"], _transcript_of(**fields["transcript"]))
         case name:
             item: InboxItem = _ITEM_TYPES[name](**fields)
             return item
@@ -218,15 +228,13 @@ def _is_compared(event: dict[str, Any]) -> bool:
 
 
 class _SilentModel:
-    """Stands where the model was: what that said is in the recording."""
+    """Stands where the model and its ears were: what they said is in the recording."""
 
-    def __init__(self, info: ModelInfo, *, transcribes: bool) -> None:
+    def __init__(self, info: ModelInfo, *, transcribes: bool, caption_languages: tuple[str, ...] | None) -> None:
         self.info = info
         self.transcriber = self if transcribes else None
-
-    @property
-    def languages(self) -> tuple[str, ...]:
-        return ()
+        self.has_ears = caption_languages is not None
+        self.languages = caption_languages or ()
 
     async def transcribe(self, clip: object, *, dialogue: str, language: str | None = None) -> Transcript:
         await asyncio.Event().wait()  # until it is cancelled
@@ -292,7 +300,11 @@ async def replay(recording: Recording, *, detectors: Mapping[str, SpeechDetector
     began_s, now_s = time.perf_counter(), 0.0
     sent: list[dict[str, Any]] = []
     session = Session(
-        _SilentModel(recording.model, transcribes=recording.floor.transcribes_sounds),
+        _SilentModel(
+            recording.model,
+            transcribes=recording.floor.transcribes_sounds,
+            caption_languages=recording.caption_languages,
+        ),
         recording.options,
         id=recording.id,
         now=lambda: now_s,

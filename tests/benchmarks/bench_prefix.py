@@ -103,7 +103,9 @@ def show_turns(family: str, result: dict[str, list[float]]) -> None:
 
 async def run(options: argparse.Namespace, folder: Path) -> dict[str, list[float]] | dict[str, float]:
     """Measures one checkpoint."""
-    model = load_model(str(folder), replace(LoadOptions(cache_dir=folder), device=options.device, dtype=options.dtype))
+    model = load_model(
+        str(folder), replace(LoadOptions(cache_dir=folder, ears="none"), device=options.device, dtype=options.dtype)
+    )
     try:
         if options.long_turn:
             return await measure_long_turn(model, options.long_turn, options.rounds)

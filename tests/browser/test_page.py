@@ -1,5 +1,6 @@
 """The page, as a person uses it: spoken and typed, over WebRTC and over its WebSocket."""
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -190,6 +191,73 @@ def test_the_page_shows_what_the_server_says(open_page: OpenPage) -> None:
     say("session.ended", reason="the server is going down; try again")
     page.evaluate("server.onclose()")
     expect(page.locator("#ep-error")).to_have_text("The session has ended: the server is going down; try again.")
+
+
+def test_the_words_of_a_turn_grow_and_those_in_doubt_are_marked(open_page: OpenPage) -> None:
+    page = open_page(script=SCRIPTED_SERVER)
+
+    def say(kind: str, **fields: object) -> None:
+        wire_type = f"conversation.item.input_audio_transcription.{kind}" if "." not in kind else kind
+        page.evaluate("event => server.say(event)", {"type": wire_type, "item_id": "one"} | fields)
+
+    page.fill("#ep-text", "hello")
+    page.click("#ep-send")
+    expect(page.locator("#ep-model")).to_have_text("m: d")
+    expect(page.locator("#ep-hint")).to_be_hidden()
+    bubble = page.locator(".ep-item.user > span").first
+    say("delta", delta="", draft="lost")
+    expect(page.locator(".ep-item")).to_have_count(0)
+    say("input_audio_buffer.speech_started", audio_start_ms=0)
+    expect(bubble).to_have_text("…")
+    say("delta", delta="", draft="What's the")
+    expect(bubble.locator(".ep-draft")).to_have_text("What's the")
+    say("delta", delta="What's", draft="the <b>capital")
+    say("delta", delta=" the", draft="")
+    expect(bubble.locator(".ep-agreed")).to_have_text("What's the")
+    expect(bubble.locator(".ep-draft")).to_have_text("")
+    say("conversation.item.created", role="user", text="And why?", audio_s=1)
+    words = [("What's", -0.1), (" the", -0.2), (" Capitol?", -1.2)]
+    say(
+        "completed",
+        transcript="What's the Capitol?",
+        logprobs=[{"token": token, "logprob": logprob, "bytes": []} for token, logprob in words],
+    )
+    expect(bubble).to_have_text("What's the Capitol?")
+    expect(bubble.locator(".ep-unsure")).to_have_text("Capitol?")
+    expect(bubble.locator(".ep-unsure")).to_have_attribute("title", "not sure")
+    expect(page.locator(".ep-item.user > .ep-typed")).to_have_text("And why?")
+    say("completed", transcript="", is_foreign=True)
+    expect(bubble).to_have_text("(another language)")
+    say("session.created", model="m", description="d", caption_languages=["en"])
+    say("completed", transcript="", is_foreign=True)
+    expect(bubble).to_have_text("(another language than English)")
+    say("completed", transcript="", is_foreign=False)
+    expect(bubble).to_have_text("(no words were understood)")
+    say("failed", error={"message": "they hang"})
+    expect(page.locator(".ep-item.user > .ep-note")).to_contain_text("no caption")
+    say("session.created", model="m", description="d", caption_languages=None)
+    expect(page.locator("#ep-hint")).to_contain_text("No captions: ears are switched off")
+
+
+COLLECT_DRAFTS = """
+  window.drafts = [];
+  new MutationObserver(() => {
+    const words = document.querySelector(".ep-item.user.hearing .ep-agreed")?.textContent;
+    if (words && words !== drafts[drafts.length - 1]) drafts.push(words);
+  }).observe(document, {subtree: true, childList: true, characterData: true});
+"""
+
+
+def test_the_words_come_while_they_are_spoken(open_page: OpenPage, speech: Speech) -> None:
+    page = open_page(silence(1), speech("question_story"), silence(20))
+    page.evaluate(COLLECT_DRAFTS)
+    page.click("#ep-talk")
+    expect(page.locator(".ep-item.assistant > span").first).not_to_be_empty(timeout=WAIT_MS)
+    drafts = page.evaluate("drafts")
+    said = page.locator(".ep-item.user > span").first.inner_text()
+    assert drafts, "some words were shown before the turn had ended"
+    assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(drafts))
+    assert "story" in said
 
 
 FRAGILE_CONNECTION = """

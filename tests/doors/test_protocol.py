@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.types import Word
 from realtime.doors.protocol import (
     MAX_MESSAGE_CHARACTERS,
     MAX_NESTING,
@@ -38,7 +39,14 @@ from realtime.doors.protocol import (
     read_command,
     to_wire,
 )
-from realtime.events import MessageAdded, SessionEvent, UserSpeechStarted
+from realtime.events import (
+    MessageAdded,
+    MessageDrafted,
+    MessageTranscribed,
+    SessionEvent,
+    TranscriptionFailed,
+    UserSpeechStarted,
+)
 
 START = '{"event": "start", "websocket_id": "any"}'
 
@@ -70,6 +78,32 @@ def test_a_speaker_nobody_has_named_is_left_out(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(WIRE_NAMES, kind, "spoken")
     assert to_wire(kind(text="Hello")) == {"type": "spoken", "text": "Hello"}
     assert to_wire(kind(speaker="A")) == {"type": "spoken", "speaker": "A", "text": ""}
+
+
+def test_words_go_out_as_openai_has_them() -> None:
+    words = (Word("Grüß", 0.0, 0.3, 1.0), Word("Gott.", 0.3, 0.6, 0.0))
+    wire = to_wire(MessageTranscribed(item_id="i", transcript="Grüß Gott.", words=words))
+    logprobs = wire.pop("logprobs")
+    assert wire == {
+        "type": "conversation.item.input_audio_transcription.completed",
+        "item_id": "i",
+        "content_index": 0,
+        "transcript": "Grüß Gott.",
+        "is_foreign": False,
+    }
+    assert "".join(entry["token"] for entry in logprobs) == "Grüß Gott."
+    assert b"".join(bytes(entry["bytes"]) for entry in logprobs).decode() == "Grüß Gott."
+    assert logprobs[0]["logprob"] == 0 and -20 < logprobs[1]["logprob"] < -10
+    assert to_wire(MessageTranscribed(item_id="i", transcript="Grüß Gott."))["logprobs"] is None
+    assert to_wire(MessageDrafted(item_id="i", delta="Grüß", draft="Gott")) == {
+        "type": "conversation.item.input_audio_transcription.delta",
+        "item_id": "i",
+        "content_index": 0,
+        "delta": "Grüß",
+        "draft": "Gott",
+    }
+    failed = to_wire(TranscriptionFailed(item_id="i", message="the ears failed"))
+    assert failed["error"] == {"type": "server_error", "message": "the ears failed"}
 
 
 def test_what_is_sent_is_ascii_whatever_was_said() -> None:

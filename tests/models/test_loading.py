@@ -25,7 +25,7 @@ from tests.models.tiny.qwen2_audio import QWEN2_AUDIO
 
 
 def options(folder: Path) -> LoadOptions:
-    return LoadOptions(cache_dir=folder, dtype="float32")
+    return LoadOptions(cache_dir=folder, ears="none", dtype="float32")
 
 
 def test_missing_weights_are_refused_and_not_made_up(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.models.tiny.qwen2_audio import QWEN2_AUDIO
 
 
 def options(folder: Path, text_model: str | None = None) -> LoadOptions:
-    return LoadOptions(cache_dir=folder, dtype="float32", text_model=text_model)
+    return LoadOptions(cache_dir=folder, ears="none", dtype="float32", text_model=text_model)
 
 
 async def test_a_folder_of_a_known_family_is_loaded_and_described(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.types import SAMPLE_RATE_HZ, AudioClip, Message
+from models.types import SAMPLE_RATE_HZ, AudioClip, Message, Transcript
 from realtime.conversation import Conversation, ConversationOptions
 
 
@@ -32,7 +32,7 @@ def test_audio_over_its_budget_becomes_text_oldest_first_down_to_the_share_that_
     conversation = Conversation(ConversationOptions(max_audio_s=45, keep=0.5, max_tokens=100_000))
     messages = fill(conversation, 5)
     for number, message in enumerate(messages[::2]):
-        conversation.note_transcript(message.id, f"question {number}")
+        conversation.note_transcript(message.id, Transcript(f"question {number}"))
     assert conversation.cut()
     window = conversation.messages[1:]
     assert [message.id for message in window] == [message.id for message in messages]
@@ -69,7 +69,7 @@ def test_typed_text_beside_audio_survives_demotion() -> None:
     conversation = Conversation(ConversationOptions(system_prompt="", max_audio_s=15, max_tokens=100_000))
     first = Message("user", (*spoken(10).parts, "and in French?"))
     conversation.add(first)
-    conversation.note_transcript(first.id, "how are you")
+    conversation.note_transcript(first.id, Transcript("how are you"))
     fill(conversation, 1, seconds=6)
     assert conversation.cut()
     assert conversation.messages[0].text == "how are you\nand in French?"
@@ -130,7 +130,7 @@ def test_the_view_names_each_messages_tier_and_adds_up() -> None:
     conversation = Conversation(ConversationOptions(max_audio_s=45, keep=0.5, max_tokens=10_000))
     messages = fill(conversation, 5)
     for message in messages[4:8:2]:
-        conversation.note_transcript(message.id, "what was said")
+        conversation.note_transcript(message.id, Transcript("what was said"))
     conversation.cut()
     conversation.summarised("They spoke of rivers.")
     window = conversation.window()

@@ -10,17 +10,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from models.errors import GenerationFailed
 from models.scripted import ScriptedModel
 from models.types import Samples
 from realtime.events import (
     ConversationWindow,
     MessageAdded,
+    MessageDrafted,
+    MessageRemoved,
+    MessageTranscribed,
     ResponseCommitted,
     ResponseCreated,
     ResponseDelta,
     ResponseDone,
     ResponseRetracted,
     SessionEvent,
+    TranscriptionFailed,
+    UserSpeechDiscarded,
     UserSpeechStarted,
     UserSpeechStopped,
 )
@@ -30,6 +36,7 @@ from realtime.recordings.recorder import SessionRecorder
 from realtime.recordings.replay import read_recording, replay
 from realtime.session import Session
 from realtime.turns.observations import DEFAULT_SPEAKER
+from tests.models.scripted_ears import ScriptedEars, with_ears
 from tests.session.conversing import OPTIONS, Conversation, alternating, conversing, loudness_detector
 
 COMMANDS: dict[str, Callable[[Session], None]] = {
@@ -166,19 +173,42 @@ class LengthScorer:
         return len(samples) % 7919 / 7919
 
 
-@given(script=scripts, chunk_samples=st.sampled_from([100, 512, 1000, 4096]))
+def check_words(events: list[SessionEvent]) -> None:
+    """Deltas only add to what was said; the words of a message come once, and none when it has gone."""
+    ended: set[str] = set()
+    for event in events:
+        match event:
+            case MessageDrafted():
+                assert event.item_id not in ended
+                assert event.delta or event.draft
+            case MessageAdded():
+                ended.add(event.item_id)
+            case UserSpeechDiscarded() | MessageRemoved():
+                ended.add(event.item_id)
+    finals = [event.item_id for event in events if isinstance(event, TranscriptionFailed)]
+    assert len(finals) == len(set(finals))
+    for gone, event in enumerate(events):
+        if isinstance(event, UserSpeechDiscarded | MessageRemoved):
+            after = [one for one in events[gone:] if isinstance(one, MessageTranscribed | TranscriptionFailed)]
+            assert event.item_id not in {one.item_id for one in after}
+
+
+@given(script=scripts, chunk_samples=st.sampled_from([100, 512, 1000, 4096]), n_told=st.sampled_from([0, 2, 20]))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-async def test_every_session_replays_to_the_byte(script: list[Step], chunk_samples: int) -> None:
+async def test_every_session_replays_to_the_byte(script: list[Step], chunk_samples: int, n_told: int) -> None:
     gate = asyncio.Semaphore(0)
     words = ["Count.", "Mm-hm.", "", "Stop.", "Yeah, right."] * 10
     script_of_words = [f"{number} " for number in range(WORDS)]
-    model = ScriptedModel([script_of_words], gate=gate, transcripts=words, sounds=words[1:])
+    scripted = ScriptedModel([script_of_words], gate=gate, transcripts=words[: 2 * n_told])
+    said: list[str | Exception] = [*words[1:], GenerationFailed("the ears are full")]
+    model = with_ears(scripted, ScriptedEars(lambda clip: said[len(clip.samples) % len(said)]))
     with tempfile.TemporaryDirectory() as folder:
         recorder = SessionRecorder(Path(folder))
         async with conversing(model, scorer=LengthScorer(), load=AnswerLoad(2), taps=[recorder]) as conversation:
             await act(conversation, script, gate, chunk_samples)
         played = await replay(read_recording(Path(folder)), detectors={DEFAULT_SPEAKER: loudness_detector(OPTIONS.vad)})
     assert played.difference is None
+    check_words(conversation.events)
     check_answers(conversation.events)
     check_lengths(conversation.events)
 

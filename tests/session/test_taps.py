@@ -26,7 +26,14 @@ class Notebook:
             raise RuntimeError("the notebook is full")
         self.notes.append(what)
 
-    def start(self, session_id: str, model: ModelInfo, options: SessionOptions, floor: FloorOptions) -> None:
+    def start(
+        self,
+        session_id: str,
+        model: ModelInfo,
+        options: SessionOptions,
+        floor: FloorOptions,
+        caption_languages: tuple[str, ...] | None,
+    ) -> None:
         self.note("start", session_id)
 
     def take_item(self, item: InboxItem, now_s: float) -> None:

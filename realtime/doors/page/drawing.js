@@ -40,8 +40,60 @@ function note(element, words) {
   line.textContent = words;
 }
 
+// ---- What the user said ----
+
+const UNSURE = 0.5; // a word that the ears find less probable may as well be another one
+const NO_WORDS = "(no words were understood)";
+const languageNames = new Intl.DisplayNames(["en"], { type: "language" });
+let languages = []; // that the ears know
+
+function span(words, kind) {
+  const element = document.createElement("span");
+  element.className = kind;
+  element.textContent = words;
+  return element;
+}
+
+// Draws the words of a turn that goes on: those that stay, and grey those that may change.
+function drawDraft({ item_id, delta, draft }) {
+  if (!items.has(item_id)) return;
+  const line = text(items.get(item_id));
+  const agreed = (line.querySelector(".ep-agreed")?.textContent || "") + delta;
+  line.replaceChildren(span(agreed, "ep-agreed"), span(agreed && draft ? " " + draft : draft, "ep-draft"));
+}
+
+// Draws the words of a message, those that are doubtful with a dotted line.
+function drawWords({ item_id, transcript, logprobs, is_foreign }) {
+  if (!items.has(item_id)) return;
+  const line = text(items.get(item_id));
+  if (!transcript || !logprobs) {
+    line.textContent = transcript || (is_foreign ? foreignNote() : NO_WORDS);
+    return;
+  }
+  line.replaceChildren(
+    ...logprobs.map(({ token, logprob }) => {
+      if (Math.exp(logprob) >= UNSURE) return document.createTextNode(token);
+      const word = span(token.trimStart(), "ep-unsure");
+      word.title = "not sure";
+      const whole = span(token.startsWith(" ") ? " " : "", "");
+      whole.append(word);
+      return whole;
+    }),
+  );
+}
+
+function foreignNote() {
+  const known = languages.map((language) => languageNames.of(language)).join(" or ");
+  return known ? `(another language than ${known})` : "(another language)";
+}
+
+function showCaptions(known) {
+  languages = known || [];
+  byId("hint").hidden = known !== null;
+}
+
 const draw = {
-  "session.created": (event) => showModel(event.model, event.description),
+  "session.created": (event) => (showModel(event.model, event.description), showCaptions(event.caption_languages)),
   "input_audio_buffer.speech_started": (event) => {
     const element = item(event.item_id, "user");
     element.classList.add("hearing");
@@ -49,18 +101,21 @@ const draw = {
   },
   "input_audio_buffer.cleared": (event) => {
     if (event.reason !== "no_words") return remove(event.item_id);
-    text(item(event.item_id, "user")).textContent = "(no words were understood)";
+    text(item(event.item_id, "user")).textContent = NO_WORDS;
     withdraw(event.item_id);
   },
   "conversation.item.deleted": (event) => withdraw(event.item_id),
-  "conversation.item.input_audio_transcription.completed": (event) => {
-    text(item(event.item_id, "user")).textContent = event.transcript || "(no words were understood)";
+  "conversation.item.input_audio_transcription.delta": drawDraft,
+  "conversation.item.input_audio_transcription.completed": drawWords,
+  "conversation.item.input_audio_transcription.failed": (event) => {
+    if (items.has(event.item_id)) note(items.get(event.item_id), "the ears failed: no caption");
   },
   "conversation.item.created": (event) => {
     if (event.role !== "user") return;
     const element = item(event.item_id, "user");
     element.classList.remove("hearing");
-    if (event.text) text(element).textContent = event.text;
+    if (event.text && event.audio_s) element.insertBefore(span(event.text, "ep-typed"), text(element).nextSibling);
+    else if (event.text) text(element).textContent = event.text;
     if (event.audio_s) note(element, `${event.audio_s.toFixed(1)} s of speech`);
   },
   "response.created": (event) => {
@@ -192,6 +247,8 @@ function showMetrics(event) {
     "Pauses that could not be scored": event.scorer_failures,
     "Answers that failed": event.failed,
     "Summaries of what is older": event.summaries,
+    "Words after the end of a turn": event.captions ? `${ms(event.mean_caption_wait_s)} mean` : "",
+    "Captions that failed": event.failed_captions,
     "Messages not understood": event.rejected,
     "Audio lost": audio(event.gap_samples + event.lost_packets * PACKET_SAMPLES),
     "Audio sent twice": audio(event.repeated_samples),

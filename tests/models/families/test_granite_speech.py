@@ -12,7 +12,7 @@ from tests.models.tiny.granite_speech import GRANITE_SPEECH
 
 
 def options(folder: Path) -> LoadOptions:
-    return LoadOptions(cache_dir=folder, dtype="float32")
+    return LoadOptions(cache_dir=folder, ears="none", dtype="float32")
 
 
 def test_granite_with_another_chat_template_is_refused(tmp_path: Path) -> None:

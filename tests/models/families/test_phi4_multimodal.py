@@ -15,7 +15,7 @@ from tests.models.tiny.phi4_multimodal import PHI4_MULTIMODAL
 
 
 def options(folder: Path) -> LoadOptions:
-    return LoadOptions(cache_dir=folder, dtype="float32")
+    return LoadOptions(cache_dir=folder, ears="none", dtype="float32")
 
 
 async def test_phi4_says_when_its_adapter_is_missing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

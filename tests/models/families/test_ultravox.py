@@ -34,7 +34,7 @@ def user(*parts: str | AudioClip) -> Message:
 
 
 def load(folder: Path, text_model: str | None = None) -> AudioLLM:
-    model = load_model(str(folder), LoadOptions(cache_dir=folder, dtype="float32", text_model=text_model))
+    model = load_model(str(folder), LoadOptions(cache_dir=folder, ears="none", dtype="float32", text_model=text_model))
     assert isinstance(model, AudioLLM)
     return model
 

@@ -122,7 +122,7 @@ async def test_transcription_equals_generate(tmp_path: Path) -> None:
     )
     reference = VoxtralForConditionalGeneration.from_pretrained(tmp_path).eval()
     expected = greedy(reference, processor.tokenizer, dict(inputs), max_tokens(CLIP.duration_s), [2])
-    model = load_model(str(tmp_path), LoadOptions(cache_dir=tmp_path, dtype="float32"))
+    model = load_model(str(tmp_path), LoadOptions(cache_dir=tmp_path, ears="none", dtype="float32"))
     assert model.transcriber is not None
     assert (await model.transcriber.transcribe(CLIP, dialogue="test", language="en")).text == expected.text.strip()
     await model.close()
@@ -134,7 +134,7 @@ async def test_transcription_equals_generate(tmp_path: Path) -> None:
 def test_transcribe_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clip = str(CLIPS / "question_capital.ogg")
     save(tmp_path / "voxtral")
-    ask = ["ask", clip, "--max-new-tokens", "3", "--model"]
+    ask = ["ask", clip, "--max-new-tokens", "3", "--ears", "none", "--model"]
     assert main([*ask, str(tmp_path / "voxtral"), "--transcribe", "en"]) == 0
     assert main([*ask, str(tmp_path / "voxtral"), "--transcribe", "english"]) == 2
     assert "two letters" in capsys.readouterr().err
@@ -156,4 +156,4 @@ def test_a_checkpoint_without_its_tokenizer_is_refused(tmp_path: Path) -> None:
     save(tmp_path)
     (tmp_path / "tekken.json").unlink()
     with pytest.raises(ModelUnavailable, match=r"no tekken\.json"):
-        load_model(str(tmp_path), LoadOptions(cache_dir=tmp_path))
+        load_model(str(tmp_path), LoadOptions(cache_dir=tmp_path, ears="none"))
