@@ -18,6 +18,7 @@ from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, Repo
 from transformers import BitsAndBytesConfig
 
 from models.engine.engine import CACHE_BUDGET_BYTES, MAX_BATCH, Engine
+from models.engine.weight_only import Bits, multiplies_bfloat16, quantize_linears
 from models.errors import ModelError, ModelUnavailable
 from models.prompts.writer import token_id
 
@@ -40,8 +41,10 @@ class LoadOptions:
     Attributes:
         cache_dir: folder for converted weights of embedded models.
         device: "auto" is the GPU where there is one.
-        dtype: "auto" is bfloat16 on a GPU and float32 on a CPU; one with AVX512-BF16 decodes faster in bfloat16.
-        quantization: of the language model's weights, through bitsandbytes.
+        dtype: "auto" is bfloat16 on a GPU or if weights are quantised, and else float32; a CPU with AVX512-BF16 decodes
+            faster in bfloat16.
+        quantization: of the language model's weights: on a GPU through bitsandbytes, on a CPU for decoding alone, by
+            `engine/weight_only.py`.
         ears: what writes speech down beside the model: a name of `models/ears/`, a folder or a hub id; "none".
         text_model: folder or hub id of the language model of a cascade, or of a checkpoint without one (Ultravox).
     """
@@ -71,11 +74,24 @@ class LoadOptions:
     def torch_dtype(self) -> torch.dtype:
         """The dtype meant."""
         if self.dtype == "auto":
-            return torch.bfloat16 if self.torch_device.type == "cuda" else torch.float32
+            is_short = self.torch_device.type == "cuda" or self.decode_bits is not None
+            return torch.bfloat16 if is_short else torch.float32
         dtypes = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
         if self.dtype not in dtypes:
             raise ModelUnavailable(f"unknown dtype {self.dtype!r}; choose {', '.join(dtypes)}")
         return dtypes[self.dtype]
+
+    @property
+    def decode_bits(self) -> Bits | None:
+        """Of the weights that a CPU decodes with; None where it takes them as they are."""
+        if self.quantization == "none" or self.torch_device.type != "cpu":
+            return None
+        return 8 if self.quantization == "8bit" else 4
+
+    @property
+    def changes_weights(self) -> bool:
+        """Whether the language model's weights are replaced by rounded ones as they are loaded."""
+        return self.quantization != "none" and self.decode_bits is None
 
     @property
     def pretrained(self) -> dict[str, Any]:
@@ -89,16 +105,21 @@ class LoadOptions:
         }
 
     def _quantization_config(self) -> BitsAndBytesConfig | None:
-        if self.quantization == "none":
+        if not self.changes_weights:
             return None
         if find_spec("bitsandbytes") is None:
-            raise ModelUnavailable("8-bit and 4-bit weights need bitsandbytes: pip install bitsandbytes")
+            raise ModelUnavailable("8-bit and 4-bit weights on a GPU need bitsandbytes: pip install bitsandbytes")
         skipped = list(NOT_QUANTIZED)
         if self.quantization == "8bit":
             return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skipped)
         return BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_compute_dtype=self.torch_dtype, llm_int8_skip_modules=skipped
         )
+
+
+def fastest_dtype() -> torch.dtype:
+    """bfloat16 where the CPU multiplies it; elsewhere a prompt of 60 tokens takes twice as long in it as in float32."""
+    return torch.bfloat16 if multiplies_bfloat16() else torch.float32
 
 
 def find_checkpoint(source: str) -> Path:
@@ -208,16 +229,21 @@ def check_adapter(folder: Path) -> None:
 def merge_adapter(model: Any, options: LoadOptions) -> None:
     """Adds a loaded low-rank adapter to the weights it adapts, so that it costs nothing per token.
 
-    Quantised weights would lose precision once more; there it stays beside them.
+    Weights that were quantised would lose precision once more; there it stays beside them.
     """
-    if options.quantization == "none":
+    if not options.changes_weights:
         for module in model.modules():
             if hasattr(module, "lora_A"):
                 module.merge()
 
 
 def load_engine(
-    language_model: Any, tokenizer: Any, generation_config: Any, *stop_tokens: str, context_tokens: int | None = None
+    language_model: Any,
+    tokenizer: Any,
+    generation_config: Any,
+    *stop_tokens: str,
+    context_tokens: int | None = None,
+    decode_bits: Bits | None = None,
 ) -> Engine:
     """Puts a language model on an engine.
 
@@ -227,7 +253,10 @@ def load_engine(
         generation_config: of the checkpoint, for the tokens that end an answer.
         *stop_tokens: more of them.
         context_tokens: longest prompt and answer together, where that is not what the configuration says.
+        decode_bits: of the weights to decode with, on a CPU; None for the model's own.
     """
+    if decode_bits is not None:
+        quantize_linears(language_model, decode_bits, kept=NOT_QUANTIZED)
     ends = generation_config.eos_token_id
     ids = {*(ends if isinstance(ends, list) else [ends]), tokenizer.eos_token_id} - {None}
     device = language_model.get_input_embeddings().weight.device

@@ -9,11 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from models.cascade.cascade import Cascade
+from models.cascade.language import load_language
 from models.cascade.pocket_weights import fetch_weights, find_weights
 from models.ears.whisper import WhisperEars
 from models.engine.prompt import Prompt
@@ -54,9 +53,7 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> Cascade:
     transformers_logging.disable_progress_bar()
     with loading(folder):
         ears = WhisperEars(folder / "ears")
-        tokenizer = AutoTokenizer.from_pretrained(folder / "language")
-        language_model = AutoModelForCausalLM.from_pretrained(folder / "language", dtype=fastest_dtype())
-        lay_out_for_short_prompts(language_model)
+        language_model, tokenizer = load_language(folder / "language")
         engine = load_engine(
             language_model,
             tokenizer,
@@ -71,21 +68,3 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> Cascade:
 def write(tokenizer: Any, messages: Sequence[Message]) -> Prompt:
     """Plain ChatML: SmolLM2's own template would introduce it as SmolLM where there is no system prompt."""
     return write_chatml(tokenizer, messages, lambda writer, message: writer.add_text(message.text))
-
-
-def fastest_dtype() -> torch.dtype:
-    """bfloat16 where the CPU multiplies it; elsewhere a prompt of 60 tokens takes twice as long in it as in float32."""
-    can = torch.cpu.get_capabilities()
-    return torch.bfloat16 if can.get("avx512_bf16") or can.get("amx_bf16") else torch.float32
-
-
-def lay_out_for_short_prompts(model: Any) -> None:
-    """Stores the float32 weights of linear layers column by column; what they compute stays the same.
-
-    In a model this narrow MKL then multiplies a short prompt, or the tokens of 4 dialogues and more, in half the time,
-    and single tokens a few hundredths slower.
-    """
-    looked_up = model.get_input_embeddings().weight  # row by row; it is the output's weight too
-    for weight in [module.weight for module in model.modules() if isinstance(module, torch.nn.Linear)]:
-        if weight.dtype == torch.float32 and weight is not looked_up:
-            weight.data = weight.data.T.contiguous().T

@@ -92,7 +92,7 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> Cascade:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         writer = TemplateWriter(tokenizer)
         model = load_pretrained(AutoModelForCausalLM, folder, options)
-        engine = load_engine(model, tokenizer, model.generation_config)
+        engine = load_engine(model, tokenizer, model.generation_config, decode_bits=options.decode_bits)
     info = replace(
         info,
         description=f"Whisper tiny.en writes down what you say, and {options.text_model} answers it.",

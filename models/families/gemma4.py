@@ -154,5 +154,7 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> AudioLLM:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         features = Gemma4AudioFeatureExtractor.from_pretrained(folder)
         language_model = GemmaLanguageModel(model.model.language_model, model.lm_head)
-        engine = load_engine(language_model, tokenizer, model.generation_config, "<turn|>")
+        engine = load_engine(
+            language_model, tokenizer, model.generation_config, "<turn|>", decode_bits=options.decode_bits
+        )
         return AudioLLM(info, Gemma4(model.model, tokenizer, features), engine)

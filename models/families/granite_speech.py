@@ -134,5 +134,7 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> AudioLLM:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         text_config = model.config.text_config
         language_model = LanguageModel(model.model.language_model, model.lm_head, scale=text_config.logits_scaling)
-        engine = load_engine(language_model, tokenizer, model.generation_config, "<|end_of_text|>")
+        engine = load_engine(
+            language_model, tokenizer, model.generation_config, "<|end_of_text|>", decode_bits=options.decode_bits
+        )
         return AudioLLM(info, GraniteSpeech(model, tokenizer), engine)

@@ -29,6 +29,10 @@ class LanguageModel(torch.nn.Module):
         """The embeddings of text tokens."""
         return self.decoder.get_input_embeddings()
 
+    def get_output_embeddings(self) -> Any:
+        """The head."""
+        return self.head
+
     def forward(self, *, logits_to_keep: int, **inputs: Any) -> Any:
         """Gives `.logits` (rows, logits_to_keep, vocabulary) of the last positions."""
         hidden = self.decoder(**inputs).last_hidden_state[:, -logits_to_keep:]

@@ -106,6 +106,11 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> AudioLLM:
         features = Phi4MultimodalFeatureExtractor.from_pretrained(folder)
         language_model = LanguageModel(model.model, model.lm_head)
         engine = load_engine(
-            language_model, tokenizer, model.generation_config, "<|end|>", context_tokens=context_tokens
+            language_model,
+            tokenizer,
+            model.generation_config,
+            "<|end|>",
+            context_tokens=context_tokens,
+            decode_bits=options.decode_bits,
         )
         return AudioLLM(info, Phi4Multimodal(model, tokenizer, features), engine)

@@ -82,5 +82,12 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> AudioLLM:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         features = WhisperFeatureExtractor.from_pretrained(folder)
         language_model = LanguageModel(model.model.language_model, model.lm_head)
-        engine = load_engine(language_model, tokenizer, model.generation_config, "<|im_end|>", "<|endoftext|>")
+        engine = load_engine(
+            language_model,
+            tokenizer,
+            model.generation_config,
+            "<|im_end|>",
+            "<|endoftext|>",
+            decode_bits=options.decode_bits,
+        )
         return AudioLLM(info, Qwen25Omni(model, tokenizer, features), engine)

@@ -82,5 +82,7 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> AudioLLM:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         features = WhisperFeatureExtractor.from_pretrained(folder)
         language_model = LanguageModel(model.model.language_model, model.lm_head)
-        engine = load_engine(language_model, tokenizer, model.generation_config, "<|im_end|>")
+        engine = load_engine(
+            language_model, tokenizer, model.generation_config, "<|im_end|>", decode_bits=options.decode_bits
+        )
         return AudioLLM(info, Qwen2Audio(model, tokenizer, features), engine)

@@ -224,7 +224,11 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> AudioLLM:
         tokenizer = _load_tokenizer(folder, text_folder)
         family = Ultravox(tokenizer, tower, projector, config.get("audio_latency_block_size"))
         language_model = LanguageModel(text_model.get_decoder(), text_model.get_output_embeddings())
-        return AudioLLM(info, family, load_engine(language_model, tokenizer, text_model.generation_config))
+        return AudioLLM(
+            info,
+            family,
+            load_engine(language_model, tokenizer, text_model.generation_config, decode_bits=options.decode_bits),
+        )
 
 
 def fetch_bases(folder: Path, options: LoadOptions) -> None:
@@ -279,7 +283,7 @@ def _load_text_model(folder: Path, config: dict[str, Any], options: LoadOptions)
     """The language model and the folder that it is from: `--text-model`, else the checkpoint's own, else its base."""
     with loading(folder):
         weights, adapter = _split_adapter(_read_weights(folder, "language_model."))
-        if adapter and options.quantization != "none":
+        if adapter and options.changes_weights:
             raise ModelUnavailable(f"{folder} changes its language model's weights; load it without --quantization")
         if weights and not options.text_model:
             text_config = AutoConfig.for_model(**{"model_type": "llama", **config["text_config"]})

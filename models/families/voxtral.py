@@ -165,5 +165,5 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> AudioLLM:
         model = load_pretrained(VoxtralForConditionalGeneration, folder, options)
         features = WhisperFeatureExtractor.from_pretrained(folder)
         language_model = LanguageModel(model.model.language_model, model.lm_head)
-        engine = load_engine(language_model, tokenizer, model.generation_config)
+        engine = load_engine(language_model, tokenizer, model.generation_config, decode_bits=options.decode_bits)
         return AudioLLM(info, Voxtral(model, tokenizer, features), engine)

@@ -99,3 +99,15 @@ def test_a_revision_follows_the_hub_id(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert find_checkpoint("owner/name@refs/pr/70") == tmp_path
     assert find_checkpoint("owner/name") == tmp_path
     assert asked == [("owner/name", "refs/pr/70"), ("owner/name", None)]
+
+
+def test_on_a_cpu_few_bits_need_nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.loading.find_spec", lambda name: None)
+    few = LoadOptions(cache_dir=tmp_path, device="cpu", quantization="4bit")
+    assert few.decode_bits == 4
+    assert few.pretrained["quantization_config"] is None
+    assert few.torch_dtype == torch.bfloat16  # of the language model's own weights
+    elsewhere = LoadOptions(cache_dir=tmp_path, device="meta", quantization="4bit")  # any device but a CPU
+    assert elsewhere.decode_bits is None
+    with pytest.raises(ModelUnavailable, match="on a GPU need bitsandbytes"):
+        elsewhere.pretrained  # noqa: B018  # a property that refuses

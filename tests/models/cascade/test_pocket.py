@@ -13,7 +13,8 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from app import default_cache_dir
 from models.cascade.cascade import NO_SPEECH, Cascade
-from models.cascade.pocket import lay_out_for_short_prompts, write
+from models.cascade.language import lay_out_for_short_prompts
+from models.cascade.pocket import write
 from models.cascade.pocket_weights import find_weights
 from models.errors import InvalidPrompt, ModelUnavailable, PromptTooLong
 from models.loading import LoadOptions

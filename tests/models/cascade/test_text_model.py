@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.modules.module import register_module_forward_hook
 from transformers import AutoTokenizer
 
 from app import default_cache_dir, main
 from models.cascade.cascade import Cascade
 from models.cascade.text_model import TemplateWriter
 from models.engine.prompt import Prompt, TokenSpan
+from models.engine.weight_only import WeightOnlyLinear
 from models.errors import InvalidPrompt, ModelUnavailable
 from models.loading import LoadOptions
 from models.registry import fetch_model, load_model
@@ -134,11 +136,16 @@ def test_fetching_gives_the_folder_of_the_text_model(tmp_path: Path) -> None:
     assert fetch_model("cascade", options(tmp_path)) == tmp_path
 
 
-def test_its_quantization_is_the_text_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_its_quantization_is_the_text_models(tmp_path: Path) -> None:
     text_model.save(tmp_path)
-    monkeypatch.setattr("models.loading.find_spec", lambda name: None)
-    with pytest.raises(ModelUnavailable, match="need bitsandbytes"):
-        load_model("cascade", options(tmp_path, quantization="4bit"))
+    model = load_model("cascade", options(tmp_path, quantization="4bit"))
+    seen: list[Any] = []
+    hook = register_module_forward_hook(lambda module, *_: seen.append(module))
+    async for _ in model.generate([Message("user", ("Why?",))], GenerationOptions(max_new_tokens=2), dialogue="test"):
+        pass
+    hook.remove()
+    await model.close()
+    assert {layer.bits for layer in seen if isinstance(layer, WeightOnlyLinear)} == {4, 8}  # the head has 8
 
 
 def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path) -> None:

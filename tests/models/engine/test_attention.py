@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
-from models.engine.attention import attend_behind_prefix, use_prefix_attention
+from models.engine.attention import attend_behind_prefix, attend_to_all, use_prefix_attention
 from models.engine.kv_cache import KeyValues
 
 
@@ -18,6 +18,16 @@ def test_equals_attention_under_a_mask(heads: int, key_heads: int, n_new: int, n
     mask = torch.ones(n_new, n_all, dtype=torch.bool).tril(n_all - n_new)
     expected = scaled_dot_product_attention(query, key, value, attn_mask=mask, enable_gqa=True, scale=0.3)
     torch.testing.assert_close(attend_behind_prefix(query, key, value, 0.3), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("heads", "key_heads"), [(4, 4), (4, 2), (6, 1)])
+@pytest.mark.parametrize(("n_rows", "n_all"), [(1, 1), (1, 300), (3, 40)])
+def test_one_position_equals_attention_to_all(heads: int, key_heads: int, n_rows: int, n_all: int) -> None:
+    torch.manual_seed(0)
+    query = torch.randn(n_rows, 1, heads, 16).transpose(1, 2)
+    key, value = torch.randn(2, n_rows, key_heads, n_all + 7, 16)[:, :, :, :n_all]
+    expected = scaled_dot_product_attention(query, key, value, enable_gqa=True, scale=0.3)
+    torch.testing.assert_close(attend_to_all(query, key, value, 0.3), expected, atol=1e-5, rtol=0)
 
 
 def test_large_scores_stay_finite() -> None:
