@@ -36,6 +36,10 @@ class Transcriber(Protocol):
         """
         ...
 
+    async def forget(self, *, dialogue: str) -> None:
+        """Frees what is cached of the dialogue."""
+        ...
+
 
 class AudioLanguageModel(Protocol):
     """Hears audio and text, answers in text.

@@ -5,7 +5,7 @@ Read `registry.py` for how its family is found.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -122,8 +122,12 @@ def fastest_dtype() -> torch.dtype:
     return torch.bfloat16 if multiplies_bfloat16() else torch.float32
 
 
-def find_checkpoint(source: str) -> Path:
+def find_checkpoint(source: str, files: Sequence[str] = CHECKPOINT_FILES) -> Path:
     """Gives the folder of a checkpoint, downloading it if `source` is a hub id, or one and "@" and a revision.
+
+    Args:
+        source: what names it.
+        files: patterns of those that are downloaded.
 
     Raises:
         ModelUnavailable: it is neither a folder nor on the hub, is gated, or there is no network.
@@ -138,7 +142,7 @@ def find_checkpoint(source: str) -> Path:
             snapshot_download(
                 name,
                 revision=revision or None,
-                allow_patterns=list(CHECKPOINT_FILES),
+                allow_patterns=list(files),
                 ignore_patterns=[DUPLICATE_FILES],
             )
         )

@@ -105,7 +105,7 @@ class Cascade:
 
     async def forget(self, *, dialogue: str) -> None:
         """Frees what is cached of the dialogue."""
-        self._memory.forget(dialogue)
+        await self._memory.forget(dialogue=dialogue)
         await self._engine.forget(dialogue=dialogue)
 
     async def close(self) -> None:

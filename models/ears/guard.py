@@ -5,12 +5,14 @@ word until its limit. None of these may reach the model and its memory. Read `pl
 `memory.py` next.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from models.base import Transcriber
 from models.checks import MAX_CLIP_S, check_clip
 from models.ears.plausible import is_plausible, repeats_itself, without_loops
-from models.types import SAMPLE_RATE_HZ, AudioClip, Transcript
+from models.types import SAMPLE_RATE_HZ, AudioClip, Transcript, Word
 
 QUIET_S = 20.0  # with so much silence behind them, clips on which Whisper tiny.en goes round in circles come out right
 
@@ -43,8 +45,29 @@ class GuardedEars:
         if is_plausible(first.text, clip) and not repeats_itself(first.text):
             return first
         again = await self._ears.transcribe(_before_silence(clip), dialogue=dialogue, language=language)
-        texts = (without_loops(again.text), first.text)
-        return Transcript(next((text for text in texts if text and is_plausible(text, clip)), ""))
+        choices = (_without_loops(again), first)
+        return next((choice for choice in choices if choice.text and is_plausible(choice.text, clip)), Transcript(""))
+
+    async def forget(self, *, dialogue: str) -> None:
+        """Frees what the ears keep of the dialogue."""
+        await self._ears.forget(dialogue=dialogue)
+
+
+def _without_loops(transcript: Transcript) -> Transcript:
+    text = without_loops(transcript.text)
+    words = transcript.words if text == transcript.text else _words_in(text, transcript.words)
+    return Transcript(text, words)
+
+
+def _words_in(text: str, words: Sequence[Word]) -> tuple[Word, ...]:
+    """Those of the words, in their order, that a part of their text still holds."""
+    kept, at = [], 0
+    for word in words:
+        found = text.find(word.text, at)
+        if found == at or (found > at and not text[at:found].strip()):
+            kept.append(word)
+            at = found + len(word.text)
+    return tuple(kept)
 
 
 def _before_silence(clip: AudioClip) -> AudioClip:

@@ -50,6 +50,7 @@ class TranscriptMemory:
                 del known[key]
             raise
 
-    def forget(self, dialogue: str) -> None:
-        """Frees what is kept of the dialogue."""
+    async def forget(self, *, dialogue: str) -> None:
+        """Frees what is kept of the dialogue, here and in the ears."""
         self._dialogues.pop(dialogue, None)
+        await self._ears.forget(dialogue=dialogue)

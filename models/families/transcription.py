@@ -66,3 +66,6 @@ class TranscriptionRequests:
             await stream.aclose()
             await self._engine.forget(dialogue=name)
         return Transcript(text.strip())
+
+    async def forget(self, *, dialogue: str) -> None:
+        """Has nothing to free: each transcript is forgotten as soon as it is written."""

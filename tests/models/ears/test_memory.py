@@ -24,8 +24,9 @@ async def test_a_clip_is_written_down_once_in_each_dialogue() -> None:
     assert (await memory.transcribe(second, dialogue="a")).text == "two"
     assert (await memory.transcribe(first, dialogue="a")).text == "one"
     assert (await memory.transcribe(first, dialogue="b")).text == "three"
-    memory.forget("a")
-    memory.forget("nobody")
+    await memory.forget(dialogue="a")
+    await memory.forget(dialogue="nobody")
+    assert ears.forgotten == ["a", "nobody"]
     assert (await memory.transcribe(first, dialogue="a")).text == "four"
     assert ears.asked == [first, second, first, first]
 

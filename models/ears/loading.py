@@ -1,0 +1,58 @@
+"""Which ears there are, and how they are loaded: by name, from a folder, or from a hub.
+
+Read `guard.py` and `memory.py` for what is put around them, `moonshine.py` and `whisper.py` for the ears.
+"""
+
+from pathlib import Path
+
+from models.base import Transcriber
+from models.ears.guard import GuardedEars
+from models.ears.memory import TranscriptMemory
+from models.ears.moonshine import MoonshineEars
+from models.ears.whisper import WhisperEars
+from models.loading import find_checkpoint, loading
+from models.weights.fetching import find_weights
+from models.weights.packages import MOONSHINE_BASE, WHISPER_BASE
+
+NAMES = ("moonshine", "whisper", "none")
+WHISPER_FILES = ("*.json", "*.txt", "model.bin")  # CTranslate2's own format, which is no pickle
+
+
+def load_ears(choice: str, cache_dir: Path) -> Transcriber | None:
+    """Loads ears that write down only what can have been said, and each clip once.
+
+    Args:
+        choice: "moonshine" (English, the best at it), "whisper" (many languages), "none"; or the folder or hub id of a
+            Whisper model as CTranslate2 takes it.
+        cache_dir: folder of fetched weights.
+
+    Returns:
+        The ears; None for "none".
+
+    Raises:
+        ModelUnavailable: the weights are missing or cannot be read; the message says what to do.
+    """
+    if choice == "none":
+        return None
+    if choice == "moonshine":
+        return load_moonshine(find_weights(MOONSHINE_BASE, cache_dir))
+    if choice == "whisper":
+        return load_whisper(find_weights(WHISPER_BASE, cache_dir))
+    return load_whisper(find_checkpoint(choice, WHISPER_FILES))
+
+
+def load_moonshine(folder: Path) -> Transcriber:
+    """Loads the ears in a folder that `moonshine_graphs.convert` made; raises as `load_ears` does."""
+    with loading(folder):
+        return _guarded(MoonshineEars(folder))
+
+
+def load_whisper(folder: Path) -> Transcriber:
+    """Loads the ears in a folder that CTranslate2 takes as a Whisper model; raises as `load_ears` does."""
+    with loading(folder):
+        return _guarded(WhisperEars(folder))
+
+
+def _guarded(ears: Transcriber) -> Transcriber:
+    only = ears.languages[0] if len(ears.languages) == 1 else None
+    return TranscriptMemory(GuardedEars(ears), language=only)
