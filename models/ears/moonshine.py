@@ -128,8 +128,8 @@ class MoonshineEars:
         words = []
         for word in spelled:
             start, end = without_pauses(window.samples, int(edges[word.start]), int(edges[word.end]))
-            times_s = (round((window.start + at) / SAMPLE_RATE_HZ, 3) for at in (start, end))
-            words.append(Word(word.text, *times_s, self._probability(window.written, word)))
+            start_s, end_s = (round((window.start + at) / SAMPLE_RATE_HZ, 3) for at in (start, end))
+            words.append(Word(word.text, start_s, end_s, self._probability(window.written, word)))
         return words
 
     def _probability(self, written: Written, word: Spelled) -> float:
