@@ -23,7 +23,7 @@ HUM_LETTERS = frozenset("hmn")  # "Mm-hm." comes out as "M. H. M."
 # Of 21 hums of a synthetic voice (Piper's joe) Moonshine base writes 18 as nothing, as letters, or with a word below
 # this (8 without this rule); of 48 interruptions four: "Louder." twice, a "Wait." and a "Hey." that it does not find.
 MIN_PROBABILITY = 0.5
-STOPPING_WORDS = frozenset("cancel enough hey hold listen no pause quiet shh sorry stop wait what why".split())
+STOPPING_WORDS = frozenset(("cancel", "enough", "hey", "hold", "no", "pause", "quiet", "stop", "wait", "what", "why"))
 
 
 class Verdict(enum.Enum):
