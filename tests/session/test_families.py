@@ -18,11 +18,13 @@ from realtime.session import SessionOptions
 from tests.conftest import silence
 from tests.models.tiny import TINY_FAMILIES, TinyFamily
 from tests.models.tiny.family import TINY
-from tests.models.tiny.qwen2_audio import QWEN2_AUDIO
+from tests.models.tiny.gemma4 import GEMMA4
 from tests.session.conversing import Conversation, conversing
 
 SHORT = SessionOptions(generation=GenerationOptions(max_new_tokens=4))
-LONG = SessionOptions(generation=GenerationOptions(max_new_tokens=5000))
+LONG = SessionOptions(
+    generation=GenerationOptions(max_new_tokens=5000)
+)  # of Gemma 4, whose random weights end no answer
 COMPLETED = "conversation.item.input_audio_transcription.completed"
 
 Speech = Callable[[str], Samples]
@@ -43,7 +45,7 @@ async def tiny_model(tiny: TinyFamily, folder: Path, ears: Transcriber) -> Async
 async def test_what_is_said_to_a_model_is_shown_and_becomes_text(
     tiny: TinyFamily, tmp_path: Path, speech: Speech, real_ears: Transcriber
 ) -> None:
-    budget = ConversationOptions(max_audio_s=4.5, keep=0.6, summarise=False)
+    budget = ConversationOptions(max_tokens=20_000, max_audio_s=4.5, keep=0.6, summarise=False)
     async with (
         tiny_model(tiny, tmp_path, real_ears) as model,
         conversing(model, replace(SHORT, conversation=budget), real_vad=True) as conversation,
@@ -68,7 +70,7 @@ async def test_an_mm_hm_lets_the_answer_of_any_model_go_on(
     tmp_path: Path, speech: Speech, real_ears: Transcriber
 ) -> None:
     async with (
-        tiny_model(QWEN2_AUDIO, tmp_path, real_ears) as model,
+        tiny_model(GEMMA4, tmp_path, real_ears) as model,
         conversing(model, LONG, real_vad=True) as conversation,
     ):
         await answering(conversation, speech)
@@ -79,7 +81,7 @@ async def test_an_mm_hm_lets_the_answer_of_any_model_go_on(
 
 async def test_words_stop_the_answer_of_any_model(tmp_path: Path, speech: Speech, real_ears: Transcriber) -> None:
     async with (
-        tiny_model(QWEN2_AUDIO, tmp_path, real_ears) as model,
+        tiny_model(GEMMA4, tmp_path, real_ears) as model,
         conversing(model, LONG, real_vad=True) as conversation,
     ):
         await answering(conversation, speech)
