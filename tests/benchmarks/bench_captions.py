@@ -2,7 +2,7 @@
 
 The checkpoint has a family's real classes, random weights and the width of a small language model (see
 `bench_prefix.py`); recorded questions are spoken to it in real time, since drafts of what is being said are written
-while it is spoken. Two sessions share the model: one has ears beside it, and a turn of each follows a turn of the other.
+while it is spoken. Two sessions share the model, and speak in turns: one has ears beside the model.
 Measured is the wall time from the last voiced sample to the first token, provisional or not. With `--no-speculation` no
 answer begins before its turn has ended, and nothing is drafted.
 Run: `python -m tests.benchmarks.bench_captions --json` on a machine that does nothing else.
