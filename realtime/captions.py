@@ -92,7 +92,7 @@ class Captions:
         self._conversation = conversation
         self._metrics = metrics
         self._send = send
-        self._told: Message | None = None  # the last one whose words a model said by itself
+        self._told: tuple[Message, Transcript] | None = None  # of a turn that may be one, by the model itself
         self._to_ask: list[Message] = []
         self._waiting: dict[str, _Waiting] = {}
         self._drafts: dict[str, AgreedWords] = {}  # of turns under way, by the ids of their messages
@@ -108,11 +108,11 @@ class Captions:
     def commit(self, message: Message, now_s: float) -> None:
         """A turn became a message: its words are waited for from now on, unless they are known."""
         self.forget(message.id)
-        if not self._has_ears or not message.clips:
-            return
-        if message is self._told:
+        told, self._told = self._told, None
+        if told is not None and told[0] is message:
             self._metrics.note_caption(0.0)
-        else:
+            self._note(message.id, told[1])
+        elif self._has_ears and message.clips:
             self._waiting[message.id] = _Waiting(message, now_s)
             self._to_ask.append(message)
 
@@ -121,17 +121,22 @@ class Captions:
         while self._to_ask:
             self._work.write_down(self._to_ask.pop(0))
 
-    def take_told(self, message: Message, transcript: Transcript, now_s: float) -> None:
+    def take_told(self, message: Message, transcript: Transcript, now_s: float, *, is_provisional: bool) -> None:
         """Takes what the model says that it understood of a message, or of a turn that may become one."""
-        self._told = message
-        self._note(message.id, transcript, now_s)
+        if is_provisional:
+            self._told = message, transcript
+            self._take_draft(message.id, transcript)
+        else:
+            self._end_wait(message.id, now_s)
+            self._note(message.id, transcript)
 
     def take(self, captioned: Captioned, now_s: float) -> None:
         """Takes what the ears wrote down, if the message is there and its words are not known."""
         if captioned.message_id not in self._waiting:
             return
         if captioned.transcript is not None:
-            self._note(captioned.message_id, captioned.transcript, now_s)
+            self._end_wait(captioned.message_id, now_s)
+            self._note(captioned.message_id, captioned.transcript)
             return
         self.forget(captioned.message_id)
         self._metrics.failed_captions += 1
@@ -148,11 +153,12 @@ class Captions:
         self._waiting.clear()
         self._to_ask.clear()
 
-    def _note(self, message_id: str, transcript: Transcript, now_s: float) -> None:
-        waiting = self._waiting.get(message_id)
-        if waiting is not None:
+    def _end_wait(self, message_id: str, now_s: float) -> None:
+        if (waiting := self._waiting.get(message_id)) is not None:
             self._metrics.note_caption(now_s - waiting.since_s)
             self.forget(message_id)
+
+    def _note(self, message_id: str, transcript: Transcript) -> None:
         if self._conversation.note_transcript(message_id, transcript):
             self._send(
                 MessageTranscribed(
@@ -180,7 +186,10 @@ class Captions:
 
     def take_draft(self, drafted: WordsDrafted) -> None:
         """Takes what was written down of a turn that goes on."""
-        words = [word.text for word in drafted.transcript.words] or drafted.transcript.text.split()
-        delta, draft = self._drafts.setdefault(drafted.item_id, AgreedWords()).take(words)
+        self._take_draft(drafted.item_id, drafted.transcript)
+
+    def _take_draft(self, item_id: str, transcript: Transcript) -> None:
+        words = [word.text for word in transcript.words] or transcript.text.split()
+        delta, draft = self._drafts.setdefault(item_id, AgreedWords()).take(words)
         if delta or draft:
-            self._send(MessageDrafted(item_id=drafted.item_id, delta=delta, draft=draft))
+            self._send(MessageDrafted(item_id=item_id, delta=delta, draft=draft))

@@ -279,7 +279,7 @@ class Dialogue:
         message = next((message for message in answer.prompt if message.id == event.message_id), None)
         if message is None:
             return
-        self._captions.take_told(message, transcript, self._now_s)
+        self._captions.take_told(message, transcript, self._now_s, is_provisional=answer.provisional)
         # The last part of a long turn may have no words, where those before it have some.
         goes_on = len(answer.prompt) > 1 and answer.prompt[-2].id == self._long_turn_id
         if message is newest and not (transcript.text or transcript.is_foreign or newest.text or goes_on):

@@ -110,14 +110,16 @@ class ModelWork:
             self._transcribing = None
 
     async def _transcribe(self, clip: AudioClip, number: int) -> None:
-        text = None
+        said = SoundTranscribed(number, None)
         try:
             async with asyncio.timeout(JUDGEMENT_LIMIT_S):
                 transcript = await self._transcriber.transcribe(clip, dialogue=self._dialogue)
-            text = None if transcript.is_foreign else transcript.text
+            if not transcript.is_foreign:
+                least = min((word.probability for word in transcript.words), default=1.0)
+                said = SoundTranscribed(number, transcript.text, least)
         except Exception as error:
             self._log("what was said over the answer", error)
-        self._put(SoundTranscribed(number, text))
+        self._put(said)
 
     @property
     def _transcriber(self) -> Transcriber:

@@ -364,7 +364,7 @@ class Floor:
         is_awaited = self.state in (TurnState.JUDGING, TurnState.OVERLAP_JUDGING)
         if not is_awaited or transcribed.number != self._then.n_sounds:
             return
-        if transcribed.text is not None and is_backchannel(transcribed.text):
+        if transcribed.text is not None and is_backchannel(transcribed.text, transcribed.least_probability):
             self._feed(InterruptionDismissed())
         else:
             self._feed(InterruptionConfirmed())

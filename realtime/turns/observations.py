@@ -54,10 +54,17 @@ class PauseScored:
 
 @dataclass(frozen=True, slots=True)
 class SoundTranscribed:
-    """What was said in the n-th sound over an answer that was written down; None: it could not be."""
+    """What was said in the n-th sound over an answer that was written down.
+
+    Attributes:
+        number: of the sound.
+        text: None: it could not be written down, or is in a language that the ears do not know.
+        least_probability: of its words; 1 where the ears do not say how sure they are.
+    """
 
     number: int
     text: str | None
+    least_probability: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

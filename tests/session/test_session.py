@@ -241,7 +241,7 @@ async def test_a_pause_without_words_leaves_no_empty_turn(when: str) -> None:
     model = ScriptedModel([["never"]], transcripts=[""], gate=asyncio.Semaphore(0))
     async with conversing(model) as conversation:
         await conversation.hear(loud(0.5), quiet(0.3), wait=False)
-        await conversation.until("conversation.item.input_audio_transcription.completed")
+        await conversation.session_caught_up()  # the words have come, and there are none
         if when == "it is stopped":
             conversation.session.cancel()
         else:

@@ -10,7 +10,20 @@ OPTIONS = EndpointingOptions(min_interruption_s=0.25, max_backchannel_s=0.8)
 
 
 @pytest.mark.parametrize(
-    "words", ["", "Mm-hmm.", "Uh-huh!", "Yeah.", "yeah, right, okay", "I see.", "That’s right.", "Oh, really?", "Mhm"]
+    "words",
+    [
+        "",
+        "Mm-hmm.",
+        "Uh-huh!",
+        "Yeah.",
+        "yeah, right, okay",
+        "I see.",
+        "That’s right.",
+        "Oh, really?",
+        "Mhm",
+        "M. H. M..",
+        "Ah-ha!",
+    ],
 )
 def test_backchannels_take_no_turn(words: str) -> None:
     assert is_backchannel(words)
@@ -19,6 +32,16 @@ def test_backchannels_take_no_turn(words: str) -> None:
 @pytest.mark.parametrize("words", ["Stop.", "Wait!", "No.", "yeah but no", "What?", "okay okay okay okay", "and you"])
 def test_other_words_take_the_turn(words: str) -> None:
     assert not is_backchannel(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "least_probability", "leaves"),
+    [("A memo.", 0.4, True), ("A memo.", 0.6, False), ("Stop.", 0.1, False), ("In Emma.", 0.38, True)],
+)
+def test_words_in_doubt_are_a_hum_unless_they_are_known_to_stop(
+    words: str, least_probability: float, leaves: bool
+) -> None:
+    assert is_backchannel(words, least_probability) is leaves
 
 
 @pytest.mark.parametrize(
