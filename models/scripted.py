@@ -30,6 +30,7 @@ class ScriptedModel:
         transcripts: what the n-th user message is said to have been, if given.
         sounds: what the n-th clip that `transcribe` is asked about is said to have been; the last one repeats. An
             exception is raised instead. Without them it cannot write speech down.
+        languages: those it says it writes down.
         gate: if given, awaited before every word, so that a test decides when words come.
         word_s: pause before every word, in seconds of wall time, for demonstrations.
         audio_window_s: what it says of itself in its `info`.
@@ -50,8 +51,9 @@ class ScriptedModel:
         self,
         answers: Sequence[Sequence[str | Exception]],
         *,
-        transcripts: Sequence[str] = (),
-        sounds: Sequence[str | Exception] = (),
+        transcripts: Sequence[str | Transcript] = (),
+        sounds: Sequence[str | Transcript | Exception] = (),
+        languages: tuple[str, ...] = (),
         gate: asyncio.Semaphore | None = None,
         word_s: float = 0.0,
         audio_window_s: float | None = None,
@@ -60,6 +62,7 @@ class ScriptedModel:
         self._answers = answers
         self._transcripts = transcripts
         self._sounds = sounds
+        self._languages = languages
         self._gate = gate
         self._word_s = word_s
         self.requests: list[tuple[Message, ...]] = []
@@ -82,7 +85,7 @@ class ScriptedModel:
         self.requests.append(tuple(messages))
         users = [message for message in messages if message.role == "user"]
         if users[-1].clips and len(users) <= len(self._transcripts):
-            yield Transcription(users[-1].id, Transcript(self._transcripts[len(users) - 1]))
+            yield Transcription(users[-1].id, _transcript(self._transcripts[len(users) - 1]))
         try:
             for word in answer[: options.max_new_tokens]:
                 await (self._gate.acquire() if self._gate else asyncio.sleep(self._word_s))
@@ -105,8 +108,8 @@ class ScriptedModel:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """Not known."""
-        return ()
+        """Those it was told."""
+        return self._languages
 
     async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> Transcript:
         """Says what the next clip is to have been."""
@@ -114,7 +117,7 @@ class ScriptedModel:
         self.asked.append(clip)
         if isinstance(sound, Exception):
             raise sound
-        return Transcript(sound)
+        return _transcript(sound)
 
     async def prefill(self, messages: Sequence[Message], *, dialogue: str) -> None:
         """Records the prompt."""
@@ -126,3 +129,7 @@ class ScriptedModel:
 
     async def close(self) -> None:
         """Has nothing to free."""
+
+
+def _transcript(said: str | Transcript) -> Transcript:
+    return Transcript(said) if isinstance(said, str) else said
