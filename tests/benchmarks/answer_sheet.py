@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SHEET = Path(__file__).with_suffix(".jsonl")
+ONE_SENTENCE_WORDS = 30  # and a long one
 COMMON_PATTERNS = {  # that many questions share
     "<does not know>": r"(?:do(?:es)? not|don't|doesn't|cannot|can't|can not|could not|couldn't) (?:\w+ )?"
     r"(?:know|see|tell|have|predict|access|recall|remember|determine|provide|say|read|guess|hear|answer|find)"
@@ -58,19 +59,19 @@ class Rule:
         says: patterns that must all be in it.
         never: patterns that must not.
         min_words: so many words at least.
-        max_words: so many words at most; None for any number.
+        max_words: so many words at most; a person is told to be answered in one short sentence.
     """
 
     says: tuple[str, ...]
     never: tuple[str, ...] = ()
     min_words: int = 1
-    max_words: int | None = None
+    max_words: int = ONE_SENTENCE_WORDS
 
     def passes(self, answer: str) -> bool:
         """Whether an answer is right."""
         text = _plain(answer)
         n_words = len(re.findall(r"\w+(?:['’-]\w+)*", text))
-        if n_words < self.min_words or (self.max_words is not None and n_words > self.max_words):
+        if not self.min_words <= n_words <= self.max_words:
             return False
         return all(_has(text, pattern) for pattern in self.says) and not any(_has(text, one) for one in self.never)
 

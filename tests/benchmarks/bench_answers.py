@@ -12,6 +12,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ from tests.benchmarks.voices import VOICES, MissingVoices, check_voices, make_so
 CLIPS = Path(__file__).parents[2] / "assets" / "clips"
 WAYS = ("text", "voice")
 TEXT_VOICE = "none"  # what a question in text is said by
+DIALOGUE = "sheet"  # one for all questions: the system prompt stays cached, as in a session that waits
 MAX_NEW_TOKENS = 64  # the right answers are short
 
 Sayer = Callable[[Turn], tuple[Part, ...]]
@@ -83,11 +85,11 @@ class Answer:
 
 
 async def answer_of(
-    model: AudioLanguageModel, messages: Sequence[Message], options: GenerationOptions, dialogue: str
+    model: AudioLanguageModel, messages: Sequence[Message], options: GenerationOptions
 ) -> tuple[str, str, GenerationStats]:
     """What a model answers, what it understood, and what that cost."""
     text, understood, stats = "", "", None
-    async for event in model.generate(messages, options, dialogue=dialogue):
+    async for event in model.generate(messages, options, dialogue=DIALOGUE):
         if isinstance(event, TextDelta):
             text += event.text
         elif isinstance(event, Transcription):
@@ -114,13 +116,12 @@ class Examiner:
 
     async def ask(self, question: Question, way: str, voice: str, say: Sayer) -> Answer:
         """Says the turns of a question one after the other and judges the last answer."""
-        messages, texts, dialogue = list(self._system), [], f"{way} {question.number}"
+        messages, texts = list(self._system), []
         for turn in question.turns:
             said = Message("user", say(turn))
-            text, understood, stats = await answer_of(self._model, [*messages, said], self._options, dialogue)
+            text, understood, stats = await answer_of(self._model, [*messages, said], self._options)
             texts.append(text)
             messages += [said, Message("assistant", (text,))] if text else []  # as a session does
-        await self._model.forget(dialogue=dialogue)
         return Answer(
             number=question.number,
             kind=question.kind,
@@ -186,13 +187,11 @@ async def examine(
     """
     examiner, names, answers = Examiner(model, options, system_prompt), list(VOICES), []
     asked = [(question, way) for way in ways for question in questions if way == "voice" or question.can_be_text]
-    await answer_of(model, [Message("user", ("Hello.",))], options, "warm up")
+    await answer_of(model, [Message("user", ("Hello.",))], options)
     with tempfile.TemporaryDirectory() as name:
         for question, way in tqdm(asked, unit="question", desc=model.info.name):
             voice = names[question.number % len(names)]
-            say: Sayer = in_text
-            if way == "voice":
-                say = lambda turn, voice=voice: by_voice(turn, voice, Path(name), data)  # noqa: E731
+            say = in_text if way == "text" else partial(by_voice, voice=voice, folder=Path(name), data=data)
             shown = TEXT_VOICE if way == "text" else voice if question.can_be_text else "recording"
             answers.append(await examiner.ask(question, way, shown, say))
     await model.close()
@@ -235,7 +234,8 @@ def print_summary(name: str, questions: Sequence[Question], answers: Sequence[An
         found = summary_of([answer for answer in answers if kind in (answer.kind, "all")])
         counts = [f"{found[way][0]}/{found[way][1]}" if found[way][1] else "" for way in WAYS]
         rest = [found[key] for key in ("voice_to_text", "ttft_p50_s", "tokens_per_s")]
-        table.add_section() if kind == "all" else None
+        if kind == "all":
+            table.add_section()
         table.add_row(kind, *counts, *("" if value is None else f"{value:g}" for value in rest))
     console.print(table)
     voices = {answer.voice: count(one for one in answers if one.voice == answer.voice) for answer in answers}
@@ -284,55 +284,41 @@ def _parser(kinds: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
+def _load_options(options: argparse.Namespace) -> LoadOptions:
+    return LoadOptions(
+        cache_dir=options.cache_dir or default_cache_dir(),
+        device=options.device,
+        ears=options.ears,
+        text_model=options.text_model,
+    )
+
+
 def main() -> None:
     """Runs the benchmark."""
     sheet = read_sheet()
     parser = _parser(kinds_of(sheet))
     options = parser.parse_args()
     questions = [one for one in sheet if one.kind in options.kinds and (options.data or not one.needs_data)]
-    if "voice" in options.by:
-        try:
+    try:
+        if "voice" in options.by:
             check_voices()
-        except MissingVoices as error:
-            parser.error(str(error))
-    load = LoadOptions(
-        cache_dir=options.cache_dir or default_cache_dir(),
-        device=options.device,
-        ears=options.ears,
-        text_model=options.text_model,
-    )
+    except MissingVoices as error:
+        parser.error(str(error))
     generation = GenerationOptions(max_new_tokens=options.max_new_tokens, repetition_penalty=options.repetition_penalty)
+    asking = partial(examine, ways=options.by, system_prompt=options.system_prompt, data=options.data)
     console, found, kept = Console(), {}, []
     for name in options.model:
-        answers = asyncio.run(
-            examine(
-                load_model(name, load),
-                questions,
-                generation,
-                ways=options.by,
-                system_prompt=options.system_prompt,
-                data=options.data,
-            )
-        )
-        report(name, questions, answers, console, show=options.show)
-        found[name] = {
-            "all": summary_of(answers),
-            **{kind: summary_of([one for one in answers if one.kind == kind]) for kind in options.kinds},
-        }
+        answers = asyncio.run(asking(load_model(name, _load_options(options)), questions, generation))
+        print_summary(name, questions, answers, console)
+        if options.show:
+            print_failures(name, answers, console)
+        of_kinds = {kind: summary_of([one for one in answers if one.kind == kind]) for kind in options.kinds}
+        found[name] = {"all": summary_of(answers), **of_kinds}
         kept += [json.dumps({"model": name, **asdict(answer)}, ensure_ascii=False) for answer in answers]
     if options.answers:
         options.answers.write_text("".join(f"{line}\n" for line in kept))
     if options.json:
         print(json.dumps(found))
-
-
-def report(
-    name: str, questions: Sequence[Question], answers: Sequence[Answer], console: Console, *, show: bool
-) -> None:
-    """Prints what one model got right, and wrong where that is wanted."""
-    print_summary(name, questions, answers, console)
-    if show:
-        print_failures(name, answers, console)
 
 
 if __name__ == "__main__":
