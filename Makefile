@@ -66,6 +66,7 @@ bench: .venv/.installed-bench weights
 	for family in ultravox qwen2_audio voxtral; do $(BIN)/python -m tests.benchmarks.bench_prefix --family $$family; done
 	$(BIN)/python -m tests.benchmarks.bench_detection
 	$(BIN)/python -m tests.benchmarks.bench_response --clips assets/clips
+	$(BIN)/python -m tests.benchmarks.bench_answers --by text
 
 TORCH := torch triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvidia-,cublas cuda-cupti cuda-nvrtc \
   cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 nvjitlink nvshmem-cu13 nvtx)

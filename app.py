@@ -17,13 +17,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.base import AudioLanguageModel
 from models.catalogue import MODELS
 from models.checks import check_clip
+from models.ears.languages import what_is_understood
 from models.errors import ModelError, ModelUnavailable
 from models.registry import fetch_model, load_model
 from models.types import (
@@ -35,6 +36,7 @@ from models.types import (
     Samples,
     TextDelta,
     Transcript,
+    Transcription,
 )
 from models.watched import SILENCE_LIMIT_S
 from realtime.hearing.files import AudioFile, AudioFileError, printable, read_audio_file
@@ -49,17 +51,23 @@ if TYPE_CHECKING:
     from realtime.session import Session, SessionOptions
     from realtime.turns.endpointing import EndOfTurnScorer
 
-NO_SPEECH_NOTE = "No speech was detected in this recording."  # said to a model that is asked about it
+NO_SPEECH_NOTE = "No speech was detected in this recording; it may hold other sounds, or music."  # said to a model
+NO_WORDS_NOTE = "No words were understood in this recording; it may hold other sounds, or music."
+UNSURE = 0.5  # a word that the ears find less probable may as well be another one
 
-EXIT_OK, EXIT_USER_ERROR, EXIT_INTERRUPTED = 0, 2, 130
+EXIT_OK, EXIT_USER_ERROR, EXIT_NO_SPEECH, EXIT_INTERRUPTED = 0, 2, 3, 130
 
 
 class UsageError(Exception):
     """Something the person at the command line can mend."""
 
 
+class NothingUnderstood(Exception):
+    """A recording has no words, or none that are understood."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and gives the exit code: 0, or 2 with one line that says what to do."""
+    """Runs one command and gives the exit code; unless it is 0, with one line on stderr that says why."""
     options = _parser().parse_args(arguments)
     _log_to_stderr()
     if options.verbose:
@@ -71,6 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (UsageError, ModelError, AudioFileError) as error:
         print(f"earpiece: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
+    except NothingUnderstood as reason:
+        print(f"earpiece: {reason}", file=sys.stderr)
+        return EXIT_NO_SPEECH
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return EXIT_OK
@@ -414,7 +425,11 @@ def _check_port(host: str, port: int) -> None:
 
 
 def ask(options: argparse.Namespace) -> None:
-    """Streams the answer about one recording to stdout."""
+    """Streams the answer about one recording to stdout, or writes down what is said in it.
+
+    Raises:
+        NothingUnderstood: nobody speaks in it, or no words were understood; what there is to say has been printed.
+    """
     recording = _read(options.clip, options.track)
     check_clip(AudioClip(recording.samples))
     clip = AudioClip(recording.samples, measure_speech_s(recording.samples))
@@ -422,29 +437,79 @@ def ask(options: argparse.Namespace) -> None:
         raise UsageError("--transcribe writes down the recording alone; leave out the question and --system-prompt")
     generation = _generation_options(options)
     model = _load(options)
-    if clip.speech_s == 0:
-        print(f"earpiece: {printable(options.clip)}: no speech was detected in it", file=sys.stderr)
-    if options.transcribe is not None:
-        _write_down(model, clip, recording, options)
-        return
-    note = (NO_SPEECH_NOTE,) if clip.speech_s == 0 else ()
-    messages = [Message("user", (clip, *note, options.prompt) if options.prompt else (clip,))]
-    if options.system_prompt:
-        messages.insert(0, Message("system", (options.system_prompt,)))
-    text, stats = asyncio.run(_answer(model, messages, generation, stream=not options.json))
-    if not options.json:
-        print()
-        return
-    report = {
+    transcript, report = asyncio.run(_ask(model, clip, options, generation))
+    reason = _why_no_words(model, clip, transcript)
+    if options.json:
+        report = {**report, "model": model.info.name, **_facts(recording, clip), "no_words": reason}
+        print(json.dumps(report, ensure_ascii=False))
+    else:
+        print(_marked(transcript) if options.transcribe is not None and transcript else "")
+    if reason is not None:
+        raise NothingUnderstood(f"{printable(options.clip)}: {reason}")
+
+
+async def _ask(
+    model: AudioLanguageModel, clip: AudioClip, options: argparse.Namespace, generation: GenerationOptions
+) -> tuple[Transcript | None, dict[str, Any]]:
+    """What ears wrote down of a recording, None if nothing says so, and what `--json` says of the answer."""
+    began_s = time.perf_counter()
+    try:
+        if options.transcribe is not None:
+            transcript = await _transcribe(model, clip, None if options.transcribe == "auto" else options.transcribe)
+            words = [asdict(word) for word in transcript.words]
+            return transcript, {"text": transcript.text, "words": words, "total_s": time.perf_counter() - began_s}
+        written = None
+        if model.transcriber is not None and clip.speech_s:  # ears first, which may know that there are no words
+            written = await model.transcriber.transcribe(clip, dialogue="ask")
+        writing_s = time.perf_counter() - began_s
+        messages = _question(clip, written, options)
+        text, understood, stats = await _answer(model, messages, generation, stream=not options.json)
+    finally:
+        await model.close()
+    if understood is None and written is not None and not written.is_foreign:
+        understood = written  # a model that listens itself may know more languages than the ears beside it
+    return understood, {
         "text": text,
-        "model": model.info.name,
-        "ttft_s": stats.ttft_s,
-        "total_s": stats.total_s,
+        "ttft_s": None if stats.ttft_s is None else stats.ttft_s + writing_s,
+        "total_s": stats.total_s + writing_s,
         "prompt_tokens": stats.prompt_tokens,
         "completion_tokens": stats.completion_tokens,
-        **_facts(recording, clip),
     }
-    print(json.dumps(report, ensure_ascii=False))
+
+
+def _question(clip: AudioClip, written: Transcript | None, options: argparse.Namespace) -> list[Message]:
+    """The conversation that a model is given; it is told where a recording has no words."""
+    note = ""
+    if clip.speech_s == 0:
+        note = NO_SPEECH_NOTE
+    elif written is not None and not written.text and not written.is_foreign:
+        note = NO_WORDS_NOTE
+    messages = [Message("user", (clip, *(text for text in (note, options.prompt) if text)))]
+    if options.system_prompt:
+        messages.insert(0, Message("system", (options.system_prompt,)))
+    return messages
+
+
+def _why_no_words(model: AudioLanguageModel, clip: AudioClip, transcript: Transcript | None) -> str | None:
+    """Why a recording has none, for a person; None where it has some, or nothing says that it has none."""
+    if clip.speech_s == 0:
+        return "no speech was detected in it"
+    if transcript is None or transcript.text:
+        return None
+    if transcript.is_foreign and model.transcriber is not None:
+        return f"it sounds like another language. {what_is_understood(model.transcriber.languages)}"
+    return "no words were understood in it"
+
+
+def _marked(transcript: Transcript) -> str:
+    """The text, with "(?)" behind each word of which the ears are not sure."""
+    marked, end = "", 0
+    for word in transcript.words:
+        if word.text not in transcript.text[end:]:
+            continue
+        begin, end = end, transcript.text.index(word.text, end) + len(word.text)
+        marked += transcript.text[begin:end] + ("(?)" if word.probability < UNSURE else "")
+    return marked + transcript.text[end:]
 
 
 def _read(name: str, track: int | None = None) -> AudioFile:
@@ -466,42 +531,28 @@ def _facts(recording: AudioFile, clip: AudioClip) -> dict[str, Any]:
     }
 
 
-def _write_down(model: AudioLanguageModel, clip: AudioClip, recording: AudioFile, options: argparse.Namespace) -> None:
-    """Prints what is said in a recording."""
-    began_s = time.perf_counter()
-    transcript = asyncio.run(_transcribe(model, clip, None if options.transcribe == "auto" else options.transcribe))
-    total_s = time.perf_counter() - began_s
-    report = {"text": transcript.text, "model": model.info.name, "total_s": total_s, **_facts(recording, clip)}
-    print(json.dumps(report, ensure_ascii=False) if options.json else transcript.text)
-
-
 async def _transcribe(model: AudioLanguageModel, clip: AudioClip, language: str | None) -> Transcript:
-    try:
-        if model.transcriber is None:
-            raise UsageError(f"{model.info.name} has no request for transcription; ask it in words to write it down")
-        return await model.transcriber.transcribe(clip, dialogue="ask", language=language)
-    finally:
-        await model.close()
+    if model.transcriber is None:
+        raise UsageError(f"{model.info.name} has no request for transcription; ask it in words to write it down")
+    return await model.transcriber.transcribe(clip, dialogue="ask", language=language)
 
 
 async def _answer(
     model: AudioLanguageModel, messages: list[Message], options: GenerationOptions, *, stream: bool
-) -> tuple[str, GenerationStats]:
-    text, stats = "", None
-    try:
-        async for event in model.generate(messages, options, dialogue="ask"):
-            if isinstance(event, TextDelta):
-                text += event.text
-                if stream:
-                    print(event.text, end="", flush=True)
-            elif isinstance(event, GenerationStats):
-                stats = event
-            elif not event.transcript.text and messages[-1].clips[0].speech_s:
-                print("earpiece: no words were understood in the recording", file=sys.stderr)
-    finally:
-        await model.close()
+) -> tuple[str, Transcript | None, GenerationStats]:
+    """What a model answers, what it says that it understood, and what that cost."""
+    text, understood, stats = "", None, None
+    async for event in model.generate(messages, options, dialogue="ask"):
+        if isinstance(event, TextDelta):
+            text += event.text
+            if stream:
+                print(event.text, end="", flush=True)
+        elif isinstance(event, Transcription):
+            understood = event.transcript
+        else:
+            stats = event
     assert stats is not None, "generate ends with its stats"
-    return text, stats
+    return text, understood, stats
 
 
 # ---- talk ----

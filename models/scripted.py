@@ -30,6 +30,7 @@ class ScriptedModel:
         transcripts: what the n-th user message is said to have been, if given.
         sounds: what the n-th clip that `transcribe` is asked about is said to have been; the last one repeats. An
             exception is raised instead. Without them it cannot write speech down.
+        languages: those it says it writes down.
         gate: if given, awaited before every word, so that a test decides when words come.
         word_s: pause before every word, in seconds of wall time, for demonstrations.
         audio_window_s: what it says of itself in its `info`.
@@ -53,6 +54,7 @@ class ScriptedModel:
         *,
         transcripts: Sequence[str | Transcript] = (),
         sounds: Sequence[str | Transcript | Exception] = (),
+        languages: tuple[str, ...] = (),
         gate: asyncio.Semaphore | None = None,
         word_s: float = 0.0,
         audio_window_s: float | None = None,
@@ -61,6 +63,7 @@ class ScriptedModel:
         self._answers = answers
         self._transcripts = transcripts
         self._sounds = sounds
+        self._languages = languages
         self._gate = gate
         self._word_s = word_s
         self.requests: list[tuple[Message, ...]] = []
@@ -106,8 +109,8 @@ class ScriptedModel:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """Not known."""
-        return ()
+        """Those it was told."""
+        return self._languages
 
     async def transcribe(self, clip: AudioClip, *, dialogue: str, language: str | None = None) -> Transcript:
         """Says what the next clip is to have been."""

@@ -1,6 +1,8 @@
 """A cascade: ears write down each clip, and a text model answers what they wrote. It knows what was said, not how.
 
-The text model runs on the engine, which keeps the conversation's prefix cache over turns.
+Where the ears wrote nothing down, a text model would invent. So a question about a recording without words, and speech
+in a language that the ears do not know, get one and the same answer, which the text model does not give. It runs on the
+engine, which keeps the conversation's prefix cache over turns.
 Read `pocket.py` for the embedded one, `text_model.py` for one with any text model.
 """
 
@@ -13,6 +15,7 @@ from itertools import takewhile
 from models.base import Transcriber
 from models.checks import check_messages
 from models.ears.guard import GuardedEars
+from models.ears.languages import what_is_understood
 from models.ears.memory import TranscriptMemory
 from models.ears.whisper import LANGUAGE
 from models.engine.engine import Engine
@@ -30,6 +33,8 @@ from models.types import (
 )
 
 NO_SPEECH = "Nobody speaks in the recording."
+NO_WORDS = "No words were understood in the recording."
+FOREIGN = "(words in a language that is not understood)"  # in the place of what was said
 
 Writer = Callable[[Sequence[Message]], Prompt]
 
@@ -75,21 +80,19 @@ class Cascade:
     ) -> AsyncGenerator[GenerationEvent, None]:
         """Answers the conversation, after saying what was said; where nobody has said anything, there is no answer.
 
-        To a question about a recording in which no speech was detected the answer is always the same: words are all
-        that a cascade knows of a recording.
+        To a question about a recording without words, and to speech in a language that the ears do not know, the answer
+        is always the same.
         """
         called_s = time.perf_counter()
         transcripts = await self._write_down(messages, dialogue)
         newest = messages[-1]
         if newest.role == "user" and newest.clips:
             yield Transcription(newest.id, transcripts[newest.id])
-        if not any(_content(message, transcripts) for message in _unanswered(messages)):
-            yield _no_answer(time.perf_counter() - called_s)
-            return
-        if newest.clips and all(clip.speech_s == 0 for clip in newest.clips):
-            # A small text model that is told so answers with inventions all the same.
-            yield TextDelta(NO_SPEECH)
-            yield _no_answer(time.perf_counter() - called_s)
+        fixed = self._fixed_answer(messages, transcripts)
+        if fixed is not None:
+            if fixed:
+                yield TextDelta(fixed)
+            yield _no_generation(time.perf_counter() - called_s)
             return
         if options.repetition_penalty == 1:
             options = replace(options, repetition_penalty=self._repetition_penalty)
@@ -117,6 +120,19 @@ class Cascade:
         """Ends running answers and frees the model."""
         await self._engine.close()
 
+    def _fixed_answer(self, messages: Sequence[Message], transcripts: dict[str, Transcript]) -> str | None:
+        """What is answered without the text model, maybe nothing; None where it is to answer."""
+        newest = messages[-1]
+        said = [message for message in _unanswered(messages) if _content(message, transcripts)]
+        if not said:
+            return ""
+        if transcripts[newest.id].is_foreign or all(transcripts[message.id].is_foreign for message in said):
+            return what_is_understood(self._memory.languages)
+        if newest.clips and newest.text and not transcripts[newest.id].text:
+            # A small text model that is told so answers with inventions all the same.
+            return NO_SPEECH if all(clip.speech_s == 0 for clip in newest.clips) else NO_WORDS
+        return None
+
     async def _write_down(self, messages: Sequence[Message], dialogue: str) -> dict[str, Transcript]:
         """Transcripts of all messages, by their ids."""
         check_messages(messages)
@@ -139,10 +155,15 @@ def _unanswered(messages: Sequence[Message]) -> Iterator[Message]:
 
 def _content(message: Message, transcripts: dict[str, Transcript]) -> str:
     """A message as the text model reads it: what was said, or what was said and what was typed about it."""
-    said = transcripts[message.id].text
-    if said and message.text:
-        return f'In the recording somebody says: "{said}"\n\n{message.text}'
-    return said or message.text
+    transcript = transcripts[message.id]
+    if message.text and message.clips:
+        return about_recording(transcript.text, message.text)
+    return FOREIGN if transcript.is_foreign else transcript.text or message.text
+
+
+def about_recording(said: str, question: str) -> str:
+    """How a text model is given the words of a recording, none perhaps, and what is asked about it."""
+    return f'In the recording somebody says: "{said}"\n\n{question}' if said else f"{NO_WORDS}\n\n{question}"
 
 
 def _with_writing(stats: GenerationStats, writing_s: float) -> GenerationStats:
@@ -151,7 +172,7 @@ def _with_writing(stats: GenerationStats, writing_s: float) -> GenerationStats:
     return replace(stats, ttft_s=ttft_s, total_s=stats.total_s + writing_s)
 
 
-def _no_answer(total_s: float) -> GenerationStats:
+def _no_generation(total_s: float) -> GenerationStats:
     return GenerationStats(
         prompt_tokens=0, cached_tokens=0, completion_tokens=0, ttft_s=None, total_s=total_s, finish_reason="stop"
     )

@@ -17,14 +17,15 @@ import av
 import numpy as np
 import pytest
 
-from app import main
+from app import EXIT_NO_SPEECH, main
 from models.catalogue import MODELS
 from models.scripted import ScriptedModel
-from models.types import SAMPLE_RATE_HZ, Samples
+from models.types import SAMPLE_RATE_HZ, Samples, Transcript, Word
 from realtime.conversation import SYSTEM_PROMPT
 from realtime.hearing.files import read_audio_file
 from realtime.server import open_session
 from realtime.session import SessionOptions
+from tests.benchmarks.voices import make_sound
 from tests.conftest import CLIPS
 from tests.containers import mux
 
@@ -52,35 +53,87 @@ def write_wav(path: Path, samples: Samples) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("level", [0.0, 0.05])
+@pytest.mark.parametrize("sound", ["silence", "noise", "melody"])
 def test_where_nobody_speaks_the_person_is_told_so(
-    level: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sound: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    noise = np.random.default_rng(0).normal(0, level, 5 * SAMPLE_RATE_HZ).astype(np.float32)
-    path = write_wav(tmp_path / "nobody.wav", noise)
-    assert main(["ask", path, "What does the speaker want to know?", "--json"]) == 0
+    path = write_wav(tmp_path / "nobody.wav", make_sound(sound))
+    assert main(["ask", path, "What does the speaker want to know?", "--json"]) == EXIT_NO_SPEECH
     captured = capsys.readouterr()
-    assert captured.err == f"earpiece: {path}: no speech was detected in it\n"
     report = json.loads(captured.out)
-    assert (report["text"], report["speech_s"]) == ("Nobody speaks in the recording.", 0.0)
-    assert main(["ask", path, "--transcribe", "en", "--json"]) == 0
+    assert captured.err == f"earpiece: {path}: {report['no_words']}\n"
+    assert (report["no_words"], report["text"]) in NOTHING_SAID
+    assert main(["ask", path, "--transcribe", "en", "--json"]) == EXIT_NO_SPEECH
     captured = capsys.readouterr()
-    assert "no speech was detected" in captured.err
     report = json.loads(captured.out)
-    assert (report["text"], report["speech_s"]) == ("", 0.0)
+    assert captured.err == f"earpiece: {path}: {report['no_words']}\n"
+    assert (report["text"], report["words"]) == ("", [])
 
 
-def test_a_model_that_is_asked_about_a_recording_without_speech_is_told_so(
+NOTHING_SAID = {
+    ("no speech was detected in it", "Nobody speaks in the recording."),
+    ("no words were understood in it", "No words were understood in the recording."),
+}
+
+
+def test_a_model_that_listens_itself_is_told_of_a_recording_without_words_and_may_answer(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = ScriptedModel([["A dog."]])
+    model = ScriptedModel([["A dog."]], sounds=["", "what is the capital of France"])
     monkeypatch.setattr("app.load_model", lambda *_: model)
-    assert main(["ask", write_wav(tmp_path / "nobody.wav", np.zeros(16_000, np.float32)), "What is this?"]) == 0
+    silence = write_wav(tmp_path / "nobody.wav", np.zeros(16_000, np.float32))
+    assert main(["ask", silence, "What is this?"]) == EXIT_NO_SPEECH
+    assert main(["ask", CAPITAL, "What is this?"]) == EXIT_NO_SPEECH
+    captured = capsys.readouterr()
+    assert captured.out == "A dog.\nA dog.\n"
+    assert captured.err == (
+        f"earpiece: {silence}: no speech was detected in it\nearpiece: {CAPITAL}: no words were understood in it\n"
+    )
     assert main(["ask", CAPITAL, "What is this?"]) == 0
-    assert capsys.readouterr().out == "A dog.\nA dog.\n"
-    told, not_told = (request[0] for request in model.requests)
-    assert told.text == "No speech was detected in this recording.\nWhat is this?"
-    assert not_told.text == "What is this?"
+    no_speech, no_words, words = (request[0].text for request in model.requests)
+    assert no_speech == "No speech was detected in this recording; it may hold other sounds, or music.\nWhat is this?"
+    assert no_words == "No words were understood in this recording; it may hold other sounds, or music.\nWhat is this?"
+    assert words == "What is this?"
+
+
+def test_a_language_that_only_the_ears_do_not_know_is_no_hindrance_to_a_model_that_listens_itself(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = Transcript("", is_foreign=True)
+    model = ScriptedModel([["He asks for bread."]], sounds=[foreign], languages=("en",))
+    monkeypatch.setattr("app.load_model", lambda *_: model)
+    assert main(["ask", CAPITAL, "What does he want?"]) == 0
+    assert (capsys.readouterr().err, model.requests[0][0].text) == ("", "What does he want?")
+    assert main(["ask", CAPITAL, "--transcribe", "auto"]) == EXIT_NO_SPEECH
+    complaint = "it sounds like another language. I understand only English."
+    assert capsys.readouterr().err == f"earpiece: {CAPITAL}: {complaint}\n"
+
+
+def test_a_language_that_a_cascade_does_not_know_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = Transcript("", is_foreign=True)
+    model = ScriptedModel(
+        [["I understand only English."]], transcripts=[foreign], sounds=[foreign], languages=("en", "de")
+    )
+    monkeypatch.setattr("app.load_model", lambda *_: model)
+    assert main(["ask", CAPITAL, "What does he want?", "--json"]) == EXIT_NO_SPEECH
+    report = json.loads(capsys.readouterr().out)
+    assert report["no_words"] == "it sounds like another language. I understand only English and German."
+
+
+def test_words_have_times_and_those_that_are_unsure_a_mark(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (Word("Paris,", 0.1, 0.5, 0.9), Word("on", 0.6, 0.7, 0.6), Word("on", 0.8, 0.9, 0.2))
+    model = ScriptedModel([], sounds=[Transcript("Paris, on on time.", words)])
+    monkeypatch.setattr("app.load_model", lambda *_: model)
+    assert main(["ask", CAPITAL, "--transcribe", "en"]) == 0
+    assert capsys.readouterr().out == "Paris, on on(?) time.\n"
+    assert main(["ask", CAPITAL, "--transcribe", "en", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["words"][0] == {"text": "Paris,", "start_s": 0.1, "end_s": 0.5, "probability": 0.9}
+    assert (report["text"], len(report["words"]), report["no_words"]) == ("Paris, on on time.", 3, None)
 
 
 def test_ask_says_what_of_a_recording_was_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -325,7 +378,7 @@ def test_a_recording_of_which_no_word_is_understood_is_told_so(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.load_model", lambda *_: ScriptedModel([["A song."]], transcripts=[""]))
-    assert main(["ask", CAPITAL, "What is this?"]) == 0
+    assert main(["ask", CAPITAL, "What is this?"]) == EXIT_NO_SPEECH
     captured = capsys.readouterr()
     assert captured.out == "A song.\n"
-    assert captured.err == "earpiece: no words were understood in the recording\n"
+    assert captured.err == f"earpiece: {CAPITAL}: no words were understood in it\n"

@@ -1,20 +1,27 @@
 """What every cascade does between its ears and its text model: ears that say what they are told, and a tiny model."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from models.cascade.cascade import NO_SPEECH, Cascade
+from app import default_cache_dir
+from models.base import Transcriber
+from models.cascade.cascade import FOREIGN, NO_SPEECH, NO_WORDS, Cascade
+from models.cascade.pocket_weights import find_weights
 from models.cascade.text_model import TemplateWriter
 from models.catalogue import CASCADE
+from models.ears.whisper import WhisperEars
 from models.engine.prompt import TokenSpan
 from models.errors import GenerationFailed, InvalidPrompt
 from models.loading import load_engine
 from models.scripted import ScriptedModel
-from models.types import AudioClip, GenerationOptions, GenerationStats, Message, TextDelta, Transcription
+from models.types import AudioClip, GenerationOptions, GenerationStats, Message, TextDelta, Transcript, Transcription
+from realtime.hearing.speech import measure_speech_s
+from tests.benchmarks.voices import make_sound
 from tests.models.tiny import text_model
 
 N_NEW = 6
@@ -32,9 +39,22 @@ def ears() -> ScriptedModel:
 
 @pytest.fixture
 async def cascade(folder: Path, ears: ScriptedModel) -> AsyncIterator[Cascade]:
+    cascade = make_cascade(folder, ears)
+    yield cascade
+    await cascade.close()
+
+
+def make_cascade(folder: Path, ears: Transcriber) -> Cascade:
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
-    engine = load_engine(model, tokenizer, model.generation_config)
-    cascade = Cascade(CASCADE, ears, TemplateWriter(tokenizer).write, engine)
+    return Cascade(
+        CASCADE, ears, TemplateWriter(tokenizer).write, load_engine(model, tokenizer, model.generation_config)
+    )
+
+
+@asynccontextmanager
+async def cascade_with(folder: Path, sounds: Sequence[str | Transcript]) -> AsyncIterator[Cascade]:
+    """One whose ears are told what they find, and know English."""
+    cascade = make_cascade(folder, ScriptedModel([], sounds=sounds, languages=("en",)))
     yield cascade
     await cascade.close()
 
@@ -112,6 +132,41 @@ async def test_a_question_about_a_recording_without_speech_is_answered_with_that
     assert (text, said[0].transcript.text, stats.completion_tokens) == (NO_SPEECH, "", 0)
     assert (await answer(cascade, [user(silent)]))[0] == "", "nothing is asked"
     assert not ears.asked
+
+
+async def test_a_question_about_a_recording_without_words_is_answered_with_that(folder: Path) -> None:
+    async with cascade_with(folder, ["", "jumps over"]) as cascade:
+        wordless, spoken = user(clip(), "what does it do?"), user(clip())
+        text, said, stats = await answer(cascade, [wordless])
+        assert (text, said[0].transcript.text, stats.completion_tokens) == (NO_WORDS, "", 0)
+        history = [wordless, Message("assistant", (NO_WORDS,)), spoken]
+        text, said, stats = await answer(cascade, history)
+        written = [user(f"{NO_WORDS}\n\nwhat does it do?"), history[1], user("jumps over")]
+        expected = text_model.reference(folder, written, N_NEW)
+        assert (text, stats.prompt_tokens) == (expected.text, len(expected.ids)), "it is told, and answers what is new"
+
+
+async def test_a_language_that_the_ears_do_not_know_is_answered_with_those_they_do(folder: Path) -> None:
+    async with cascade_with(folder, [Transcript("", is_foreign=True), "jumps over", ""]) as cascade:
+        foreign, spoken, silent = user(clip()), user(clip()), user(clip())
+        text, said, stats = await answer(cascade, [foreign])
+        assert (text, said[0].transcript.is_foreign, stats.completion_tokens) == ("I understand only English.", True, 0)
+        assert (await answer(cascade, [user(foreign.clips[0], "why?")]))[0] == "I understand only English."
+        history = [foreign, Message("assistant", (text,)), spoken]
+        expected = text_model.reference(folder, [user(FOREIGN), history[1], user("jumps over")], N_NEW)
+        assert (await answer(cascade, history))[2].prompt_tokens == len(expected.ids), "the next turn is answered"
+        assert (await answer(cascade, [foreign, silent]))[0] == "I understand only English.", "a turn comes in parts"
+
+
+@pytest.mark.parametrize("sound", ["silence", "noise", "melody"])
+async def test_real_ears_find_no_words_where_there_are_none(folder: Path, sound: str) -> None:
+    cascade = make_cascade(folder, WhisperEars(find_weights(default_cache_dir()) / "ears"))
+    samples = make_sound(sound)
+    unmeasured, measured = AudioClip(samples), AudioClip(samples, measure_speech_s(samples))
+    assert (await answer(cascade, [user(unmeasured, "What is said?")]))[0] == NO_WORDS
+    assert (await answer(cascade, [user(measured, "What is said?")]))[0] in (NO_SPEECH, NO_WORDS)
+    assert (await answer(cascade, [user(measured)]))[0] == "", "nothing is asked"
+    await cascade.close()
 
 
 async def test_what_goes_round_in_circles_reaches_neither_the_text_model_nor_the_memory(folder: Path) -> None:
