@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from models.cascade.cascade import NO_SPEECH, Cascade
 from models.cascade.text_model import TemplateWriter
 from models.catalogue import CASCADE
+from models.ears.loading import guarded
 from models.engine.prompt import TokenSpan
 from models.errors import GenerationFailed, InvalidPrompt
 from models.loading import load_engine
@@ -34,7 +35,7 @@ def ears() -> ScriptedModel:
 async def cascade(folder: Path, ears: ScriptedModel) -> AsyncIterator[Cascade]:
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
     engine = load_engine(model, tokenizer, model.generation_config)
-    cascade = Cascade(CASCADE, ears, TemplateWriter(tokenizer).write, engine)
+    cascade = Cascade(CASCADE, guarded(ears), TemplateWriter(tokenizer).write, engine)
     yield cascade
     await cascade.close()
 
@@ -119,7 +120,10 @@ async def test_what_goes_round_in_circles_reaches_neither_the_text_model_nor_the
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
     cascade, spoken = (
         Cascade(
-            CASCADE, circling, TemplateWriter(tokenizer).write, load_engine(model, tokenizer, model.generation_config)
+            CASCADE,
+            guarded(circling),
+            TemplateWriter(tokenizer).write,
+            load_engine(model, tokenizer, model.generation_config),
         ),
         clip(),
     )
@@ -135,7 +139,7 @@ async def test_ears_that_fail_fail_one_answer(folder: Path) -> None:
     failing = ScriptedModel([], sounds=[GenerationFailed("writing down: no room"), "the quick fox"])
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
     engine = load_engine(model, tokenizer, model.generation_config)
-    cascade = Cascade(CASCADE, failing, TemplateWriter(tokenizer).write, engine)
+    cascade = Cascade(CASCADE, guarded(failing), TemplateWriter(tokenizer).write, engine)
     spoken = user(clip())
     with pytest.raises(GenerationFailed, match="no room"):
         await answer(cascade, [spoken])
