@@ -49,5 +49,3 @@ def without_pauses(samples: Samples, start: int, end: int) -> tuple[int, int]:
     levels = np.sqrt(np.square(steps).mean(axis=1))
     (loud,) = np.nonzero(levels >= QUIET_SHARE * levels.max())
     return start + int(loud[0]) * STEP_SAMPLES, start + (int(loud[-1]) + 1) * STEP_SAMPLES
-
-

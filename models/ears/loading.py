@@ -15,7 +15,6 @@ from models.loading import find_checkpoint, loading
 from models.weights.fetching import fetch_weights, find_weights
 from models.weights.packages import MOONSHINE_BASE, WHISPER_BASE
 
-NAMES = ("moonshine", "whisper", "none")
 WHISPER_FILES = ("*.json", "*.txt", "model.bin")  # CTranslate2's own format, which is no pickle
 
 

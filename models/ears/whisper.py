@@ -1,4 +1,4 @@
-"""Whisper on CTranslate2: writes speech down on a CPU, many times faster than it was spoken, in one language or in many.
+"""Whisper on CTranslate2: writes speech down on a CPU, many times faster than it was spoken, in one language or many.
 
 A clip is cut into windows at quiet moments, and each window is padded no further than it needs. A window that never
 comes back is given up. It remembers nothing; `memory.py` does. Read `windows.py` for the cuts, `guard.py` for what is

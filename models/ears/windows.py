@@ -16,6 +16,7 @@ STEP_SAMPLES = 320  # 20 ms
 LEAD_SAMPLES = 4800  # 0.3 s stay before the first sound: a soft consonant may come before it
 TAIL_SAMPLES = 4800  # 0.3 s stay behind the last one
 LOUD = 0.02  # of full scale, -34 dB: a sound, whatever came before
+LOUD_SHARE = 0.1  # of the loudest step, -20 dB
 ABOVE_SILENCE = 1.8  # times the quietest step so far (5 dB); steady noise stays below
 AUDIBLE = 0.0003  # -70 dB: below it there is nothing to write down
 
@@ -36,6 +37,16 @@ def last_sound(samples: Samples) -> int:
     if not len(sounds):
         return len(samples)
     return min(len(samples), (int(sounds[-1]) + 1) * STEP_SAMPLES + TAIL_SAMPLES)
+
+
+def loud_part(samples: Samples) -> tuple[int, int]:
+    """From where to where (n_samples,) is hardly quieter than at its loudest, in samples, with some more around it."""
+    levels = _levels(samples)
+    if not len(levels):
+        return 0, len(samples)
+    (loud,) = np.nonzero(levels >= LOUD_SHARE * levels.max())
+    first, last = int(loud[0]) * STEP_SAMPLES, (int(loud[-1]) + 1) * STEP_SAMPLES
+    return max(0, first - LEAD_SAMPLES), min(len(samples), last + TAIL_SAMPLES)
 
 
 def _levels(samples: Samples) -> NDArray[np.float32]:

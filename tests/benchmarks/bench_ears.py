@@ -10,6 +10,7 @@ DIR holds folders with a `manifest.jsonl` each: a line per clip, with `path`, `s
 import argparse
 import asyncio
 import audioop
+import itertools
 import json
 import random
 import re
@@ -47,11 +48,29 @@ LENGTHS_S = (1.0, 3.0, 6.0, 10.0)
 LONG_ENOUGH_S = 1.5  # English that is told to be foreign is counted among longer clips
 LOOP = re.compile(r"\b(\w+(?: \w+){0,7})(?: \1){3,}\b")  # four times in a row
 
-ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-TENS = "- - twenty thirty forty fifty sixty seventy eighty ninety".split()
+ONES = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+TENS = ["-", "-", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 SPOKEN = {"mr": "mister", "mrs": "missus", "dr": "doctor", "st": "saint", "ok": "okay"}
 
 
@@ -219,14 +238,15 @@ def summarize(results: Sequence[Result]) -> dict[str, float]:
             reference = normalize(sample.transcript)
             wrong[f"{sample.set}, {sample.band}"].append((n_wrong(reference, written), len(reference)))
     figures = {f"WER %, {key}": 100 * sum(w for w, _ in v) / sum(n for _, n in v) for key, v in wrong.items()}
-    figures |= {f"exact of {len(wrong[key])}, {key}": float(sum(not w for w, _ in wrong[key])) for key in wrong if "one w" in key}
+    single = [key for key in wrong if key.startswith("one word")]
+    figures |= {f"exact of {len(wrong[key])}, {key}": float(sum(not w for w, _ in wrong[key])) for key in single}
     figures |= {f"CPU s, {key}": float(np.mean(cpu_s[key])) for key in sorted(cpu_s)}
     figures |= {f"% {key}": 100 * float(np.mean(flags)) for key, flags in told.items()}
     return figures | {"clips with words where nobody speaks": n_words, "clips with loops": n_loops}
 
 
 def _length(duration_s: float) -> str:
-    for low, high in zip(LENGTHS_S, LENGTHS_S[1:], strict=False):
+    for low, high in itertools.pairwise(LENGTHS_S):
         if low <= duration_s < high:
             return f"{low:g} to {high:g} s"
     return "others"
