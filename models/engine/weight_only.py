@@ -28,6 +28,7 @@ Bits = Literal[4, 8]
 
 GROUP = 32  # weights of a row that share a scale and a zero, the smallest torch has; that of GGUF's Q4_K, too
 ROW_STEP = 16  # the 4-bit product takes rows in multiples of it
+ALIGNMENT_BYTES = 64  # a register of AVX-512; torch allocates at multiples of it
 HEAD_BITS: Bits = 8  # of the layer that gives the logits: its rounding is not evened out by what follows
 BLOCK_ROWS = 4096  # of a matrix that are rounded at once; a head of 151,936 rows would take gigabytes in float32
 FEW_ROWS = 8  # with 12 both products take as long; tests/benchmarks/LOG.md
@@ -137,10 +138,11 @@ class WeightOnlyLinear(nn.Linear):
             few_rows = FEW_ROWS if multiplies_bfloat16() else sys.maxsize
         self.few_rows = few_rows
         self._grid = codes.grid
-        # Each kind of CPU has an order of its own for numbers of 4 bits.
-        self._numbers = codes.numbers
-        if codes.bits == 4:
+        if codes.bits == 4:  # each kind of CPU has an order of its own for these
             self._numbers = torch.ops.aten._convert_weight_to_int4pack_for_cpu(codes.unpacked(), 1)
+        else:  # the product of several rows crashes where these begin anywhere, as in a memory-mapped file
+            is_aligned = codes.numbers.data_ptr() % ALIGNMENT_BYTES == 0
+            self._numbers = codes.numbers if is_aligned else codes.numbers.clone()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(..., in) to (..., out), in the dtype of `x`."""

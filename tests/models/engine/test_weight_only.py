@@ -9,6 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from models.engine.weight_only import (
     Bits,
+    Codes,
     WeightOnlyLinear,
     packable,
     quantize,
@@ -67,6 +68,19 @@ def test_few_rows_take_the_rounded_weights_and_many_the_others(bits: Bits, dtype
             assert layer(x).dtype == dtype
             torch.testing.assert_close(layer(x).float(), rounded, rtol=2**-6, atol=2**-6)
             assert not torch.allclose(layer(x).float(), linear(x).float(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_numbers_may_begin_anywhere_in_memory(bits: Bits) -> None:
+    torch.manual_seed(0)
+    linear = nn.Linear(512, 256, dtype=torch.bfloat16)
+    codes = quantize(linear.weight, bits)
+    room = torch.zeros(codes.numbers.numel() + 8, dtype=codes.numbers.dtype)
+    room[8:] = codes.numbers.flatten()  # safetensors promises multiples of 8
+    moved = Codes(room[8:].reshape(codes.numbers.shape), codes.grid)
+    x = torch.randn(8, 512, dtype=torch.bfloat16)
+    with torch.inference_mode():
+        assert WeightOnlyLinear(linear, moved, few_rows=8)(x).equal(WeightOnlyLinear(linear, codes, few_rows=8)(x))
 
 
 @pytest.mark.parametrize("bits", BITS)
