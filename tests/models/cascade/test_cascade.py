@@ -75,7 +75,7 @@ async def test_a_clip_is_written_down_once_whoever_asks(cascade: Cascade, ears: 
     first, second = clip(), clip()
     await cascade.prefill([user(first)], dialogue="test")
     assert (await cascade.transcriber.transcribe(first, dialogue="test")).text == "the quick fox"
-    assert (await cascade.transcriber.transcribe(second, dialogue="test", language="en")).text == "jumps over"
+    assert (await cascade.transcriber.transcribe(second, dialogue="test")).text == "jumps over"
     await answer(cascade, [user(first), user(second)])
     assert ears.asked == [first, second]
     await cascade.forget(dialogue="test")
