@@ -8,7 +8,7 @@ INSTALL := $(BIN)/pip install --quiet
 LOCKED := $(INSTALL) --require-hashes --no-deps
 OURS := $(INSTALL) --no-build-isolation -c constraints.txt
 
-.PHONY: help install weights run test check fuzz bench browser lock
+.PHONY: help install weights test-weights run test check fuzz bench browser lock
 
 help:
 	@echo "make run     install what is missing and start at http://127.0.0.1:7860"
@@ -39,6 +39,9 @@ install: .venv/.installed
 weights: .venv/.installed
 	@$(BIN)/python app.py fetch
 
+test-weights: weights
+	@$(BIN)/python app.py fetch --model pocket-tiny --ears whisper
+
 run: weights
 	$(BIN)/python app.py
 
@@ -49,7 +52,7 @@ browser:
 	  { $$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq --no-install-recommends chromium; } >/dev/null \
 	  || echo "Chromium could not be installed: the browser tests will be skipped (an error where CI is set)"; }
 
-test: .venv/.installed-dev weights browser
+test: .venv/.installed-dev weights test-weights browser
 	$(BIN)/python -m pytest --cov --cov-report=term
 
 check: .venv/.installed-dev

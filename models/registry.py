@@ -32,7 +32,7 @@ def load_model(source: str, options: "LoadOptions") -> AudioLanguageModel:
     """
     entry = _entry_of(source)
     if entry is not None and not entry.model_types:
-        folder: Path = _module(entry).find(options)
+        folder: Path = _module(entry).find(MODELS[source], options)
     else:
         entry, folder = _find_checkpoint(source)
     if options.text_model and not entry.takes_text_model:
@@ -47,10 +47,10 @@ def load_model(source: str, options: "LoadOptions") -> AudioLanguageModel:
 
 
 def fetch_model(source: str, options: "LoadOptions") -> Path:
-    """Gets a model's weights, once, and gives the folder they are in; raises as `load_model` does."""
+    """Gets a model's weights, once, without ears, and gives their folder; raises as `load_model` does."""
     entry = _entry_of(source)
     if entry is not None and not entry.model_types:
-        folder: Path = _module(entry).fetch(options)
+        folder: Path = _module(entry).fetch(MODELS[source], options)
         return folder
     entry, folder = _find_checkpoint(source)
     if entry.takes_text_model:

@@ -14,10 +14,7 @@ from itertools import takewhile
 
 from models.base import Transcriber
 from models.checks import check_messages
-from models.ears.guard import GuardedEars
 from models.ears.languages import what_is_understood
-from models.ears.memory import TranscriptMemory
-from models.ears.whisper import LANGUAGE
 from models.engine.engine import Engine
 from models.engine.prompt import Prompt
 from models.transcripts import write_down
@@ -44,7 +41,7 @@ class Cascade:
 
     Args:
         info: what the model is.
-        ears: write down English.
+        ears: write down what is said, each clip once, and only what can have been said.
         write: writes a conversation of text, of one message at least, down for the text model. The beginning of a
             longer one must be written exactly like the shorter one, so that it stays cached.
         engine: decodes; closed with the model.
@@ -55,7 +52,7 @@ class Cascade:
         self, info: ModelInfo, ears: Transcriber, write: Writer, engine: Engine, *, repetition_penalty: float = 1.0
     ) -> None:
         self._info = replace(info, context_tokens=engine.context_tokens)
-        self._memory = TranscriptMemory(GuardedEars(ears), language=LANGUAGE)
+        self._ears = ears
         self._write = write
         self._engine = engine
         self._repetition_penalty = repetition_penalty
@@ -68,7 +65,7 @@ class Cascade:
     @property
     def transcriber(self) -> Transcriber:
         """Its ears, which write a clip down once, whoever asks."""
-        return self._memory
+        return self._ears
 
     @property
     def has_ears(self) -> bool:
@@ -113,7 +110,7 @@ class Cascade:
 
     async def forget(self, *, dialogue: str) -> None:
         """Frees what is cached of the dialogue."""
-        await self._memory.forget(dialogue=dialogue)
+        await self._ears.forget(dialogue=dialogue)
         await self._engine.forget(dialogue=dialogue)
 
     async def close(self) -> None:
@@ -127,7 +124,7 @@ class Cascade:
         if not said:
             return ""
         if transcripts[newest.id].is_foreign or all(transcripts[message.id].is_foreign for message in said):
-            return what_is_understood(self._memory.languages)
+            return what_is_understood(self._ears.languages)
         if newest.clips and newest.text and not transcripts[newest.id].text:
             # A small text model that is told so answers with inventions all the same.
             return NO_SPEECH if all(clip.speech_s == 0 for clip in newest.clips) else NO_WORDS
@@ -136,7 +133,7 @@ class Cascade:
     async def _write_down(self, messages: Sequence[Message], dialogue: str) -> dict[str, Transcript]:
         """Transcripts of all messages, by their ids."""
         check_messages(messages)
-        parts = await asyncio.gather(*(write_down(self._memory, message, dialogue=dialogue) for message in messages))
+        parts = await asyncio.gather(*(write_down(self._ears, message, dialogue=dialogue) for message in messages))
         return {message.id: part for message, part in zip(messages, parts, strict=True)}
 
 

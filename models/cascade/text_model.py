@@ -1,7 +1,7 @@
 """A cascade with any text model that chats: a folder or hub id of a transformers checkpoint, given with `--text-model`.
 
-The ears are pocket's and run on the CPU; `--device`, `--dtype` and `--quantization` are the text model's. Conversations
-are written down by its own chat template. Read `cascade.py` for what both do.
+The ears are those of `--ears` and run on the CPU; `--device`, `--dtype` and `--quantization` are the text model's.
+Conversations are written down by its own chat template. Read `cascade.py` for what both do.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,7 @@ from typing import Any
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from models.cascade.cascade import Cascade
-from models.cascade.pocket_weights import fetch_weights, find_weights
-from models.ears.whisper import WhisperEars
+from models.cascade.needed_ears import load_needed_ears
 from models.engine.prompt import Prompt
 from models.errors import ModelUnavailable
 from models.loading import (
@@ -59,7 +58,7 @@ def _refuse_clip(_: object) -> None:
     raise AssertionError("ears have written every clip down")
 
 
-def find(options: LoadOptions) -> Path:
+def find(_: ModelInfo, options: LoadOptions) -> Path:
     """Gives the folder of the text model; downloads it where that is needed.
 
     Raises:
@@ -72,11 +71,9 @@ def find(options: LoadOptions) -> Path:
     return folder
 
 
-def fetch(options: LoadOptions) -> Path:
-    """Gets the text model and the ears, once; raises as `find` does."""
-    folder = find(options)
-    fetch_weights(options.cache_dir)
-    return folder
+def fetch(info: ModelInfo, options: LoadOptions) -> Path:
+    """Gets the text model, once; raises as `find` does."""
+    return find(info, options)
 
 
 def load(info: ModelInfo, folder: Path, options: LoadOptions) -> Cascade:
@@ -85,9 +82,7 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> Cascade:
     Raises:
         ModelUnavailable: something is missing or broken; the message names it.
     """
-    ears_folder = find_weights(options.cache_dir) / "ears"
-    with loading(ears_folder):
-        ears = WhisperEars(ears_folder)
+    ears = load_needed_ears(info, options)
     with loading(folder):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         writer = TemplateWriter(tokenizer)
@@ -95,7 +90,7 @@ def load(info: ModelInfo, folder: Path, options: LoadOptions) -> Cascade:
         engine = load_engine(model, tokenizer, model.generation_config, decode_bits=options.decode_bits)
     info = replace(
         info,
-        description=f"Whisper tiny.en writes down what you say, and {options.text_model} answers it.",
+        description=f"Ears write down what you say, and {options.text_model} answers it.",
         checkpoints=(*info.checkpoints, str(options.text_model)),
         memory_gb=round(info.memory_gb + weights_gb(folder), 1),
     )

@@ -1,4 +1,4 @@
-"""Which ears there are, and how they are loaded: by name, from a folder, or from a hub.
+"""Which ears there are, and how they are fetched and loaded: by name, from a folder, or from a hub.
 
 Read `guard.py` and `memory.py` for what is put around them, `moonshine.py` and `whisper.py` for the ears.
 """
@@ -41,39 +41,38 @@ def load_ears(choice: str, cache_dir: Path) -> Transcriber | None:
     return load_whisper(find_checkpoint(choice, WHISPER_FILES))
 
 
-def fetch_ears(choice: str, cache_dir: Path) -> None:
-    """Gets the weights that `load_ears` needs, once.
-
-    Raises:
-        ModelUnavailable: they cannot be had.
-    """
+def fetch_ears(choice: str, cache_dir: Path) -> Path | None:
+    """Gets the weights of ears, once, and gives their folder; takes a choice and raises as `load_ears` does."""
+    if choice == "none":
+        return None
     if choice == "moonshine":
-        fetch_weights(MOONSHINE_BASE, cache_dir, _make_moonshine)
-    elif choice == "whisper":
-        fetch_weights(WHISPER_BASE, cache_dir)
-    elif choice != "none":
-        find_checkpoint(choice, WHISPER_FILES)
+        return fetch_weights(MOONSHINE_BASE, cache_dir, _make_moonshine)
+    if choice == "whisper":
+        return fetch_weights(WHISPER_BASE, cache_dir)
+    return find_checkpoint(choice, WHISPER_FILES)
 
 
-def _make_moonshine(taken: Path, into: Path, tell: Callable[[int, int], None]) -> None:
-    from models.ears.moonshine_graphs import convert  # noqa: PLC0415  # nobody else needs onnx
+def _make_moonshine(taken: Path, into: Path, report: Callable[[int, int], None]) -> None:
+    from models.ears.moonshine_graphs import convert  # noqa: PLC0415  # onnx, which only making needs
 
-    convert(taken / "encoder_model.ort", taken / "decoder_model_merged.ort", taken / "tokenizer.bin", into)
-    tell(1, 1)
+    encoder, decoder, tokenizer = (taken / file.name for file in MOONSHINE_BASE.files)
+    convert(encoder, decoder, tokenizer, into)
+    report(1, 1)
 
 
 def load_moonshine(folder: Path) -> Transcriber:
     """Loads the ears in a folder that `moonshine_graphs.convert` made; raises as `load_ears` does."""
     with loading(folder):
-        return _guarded(MoonshineEars(folder))
+        return guarded(MoonshineEars(folder))
 
 
 def load_whisper(folder: Path) -> Transcriber:
     """Loads the ears in a folder that CTranslate2 takes as a Whisper model; raises as `load_ears` does."""
     with loading(folder):
-        return _guarded(WhisperEars(folder))
+        return guarded(WhisperEars(folder))
 
 
-def _guarded(ears: Transcriber) -> Transcriber:
+def guarded(ears: Transcriber) -> Transcriber:
+    """Ears that write down only what can have been said, and each clip once."""
     only = ears.languages[0] if len(ears.languages) == 1 else None
     return TranscriptMemory(GuardedEars(ears), language=only)

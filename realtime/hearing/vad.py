@@ -20,7 +20,7 @@ import webrtcvad
 
 from models.errors import ModelUnavailable
 from models.types import SAMPLE_RATE_HZ, Samples
-from models.wheels import sha256
+from models.weights.checksums import sha256
 from realtime.turns.observations import DEFAULT_SPEAKER, DetectedFrame, SpeechStarted, SpeechStopped
 
 SILERO_VERSION = "6.2.3"  # of the wheel

@@ -6,7 +6,6 @@ silence included, and judges words and melody together; 60 to 100 ms on one core
 judgement on the same encoder, `endpointing.py` for what becomes of the score.
 """
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +13,9 @@ import numpy as np
 import onnxruntime
 from faster_whisper.feature_extractor import FeatureExtractor
 
-from models.errors import ModelUnavailable
 from models.types import SAMPLE_RATE_HZ, Samples
-from models.wheels import FETCH_COMMAND, download_wheel, extract_from_wheel, sha256, verify_sha256
-
-WHEEL = "pipecat-ai==1.14.0"
-WHEEL_MEMBER = "pipecat/audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx"
-SHA256 = "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f"
+from models.weights.fetching import fetch_weights, find_weights
+from models.weights.packages import SMART_TURN
 
 WINDOW_SAMPLES = 8 * SAMPLE_RATE_HZ  # the model's 800 mel frames of 10 ms
 VARIANCE_FLOOR = 1e-7  # of WhisperFeatureExtractor's zero_mean_unit_var_norm, with which the model was trained
@@ -90,39 +85,11 @@ def with_outputs(model: bytes, *names: str) -> bytes:
     return model + b"".join(field(7, field(12, field(1, name.encode()))) for name in names)
 
 
-def smart_turn_path(cache_dir: Path) -> Path:
-    """Where the model is once `fetch_smart_turn` has run."""
-    return cache_dir / "smart-turn-3.2" / Path(WHEEL_MEMBER).name
-
-
 def find_smart_turn(cache_dir: Path) -> Path:
-    """Gives the fetched model after comparing it with its checksum.
-
-    Raises:
-        ModelUnavailable: it is missing or altered; the message names the command that gets it.
-    """
-    path = smart_turn_path(cache_dir)
-    if not path.is_file():
-        raise ModelUnavailable(f"Smart Turn is not in {path.parent}; get it with: {FETCH_COMMAND}")
-    if sha256(path) != SHA256:
-        raise ModelUnavailable(f"{path} is altered; delete it and get it with: {FETCH_COMMAND}")
-    return path
+    """Gives the fetched model after comparing it with its checksum; raises as `find_weights` does."""
+    return find_weights(SMART_TURN, cache_dir) / SMART_TURN.files[0].name
 
 
 def fetch_smart_turn(cache_dir: Path) -> Path:
-    """Downloads and verifies the model unless it is there; an interrupted run leaves nothing.
-
-    Raises:
-        ModelUnavailable: pip failed, or the download is not what was pinned.
-    """
-    path = smart_turn_path(cache_dir)
-    if path.is_file():
-        return find_smart_turn(cache_dir)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache_dir, prefix=".smart-turn-") as work:
-        download_wheel(WHEEL, Path(work))
-        made = Path(work, path.name)
-        extract_from_wheel(Path(work), WHEEL, WHEEL_MEMBER, made)
-        verify_sha256(made, SHA256, WHEEL)
-        made.rename(path)
-    return path
+    """Downloads and verifies the model unless it is there; raises as `fetch_weights` does."""
+    return fetch_weights(SMART_TURN, cache_dir) / SMART_TURN.files[0].name

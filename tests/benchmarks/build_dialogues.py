@@ -30,8 +30,9 @@ from faster_whisper import WhisperModel
 from tqdm import tqdm
 
 from app import default_cache_dir
-from models.cascade.pocket_weights import find_weights
 from models.types import SAMPLE_RATE_HZ, Samples
+from models.weights.fetching import find_weights
+from models.weights.packages import WHISPER_BASE
 from realtime.hearing.files import read_audio_file
 from realtime.hearing.vad import SILERO_FRAME_SAMPLES, SileroScorer
 
@@ -172,7 +173,7 @@ class Listener:
     def __init__(self, kept: Path) -> None:
         self._kept = kept
         self._words: dict[str, list[Word]] = json.loads(kept.read_text("utf-8")) if kept.is_file() else {}
-        folder = find_weights(default_cache_dir()) / "ears"
+        folder = find_weights(WHISPER_BASE, default_cache_dir())
         self._model = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=1)
 
     def words(self, window: Sequence[Recording]) -> list[Word]:

@@ -48,7 +48,7 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def address() -> Iterator[str]:
     """Where a server with the embedded model listens."""
-    with serving(load_model("pocket", LoadOptions(cache_dir=default_cache_dir())), SessionOptions()) as port:
+    with serving(load_model("pocket-tiny", LoadOptions(cache_dir=default_cache_dir())), SessionOptions()) as port:
         yield f"http://127.0.0.1:{port}/"
 
 

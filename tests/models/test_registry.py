@@ -31,7 +31,7 @@ async def test_a_folder_of_a_known_family_is_loaded_and_described(tmp_path: Path
 @pytest.mark.parametrize("act", [load_model, fetch_model])
 def test_what_is_no_model_is_refused(act: object, tmp_path: Path) -> None:
     assert callable(act)
-    with pytest.raises(ModelUnavailable, match="unknown model 'gpt-9'; choose pocket, cascade"):
+    with pytest.raises(ModelUnavailable, match=r"unknown model 'gpt-9'; choose pocket, .*, cascade"):
         act("gpt-9", options(tmp_path))
     with pytest.raises(ModelUnavailable, match=r"holds no config\.json"):
         act(str(tmp_path), options(tmp_path))

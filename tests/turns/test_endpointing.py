@@ -14,16 +14,14 @@ from hypothesis import strategies as st
 from app import default_cache_dir
 from models.errors import ModelUnavailable
 from models.types import SAMPLE_RATE_HZ, Samples
+from models.weights.packages import SMART_TURN
 from realtime.turns.end_of_turn import EndOfTurn
 from realtime.turns.endpointing import SHORTEST_PAUSE_S, WAIT_STEP_S, Endpointing, EndpointingOptions
 from realtime.turns.smart_turn import (
-    SHA256,
-    WHEEL_MEMBER,
     WINDOW_SAMPLES,
     SmartTurn,
     fetch_smart_turn,
     find_smart_turn,
-    smart_turn_path,
 )
 from tests.conftest import silence
 from tests.voiced import last_voiced_sample
@@ -201,16 +199,17 @@ def test_only_the_last_eight_seconds_count(smart_turn: SmartTurn, speech: Callab
 
 
 def test_missing_and_altered_weights_say_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ModelUnavailable, match=r"Smart Turn is not in .*python app\.py fetch"):
+    with pytest.raises(ModelUnavailable, match=r"Smart Turn .* are not in .*python app\.py fetch"):
         find_smart_turn(tmp_path)
-    path = smart_turn_path(tmp_path)
+    source = find_smart_turn(default_cache_dir())
+    path = tmp_path / source.parent.name / source.name
     path.parent.mkdir()
-    shutil.copy(find_smart_turn(default_cache_dir()), path)
+    shutil.copy(source, path)
     assert fetch_smart_turn(tmp_path) == path
     with path.open("ab") as file:
         file.write(b"!")
     for use in (find_smart_turn, fetch_smart_turn):
-        with pytest.raises(ModelUnavailable, match="altered; delete it"):
+        with pytest.raises(ModelUnavailable, match="altered; delete"):
             use(tmp_path)
 
 
@@ -221,7 +220,7 @@ def offer_wheel(folder: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -
         wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: pipecat-ai\nVersion: 1.14.0\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
-        wheel.writestr(WHEEL_MEMBER, content)
+        wheel.writestr(SMART_TURN.files[0].pieces[0][1], content)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
 
@@ -231,11 +230,10 @@ def test_weights_that_are_not_what_was_pinned_are_not_kept(tmp_path: Path, monke
     cache = tmp_path / "cache"
     with pytest.raises(ModelUnavailable, match="not the file that was pinned"):
         fetch_smart_turn(cache)
-    assert not [path for path in cache.rglob("*") if path.is_file()]
+    assert not [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
 def test_what_was_pinned_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offer_wheel(tmp_path, monkeypatch, find_smart_turn(default_cache_dir()).read_bytes())
     path = fetch_smart_turn(tmp_path / "cache")
     assert path == find_smart_turn(tmp_path / "cache")
-    assert len(SHA256) == 64

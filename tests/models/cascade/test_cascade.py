@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from app import default_cache_dir
 from models.base import Transcriber
 from models.cascade.cascade import FOREIGN, NO_SPEECH, NO_WORDS, Cascade
-from models.cascade.pocket_weights import find_weights
 from models.cascade.text_model import TemplateWriter
 from models.catalogue import CASCADE
-from models.ears.whisper import WhisperEars
+from models.ears.loading import guarded
 from models.engine.prompt import TokenSpan
 from models.errors import GenerationFailed, InvalidPrompt
 from models.loading import load_engine
@@ -39,22 +37,21 @@ def ears() -> ScriptedModel:
 
 @pytest.fixture
 async def cascade(folder: Path, ears: ScriptedModel) -> AsyncIterator[Cascade]:
-    cascade = make_cascade(folder, ears)
+    cascade = make_cascade(folder, guarded(ears))
     yield cascade
     await cascade.close()
 
 
 def make_cascade(folder: Path, ears: Transcriber) -> Cascade:
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
-    return Cascade(
-        CASCADE, ears, TemplateWriter(tokenizer).write, load_engine(model, tokenizer, model.generation_config)
-    )
+    engine = load_engine(model, tokenizer, model.generation_config)
+    return Cascade(CASCADE, ears, TemplateWriter(tokenizer).write, engine)
 
 
 @asynccontextmanager
 async def cascade_with(folder: Path, sounds: Sequence[str | Transcript]) -> AsyncIterator[Cascade]:
     """One whose ears are told what they find, and know English."""
-    cascade = make_cascade(folder, ScriptedModel([], sounds=sounds, languages=("en",)))
+    cascade = make_cascade(folder, guarded(ScriptedModel([], sounds=sounds, languages=("en",))))
     yield cascade
     await cascade.close()
 
@@ -94,7 +91,7 @@ async def test_a_clip_is_written_down_once_whoever_asks(cascade: Cascade, ears: 
     first, second = clip(), clip()
     await cascade.prefill([user(first)], dialogue="test")
     assert (await cascade.transcriber.transcribe(first, dialogue="test")).text == "the quick fox"
-    assert (await cascade.transcriber.transcribe(second, dialogue="test", language="en")).text == "jumps over"
+    assert (await cascade.transcriber.transcribe(second, dialogue="test")).text == "jumps over"
     await answer(cascade, [user(first), user(second)])
     assert ears.asked == [first, second]
     await cascade.forget(dialogue="test")
@@ -159,8 +156,8 @@ async def test_a_language_that_the_ears_do_not_know_is_answered_with_those_they_
 
 
 @pytest.mark.parametrize("sound", ["silence", "noise", "melody"])
-async def test_real_ears_find_no_words_where_there_are_none(folder: Path, sound: str) -> None:
-    cascade = make_cascade(folder, WhisperEars(find_weights(default_cache_dir()) / "ears"))
+async def test_real_ears_find_no_words_where_there_are_none(folder: Path, real_ears: Transcriber, sound: str) -> None:
+    cascade = make_cascade(folder, real_ears)
     samples = make_sound(sound)
     unmeasured, measured = AudioClip(samples), AudioClip(samples, measure_speech_s(samples))
     assert (await answer(cascade, [user(unmeasured, "What is said?")]))[0] == NO_WORDS
@@ -174,7 +171,10 @@ async def test_what_goes_round_in_circles_reaches_neither_the_text_model_nor_the
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
     cascade, spoken = (
         Cascade(
-            CASCADE, circling, TemplateWriter(tokenizer).write, load_engine(model, tokenizer, model.generation_config)
+            CASCADE,
+            guarded(circling),
+            TemplateWriter(tokenizer).write,
+            load_engine(model, tokenizer, model.generation_config),
         ),
         clip(),
     )
@@ -190,7 +190,7 @@ async def test_ears_that_fail_fail_one_answer(folder: Path) -> None:
     failing = ScriptedModel([], sounds=[GenerationFailed("writing down: no room"), "the quick fox"])
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
     engine = load_engine(model, tokenizer, model.generation_config)
-    cascade = Cascade(CASCADE, failing, TemplateWriter(tokenizer).write, engine)
+    cascade = Cascade(CASCADE, guarded(failing), TemplateWriter(tokenizer).write, engine)
     spoken = user(clip())
     with pytest.raises(GenerationFailed, match="no room"):
         await answer(cascade, [spoken])

@@ -15,7 +15,6 @@ from app import default_cache_dir
 from models.cascade.cascade import NO_SPEECH, Cascade
 from models.cascade.language import lay_out_for_short_prompts
 from models.cascade.pocket import write
-from models.cascade.pocket_weights import find_weights
 from models.errors import InvalidPrompt, ModelUnavailable, PromptTooLong
 from models.loading import LoadOptions
 from models.registry import load_model
@@ -29,6 +28,8 @@ from models.types import (
     TextDelta,
     Transcription,
 )
+from models.weights.fetching import find_weights
+from models.weights.packages import SMOLLM2_135M
 from realtime.conversation import SYSTEM_PROMPT
 from realtime.hearing.speech import measure_speech_s
 
@@ -116,7 +117,7 @@ async def test_an_answer_is_continued_where_it_stopped(pocket: Cascade) -> None:
 
 
 def test_prompts_are_those_of_its_own_template() -> None:
-    tokenizer = AutoTokenizer.from_pretrained(find_weights(default_cache_dir()) / "language")
+    tokenizer = AutoTokenizer.from_pretrained(find_weights(SMOLLM2_135M, default_cache_dir()))
     turns = [SYSTEM, Message("user", ("Why?",)), Message("assistant", ("So.",)), Message("user", ("Is 2 > 1?\n",))]
     for n in (2, 4):
         chat = [{"role": turn.role, "content": turn.text} for turn in turns[:n]]

@@ -1,4 +1,4 @@
-"""A cascade with a text model from a folder: Whisper's ears, the model's own chat template, and clear refusals."""
+"""A cascade with a text model from a folder: Moonshine's ears, the model's own chat template, and clear refusals."""
 
 import json
 from collections.abc import Sequence

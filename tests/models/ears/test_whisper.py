@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from app import default_cache_dir
-from models.cascade.pocket_weights import find_weights
 from models.ears.whisper import WhisperEars, padded_s, split_at_quiet
 from models.errors import InvalidPrompt
 from models.types import SAMPLE_RATE_HZ, AudioClip, Samples
+from models.weights.fetching import find_weights
+from models.weights.packages import WHISPER_BASE
 
 
 @pytest.fixture(scope="module")
 def ears() -> WhisperEars:
-    return WhisperEars(find_weights(default_cache_dir()) / "ears")
+    return WhisperEars(find_weights(WHISPER_BASE, default_cache_dir()))
 
 
 async def test_speech_is_written_down(ears: WhisperEars, speech: Callable[[str], Samples]) -> None:
