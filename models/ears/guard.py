@@ -69,10 +69,6 @@ def _words_in(text: str, words: Sequence[Word]) -> tuple[Word, ...]:
             at = found + len(word.text)
     return tuple(kept)
 
-    async def forget(self, *, dialogue: str) -> None:
-        """Frees what the ears keep of the dialogue."""
-        await self._ears.forget(dialogue=dialogue)
-
 
 def _before_silence(clip: AudioClip) -> AudioClip:
     """The same sound in another context; as long as models take at most."""
