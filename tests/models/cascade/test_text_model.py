@@ -65,7 +65,18 @@ def test_ask_by_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert report["prompt_tokens"] > 10
     assert main([*cascade, "--transcribe", "auto", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report.keys() == {"text", "model", "total_s", "audio_s", "speech_s", "lost_s", "track", "notes"}
+    assert report.keys() == {
+        "text",
+        "words",
+        "no_words",
+        "model",
+        "total_s",
+        "audio_s",
+        "speech_s",
+        "lost_s",
+        "track",
+        "notes",
+    }
     assert report["text"] == "What is the capital of France?"
 
 

@@ -24,7 +24,7 @@ class Loaded:
     """A model, its language model, and the logits that this gave last; sees every module run."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        self.model = load_model(str(folder), LoadOptions(cache_dir=folder, **settings))
+        self.model = load_model(str(folder), LoadOptions(cache_dir=folder, ears="none", **settings))
         self.language_model: Any = None
         self.logits = torch.zeros(0)
 

@@ -141,7 +141,18 @@ def test_transcribe_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str
     capsys.readouterr()
     assert main([*ask, str(tmp_path / "voxtral"), "--transcribe", "auto", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert report.keys() == {"text", "model", "total_s", "audio_s", "speech_s", "lost_s", "track", "notes"}
+    assert report.keys() == {
+        "text",
+        "words",
+        "no_words",
+        "model",
+        "total_s",
+        "audio_s",
+        "speech_s",
+        "lost_s",
+        "track",
+        "notes",
+    }
     assert report["model"] == "voxtral"
     for beside in (["why?"], ["--system-prompt", "You are a fox."]):
         assert main(["ask", clip, *beside, "--transcribe", "en", "--model", str(tmp_path / "voxtral")]) == 2
