@@ -161,7 +161,12 @@ def _shared_options(*, behind: bool) -> argparse.ArgumentParser:
     shared.add_argument(
         "--dtype", default="auto", choices=("auto", "bfloat16", "float16", "float32"), help="(%(default)s)"
     )
-    shared.add_argument("--quantization", default="none", choices=("none", "8bit", "4bit"), help="needs bitsandbytes")
+    shared.add_argument(
+        "--quantization",
+        default="none",
+        choices=("none", "8bit", "4bit"),
+        help="of a GPU's weights (needs bitsandbytes), or of those a CPU decodes with (%(default)s)",
+    )
     shared.add_argument("--cache-dir", type=Path, help="converted weights (~/.cache/earpiece)")
     shared.add_argument("--system-prompt", help="what the model is told to be")
     shared.add_argument("--max-new-tokens", type=int, default=256, help="longest answer (%(default)s)")

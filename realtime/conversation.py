@@ -18,7 +18,11 @@ SUMMARY_TITLE = "Summary of the conversation before:"
 SUMMARY_REQUEST = (
     "Summarise the conversation above in at most three short sentences. Keep names, numbers, wishes and open questions."
 )
-SYSTEM_PROMPT = "You are a helpful voice assistant. Answer in one short sentence."
+SYSTEM_PROMPT = (  # of four that pocket was tried with, see tests/benchmarks/LOG.md
+    "You are a helpful voice assistant. Answer in one short sentence. Remember what the user tells you: "
+    '"I" and "my" in it mean the user. You can neither see nor look things up: if an answer would need that, '
+    "say that you cannot know it."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

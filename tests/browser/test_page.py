@@ -141,7 +141,7 @@ def test_mute_protect_and_details(open_page: OpenPage, speech: Speech) -> None:
 
 
 def test_the_page_says_what_answers(open_page: OpenPage) -> None:
-    expect(open_page().locator("#ep-model")).to_contain_text("Whisper tiny.en, then SmolLM2-135M")
+    expect(open_page().locator("#ep-model")).to_contain_text("SmolLM2-135M")
 
 
 SCRIPTED_SERVER = """
