@@ -19,7 +19,7 @@ from models.ears.moonshine_decoder import ENCODER, PASS, STEP
 from models.ears.pieces import PIECES
 
 BRANCHES = {"then_branch": STEP, "else_branch": PASS}  # of the If: with what is known of earlier tokens, and without
-BLOCK = 32  # weights that share a scale; with 8 bits the words of 45 readings were those of float32 weights
+BLOCK = 32  # weights that share a scale; of 45 readings 3.98 % of the words are wrong, with float32 weights as many
 INT8_STEPS = 127  # on either side of zero, which is stored as 128
 ROWS_IN_INT8 = 4  # MatMulNBits' `accuracy_level`: each row of the other factor gets scales of its own, so that the
 # logits of a token do not depend on how many are computed with it; a dynamically quantised MatMul has one scale for all
