@@ -16,9 +16,10 @@ ESCAPED = r"x\nrealtime.server: all is well\r\x1b[2K\x85\u2028\udc80"
 TALK = f"""
 import sys
 import app
+import commands.loading
 from models.errors import GenerationFailed
 from models.scripted import ScriptedModel
-app.load_model = lambda *_: ScriptedModel([[GenerationFailed({FORGED!r})]])
+commands.loading.load_model = lambda *_: ScriptedModel([[GenerationFailed({FORGED!r})]])
 sys.exit(app.main(["talk", {str(CLIPS / "question_capital.ogg")!r}, "--endpointing", "silence"]))
 """  # as `python app.py` has it, but for the model
 

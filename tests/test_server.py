@@ -30,8 +30,9 @@ WORDS = [f"{number} " for number in range(20)]
 COMMAND_LINE = f"""
 import sys
 import app
+import commands.loading
 from models.scripted import ScriptedModel
-app.load_model = lambda *_: ScriptedModel([{WORDS}], word_s=0.02)
+commands.loading.load_model = lambda *_: ScriptedModel([{WORDS}], word_s=0.02)
 sys.exit(app.main(sys.argv[1:]))
 """  # as `python app.py` has it, but for the model
 

@@ -249,8 +249,9 @@ def test_a_network_that_is_not_the_pinned_one_is_refused(tmp_path: Path) -> None
 import sys
 sys.path.insert(0, {str(tmp_path)!r})
 import app
+import commands.loading
 from models.scripted import ScriptedModel
-app.load_model = lambda *_: ScriptedModel([["hi"]])
+commands.loading.load_model = lambda *_: ScriptedModel([["hi"]])
 sys.exit(app.main(["--port", "0", "--endpointing", "silence"]))
 """
         ended = subprocess.run(

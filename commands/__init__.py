@@ -1,0 +1,1 @@
+"""The commands of `python app.py`, one file each; `parser.py` says what they take."""

@@ -1,0 +1,153 @@
+"""`python app.py ask`: puts a question to a recording, or has it written down."""
+
+import argparse
+import asyncio
+import json
+import time
+from dataclasses import asdict
+from typing import Any
+
+from commands.errors import NothingUnderstood, UsageError
+from commands.loading import generation_options, load
+from commands.recording import read_recording
+from models.base import AudioLanguageModel
+from models.checks import check_clip
+from models.ears.languages import what_is_understood
+from models.types import (
+    AudioClip,
+    GenerationOptions,
+    GenerationStats,
+    Message,
+    TextDelta,
+    Transcript,
+    Transcription,
+)
+from realtime.hearing.files import AudioFile, printable
+from realtime.hearing.speech import measure_speech_s
+
+NO_SPEECH_NOTE = "No speech was detected in this recording; it may hold other sounds, or music."  # said to a model
+NO_WORDS_NOTE = "No words were understood in this recording; it may hold other sounds, or music."
+UNSURE = 0.5  # a word that the ears find less probable may as well be another one
+
+
+def ask(options: argparse.Namespace) -> None:
+    """Streams the answer about one recording to stdout, or writes down what is said in it.
+
+    Raises:
+        NothingUnderstood: nobody speaks in it, or no words were understood; what there is to say has been printed.
+    """
+    recording = read_recording(options.clip, options.track)
+    check_clip(AudioClip(recording.samples))
+    clip = AudioClip(recording.samples, measure_speech_s(recording.samples))
+    if options.transcribe is not None and (options.prompt or options.system_prompt):
+        raise UsageError("--transcribe writes down the recording alone; leave out the question and --system-prompt")
+    generation = generation_options(options)
+    model = load(options)
+    transcript, report = asyncio.run(_ask(model, clip, options, generation))
+    reason = _why_no_words(model, clip, transcript)
+    if options.json:
+        report = {**report, "model": model.info.name, **_facts(recording, clip), "no_words": reason}
+        print(json.dumps(report, ensure_ascii=False))
+    else:
+        print(_marked(transcript) if options.transcribe is not None and transcript else "")
+    if reason is not None:
+        raise NothingUnderstood(f"{printable(options.clip)}: {reason}")
+
+
+async def _ask(
+    model: AudioLanguageModel, clip: AudioClip, options: argparse.Namespace, generation: GenerationOptions
+) -> tuple[Transcript | None, dict[str, Any]]:
+    """What ears wrote down of a recording, None if nothing says so, and what `--json` says of the answer."""
+    began_s = time.perf_counter()
+    try:
+        if options.transcribe is not None:
+            transcript = await _transcribe(model, clip, None if options.transcribe == "auto" else options.transcribe)
+            words = [asdict(word) for word in transcript.words]
+            return transcript, {"text": transcript.text, "words": words, "total_s": time.perf_counter() - began_s}
+        written = None
+        if model.transcriber is not None and clip.speech_s:  # ears first, which may know that there are no words
+            written = await model.transcriber.transcribe(clip, dialogue="ask")
+        writing_s = time.perf_counter() - began_s
+        messages = _question(clip, written, options)
+        text, understood, stats = await _answer(model, messages, generation, stream=not options.json)
+    finally:
+        await model.close()
+    if understood is None and written is not None and not written.is_foreign:
+        understood = written  # a model that listens itself may know more languages than the ears beside it
+    return understood, {
+        "text": text,
+        "ttft_s": None if stats.ttft_s is None else stats.ttft_s + writing_s,
+        "total_s": stats.total_s + writing_s,
+        "prompt_tokens": stats.prompt_tokens,
+        "completion_tokens": stats.completion_tokens,
+    }
+
+
+def _question(clip: AudioClip, written: Transcript | None, options: argparse.Namespace) -> list[Message]:
+    """The conversation that a model is given; it is told where a recording has no words."""
+    note = ""
+    if clip.speech_s == 0:
+        note = NO_SPEECH_NOTE
+    elif written is not None and not written.text and not written.is_foreign:
+        note = NO_WORDS_NOTE
+    messages = [Message("user", (clip, *(text for text in (note, options.prompt) if text)))]
+    if options.system_prompt:
+        messages.insert(0, Message("system", (options.system_prompt,)))
+    return messages
+
+
+def _why_no_words(model: AudioLanguageModel, clip: AudioClip, transcript: Transcript | None) -> str | None:
+    """Why a recording has none, for a person; None where it has some, or nothing says that it has none."""
+    if clip.speech_s == 0:
+        return "no speech was detected in it"
+    if transcript is None or transcript.text:
+        return None
+    if transcript.is_foreign and model.transcriber is not None:
+        return f"it sounds like another language. {what_is_understood(model.transcriber.languages)}"
+    return "no words were understood in it"
+
+
+def _marked(transcript: Transcript) -> str:
+    """The text, with "(?)" behind each word of which the ears are not sure."""
+    marked, end = "", 0
+    for word in transcript.words:
+        if word.text not in transcript.text[end:]:
+            continue
+        begin, end = end, transcript.text.index(word.text, end) + len(word.text)
+        marked += transcript.text[begin:end] + ("(?)" if word.probability < UNSURE else "")
+    return marked + transcript.text[end:]
+
+
+def _facts(recording: AudioFile, clip: AudioClip) -> dict[str, Any]:
+    """What `--json` says of a recording."""
+    return {
+        "audio_s": clip.duration_s,
+        "speech_s": clip.speech_s,
+        "lost_s": round(recording.lost_s, 3),
+        "track": recording.track.number,
+        "notes": recording.notes,
+    }
+
+
+async def _transcribe(model: AudioLanguageModel, clip: AudioClip, language: str | None) -> Transcript:
+    if model.transcriber is None:
+        raise UsageError(f"{model.info.name} has no request for transcription; ask it in words to write it down")
+    return await model.transcriber.transcribe(clip, dialogue="ask", language=language)
+
+
+async def _answer(
+    model: AudioLanguageModel, messages: list[Message], options: GenerationOptions, *, stream: bool
+) -> tuple[str, Transcript | None, GenerationStats]:
+    """What a model answers, what it says that it understood, and what that cost."""
+    text, understood, stats = "", None, None
+    async for event in model.generate(messages, options, dialogue="ask"):
+        if isinstance(event, TextDelta):
+            text += event.text
+            if stream:
+                print(event.text, end="", flush=True)
+        elif isinstance(event, Transcription):
+            understood = event.transcript
+        else:
+            stats = event
+    assert stats is not None, "generate ends with its stats"
+    return text, understood, stats
