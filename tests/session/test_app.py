@@ -80,7 +80,7 @@ def test_a_model_that_listens_itself_is_told_of_a_recording_without_words_and_ma
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = ScriptedModel([["A dog."]], sounds=["", "what is the capital of France"])
-    monkeypatch.setattr("app.load_model", lambda *_: model)
+    monkeypatch.setattr("commands.loading.load_model", lambda *_: model)
     silence = write_wav(tmp_path / "nobody.wav", np.zeros(16_000, np.float32))
     assert main(["ask", silence, "What is this?"]) == EXIT_NO_SPEECH
     assert main(["ask", CAPITAL, "What is this?"]) == EXIT_NO_SPEECH
@@ -101,7 +101,7 @@ def test_a_language_that_only_the_ears_do_not_know_is_no_hindrance_to_a_model_th
 ) -> None:
     foreign = Transcript("", is_foreign=True)
     model = ScriptedModel([["He asks for bread."]], sounds=[foreign], languages=("en",))
-    monkeypatch.setattr("app.load_model", lambda *_: model)
+    monkeypatch.setattr("commands.loading.load_model", lambda *_: model)
     assert main(["ask", CAPITAL, "What does he want?"]) == 0
     assert (capsys.readouterr().err, model.requests[0][0].text) == ("", "What does he want?")
     assert main(["ask", CAPITAL, "--transcribe", "auto"]) == EXIT_NO_SPEECH
@@ -116,7 +116,7 @@ def test_a_language_that_a_cascade_does_not_know_is_named(
     model = ScriptedModel(
         [["I understand only English."]], transcripts=[foreign], sounds=[foreign], languages=("en", "de")
     )
-    monkeypatch.setattr("app.load_model", lambda *_: model)
+    monkeypatch.setattr("commands.loading.load_model", lambda *_: model)
     assert main(["ask", CAPITAL, "What does he want?", "--json"]) == EXIT_NO_SPEECH
     report = json.loads(capsys.readouterr().out)
     assert report["no_words"] == "it sounds like another language. I understand only English and German."
@@ -127,7 +127,7 @@ def test_words_have_times_and_those_that_are_unsure_a_mark(
 ) -> None:
     words = (Word("Paris,", 0.1, 0.5, 0.9), Word("on", 0.6, 0.7, 0.6), Word("on", 0.8, 0.9, 0.2))
     model = ScriptedModel([], sounds=[Transcript("Paris, on on time.", words)])
-    monkeypatch.setattr("app.load_model", lambda *_: model)
+    monkeypatch.setattr("commands.loading.load_model", lambda *_: model)
     assert main(["ask", CAPITAL, "--transcribe", "en"]) == 0
     assert capsys.readouterr().out == "Paris, on on(?) time.\n"
     assert main(["ask", CAPITAL, "--transcribe", "en", "--json"]) == 0
@@ -369,7 +369,7 @@ def test_a_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_bug_of_ours_shows_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.read_audio_file", lambda *_, **__: int("no number"))
+    monkeypatch.setattr("commands.recording.read_audio_file", lambda *_, **__: int("no number"))
     with pytest.raises(ValueError, match="invalid literal"):
         main(["ask", CAPITAL, "?"])
 
@@ -377,7 +377,7 @@ def test_a_bug_of_ours_shows_where_it_is(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_recording_of_which_no_word_is_understood_is_told_so(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.load_model", lambda *_: ScriptedModel([["A song."]], transcripts=[""]))
+    monkeypatch.setattr("commands.loading.load_model", lambda *_: ScriptedModel([["A song."]], transcripts=[""]))
     assert main(["ask", CAPITAL, "What is this?"]) == EXIT_NO_SPEECH
     captured = capsys.readouterr()
     assert captured.out == "A song.\n"
