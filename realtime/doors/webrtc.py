@@ -24,10 +24,12 @@ from numpy.typing import NDArray
 from realtime.doors import DoorOptions
 from realtime.doors.entrance import Way
 from realtime.doors.guards import guard
-from realtime.doors.lobby import Ending, Lobby, Refused, Visit
+from realtime.doors.lobby import Lobby, Refused
 from realtime.doors.offers import MAX_BODY_BYTES, Candidate, Offer, check_sdp, read_body
 from realtime.doors.packets import FrameGaps, hear_at_once
 from realtime.doors.protocol import ProtocolError, dump, read_command
+from realtime.doors.transport import Ending
+from realtime.doors.visit import Visit
 from realtime.events import ErrorReported, SessionEvent
 
 logger = logging.getLogger(__name__)
@@ -66,7 +68,9 @@ async def _answer(offer: Offer, lobby: Lobby, ice_servers: Any) -> Any:
     """Answers an offer; a bad one is told what is wrong and keeps no place."""
     peer = Peer(offer.client_id, ice_servers)
     try:
-        visit = lobby.admit(peer, door=DOOR, client_id=offer.client_id, begin_within_s=ANSWER_TIMEOUT_S)
+        visit = lobby.admit(
+            peer, door=DOOR, client_id=offer.client_id, begin_within_s=ANSWER_TIMEOUT_S, resume=offer.resume
+        )
     except Refused as refusal:
         return _refusal(_ERRORS[refusal.why], str(refusal), _STATUS_CODES[refusal.why])
     try:
@@ -233,7 +237,7 @@ class Peer(WebRTCConnectionMixin):  # type: ignore[misc]  # FastRTC is not typed
         body = {"type": "ice-candidate", "webrtc_id": self._client_id, "candidate": fields}
         return await self.handle_offer(body, lambda *_: None)
 
-    async def send(self, event: SessionEvent) -> None:
+    async def send(self, event: SessionEvent, sequence: int) -> None:
         """Sends one event, once not too much waits to be sent."""
         channel = self._handler.channel
         if channel.bufferedAmount > MAX_UNSENT_BYTES:
@@ -241,10 +245,10 @@ class Peer(WebRTCConnectionMixin):  # type: ignore[misc]  # FastRTC is not typed
             channel.once("bufferedamountlow", self._readable.set)
             await self._readable.wait()
         try:
-            channel.send(dump(event))
+            channel.send(dump(event, sequence))
         except ValueError as error:  # the client has said that it takes less
             message = f"an event is too long for this connection ({error}); a WebSocket carries longer ones"
-            channel.send(dump(ErrorReported(error_type="server_error", message=message)))
+            channel.send(dump(ErrorReported(error_type="server_error", message=message), sequence))
 
     async def close(self, ending: Ending) -> None:
         """Closes the connection, when the client has the last events if it is still there."""
