@@ -382,10 +382,7 @@ class EnvelopeReader:
                 self._started = True
                 return Start(resume)
             case {"event": "media", "media": {"payload": str(payload)}} if self._started:
-                try:
-                    return Media(decode_mu_law(base64.b64decode(payload, validate=True)))
-                except ValueError as error:
-                    raise ProtocolError(f"the audio is not base64: {error}") from None
+                return _media_of(payload)
             case {"event": "ping"}:
                 return Ping()
             case {"event": "stop"}:
@@ -396,6 +393,26 @@ class EnvelopeReader:
                 raise ProtocolError('"media" needs {"media": {"payload": base64 of mu-law audio}}, after "start"')
             case _:
                 raise ProtocolError(f"unknown event {_short(content['event'])}; known are start, media, ping, stop")
+
+
+def read_in_channel(message: str | bytes) -> Media | Command:
+    """Gives what one message in a data channel means: a command, or audio from the time before the connection.
+
+    Raises:
+        ProtocolError: it is neither.
+    """
+    match content := parse(message):
+        case {"event": "media", "media": {"payload": str(payload)}}:
+            return _media_of(payload)
+        case _:
+            return command_of(content)
+
+
+def _media_of(payload: str) -> Media:
+    try:
+        return Media(decode_mu_law(base64.b64decode(payload, validate=True)))
+    except ValueError as error:
+        raise ProtocolError(f"the audio is not base64: {error}") from None
 
 
 def _mu_law_table() -> NDArray[np.int16]:

@@ -27,7 +27,7 @@ from realtime.doors.guards import guard
 from realtime.doors.lobby import Lobby, Refused
 from realtime.doors.offers import MAX_BODY_BYTES, Candidate, Offer, check_sdp, read_body
 from realtime.doors.packets import FrameGaps, hear_at_once
-from realtime.doors.protocol import ProtocolError, dump, read_command
+from realtime.doors.protocol import Media, ProtocolError, dump, read_in_channel
 from realtime.doors.transport import Ending
 from realtime.doors.visit import Visit
 from realtime.events import ErrorReported, SessionEvent
@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 DOOR, PATH = "webrtc", "/webrtc/offer"
 WEBRTC_RATE_HZ = 48_000  # Opus's own: asking FastRTC for 16 kHz would gather 60 ms chunks
+CHANNEL_RATE_HZ = 16_000  # of audio in the data channel: what a client kept while it had no connection
 ANSWER_TIMEOUT_S = 10.0  # to answer an offer; asking a STUN server that does not reply takes 5 s
 CONNECT_TIMEOUT_S = 6.0  # from the answer to the session; as long as the page waits before it takes a WebSocket
 MAX_LATER_CANDIDATES = 50  # posted after the offer
@@ -163,7 +164,11 @@ class PeerHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is not t
         if self.visit is None:
             return
         try:
-            self.visit.obey(read_command(message))
+            match read_in_channel(message):
+                case Media(samples):
+                    self.visit.listen(CHANNEL_RATE_HZ, samples)
+                case command:
+                    self.visit.obey(command)
         except ProtocolError as error:
             self.visit.reject(str(error))
 
