@@ -35,6 +35,7 @@ from realtime.events import ErrorReported, SessionEvent
 logger = logging.getLogger(__name__)
 
 DOOR, PATH = "webrtc", "/webrtc/offer"
+SERVERS_PATH = "/webrtc/ice-servers"  # STUN and TURN servers for the next connection; what opens them may expire
 WEBRTC_RATE_HZ = 48_000  # Opus's own: asking FastRTC for 16 kHz would gather 60 ms chunks
 CHANNEL_RATE_HZ = 16_000  # of audio in the data channel: what a client kept while it had no connection
 ANSWER_TIMEOUT_S = 10.0  # to answer an offer; asking a STUN server that does not reply takes 5 s
@@ -62,7 +63,11 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
             return await _add(posted, lobby)
         return await _answer(posted, lobby, ice_servers)
 
-    return [Way(path=PATH, methods=("POST",), max_body_bytes=MAX_BODY_BYTES)]
+    @app.get(SERVERS_PATH)
+    async def servers() -> dict[str, Any]:
+        return {"iceServers": list(options.ice_servers)}
+
+    return [Way(path=PATH, methods=("POST",), max_body_bytes=MAX_BODY_BYTES), Way(path=SERVERS_PATH)]
 
 
 async def _answer(offer: Offer, lobby: Lobby, ice_servers: Any) -> Any:
