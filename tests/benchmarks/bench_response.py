@@ -202,7 +202,8 @@ def main() -> None:
         "reply_on_pause": ("first_committed_s", "done_s"),
     }
     result: dict[str, Any] = {name: {field: summary(found[name], field) for field in fields[name]} for name in found}
-    table = Table(title=f"Seconds after the last voiced sample, {len(clips)} clips over {options.transport}, {options.model}")
+    title = f"Seconds after the last voiced sample, {len(clips)} clips over {options.transport}, {options.model}"
+    table = Table(title=title)
     for column in ("server", "first shown p50", "p95", "first committed p50", "p95", "done p50", "p95", "answers"):
         table.add_column(column)
     for name, numbers in result.items():
