@@ -102,7 +102,7 @@ class Dialogue:
         self._answer: Answer | None = None
         self._answer_has_ended = False  # and the window has not been looked at since
         self._noticed_s: float | None = None  # wall time of the last pause
-        self._recordings: list[tuple[AudioClip, str]] = []  # files that wait for the turn that they are part of
+        self._recordings: list[tuple[AudioClip, str]] = []  # files, for the turn to which text is added next
         self._long_turn_id = ""  # of the last message that was cut off at the longest turn
 
     @property
@@ -169,7 +169,7 @@ class Dialogue:
         self._memory.bring(messages)
 
     def attach(self, clip: AudioClip, file_name: str) -> None:
-        """Takes a file, which is part of the text that comes next, or of the turn under way."""
+        """Takes a file; it joins the turn to which text is added next, be that text empty."""
         self._recordings.append((clip, file_name))
 
     def audio_of(self, item_id: str) -> Samples | None:
@@ -229,7 +229,6 @@ class Dialogue:
             case actions.TranscribeSound(end, number):
                 self._work.transcribe_sound(self._listeners[end.speaker].message(end).clips[0], number)
             case actions.ClearConversation():
-                self._recordings.clear()
                 self._memory.clear()
             case _:
                 self._carry_out_answer(action)
