@@ -23,12 +23,12 @@ EXIT_OK, EXIT_USER_ERROR, EXIT_NO_SPEECH, EXIT_INTERRUPTED = 0, 2, 3, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and gives the exit code; unless it is 0, with one line on stderr that says why."""
-    options = build_parser().parse_args(arguments)
     _log_to_stderr()
-    if options.verbose:
-        for name in ("realtime", "models"):
-            logging.getLogger(name).setLevel(logging.INFO)
     try:
+        options = build_parser(os.environ).parse_args(arguments)
+        if options.verbose:
+            for name in ("realtime", "models"):
+                logging.getLogger(name).setLevel(logging.INFO)
         with _temporary_folder():
             if options.needs_weights and options.cache_dir is None:
                 options.cache_dir = default_cache_dir()
