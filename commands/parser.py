@@ -170,7 +170,7 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
     many = commands.add_parser(
         "talk",
         parents=[weights, model, _talking_options(behind=True)],
-        help="play clips through a whole session, print its events"
+        help="play clips through a whole session, print its events",
     )
     many.add_argument("clips", nargs="+", metavar="clip", help="any audio or video file")
     many.add_argument("--realtime", action="store_true", help="as fast as they were spoken, so that they can interrupt")
@@ -183,6 +183,4 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
     again.set_defaults(command=replay, needs_weights=False)
     fetch_help = "get a model's weights, once; does nothing where they are"
     commands.add_parser("fetch", parents=[weights], help=fetch_help).set_defaults(command=fetch)
-    commands.add_parser("models", help="list the models").set_defaults(
-        command=list_models, needs_weights=False
-    )
+    commands.add_parser("models", help="list the models").set_defaults(command=list_models, needs_weights=False)

@@ -1,4 +1,4 @@
-"""`python app.py`: serves the page and all doors."""
+"""`python app.py`: serves the page and all doors; at the first start it fetches the weights before, as `fetch` does."""
 
 import argparse
 import gc
@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from commands.errors import UsageError
+from commands.fetch import fetch
 from commands.loading import (
     DEFAULT_MODEL,
     SMALLEST_MODEL,
@@ -17,7 +18,7 @@ from commands.loading import (
     session_options,
 )
 from models.base import AudioLanguageModel
-from models.errors import ModelUnavailable
+from models.errors import ModelUnavailable, WeightsMissing
 
 if TYPE_CHECKING:
     from realtime.server import ServerOptions
@@ -58,20 +59,31 @@ def _server_options(options: argparse.Namespace) -> "ServerOptions":
 
 
 def _load_for_serving(options: argparse.Namespace) -> AudioLanguageModel:
-    """The model that was chosen; where none was and the default cannot be loaded, the smallest, with a word why."""
-    print(f"Loading {options.model or DEFAULT_MODEL} …", flush=True)
+    """The model that was chosen; where none was and the default cannot be had, the smallest, with a word why."""
     try:
-        return load(options)
+        return _load_or_fetch(options, options.model or DEFAULT_MODEL)
     except ModelUnavailable as error:
         if options.model is not None:
             raise
         why = error
     try:
-        model = load(argparse.Namespace(**{**vars(options), "model": SMALLEST_MODEL}))
+        model = _load_or_fetch(options, SMALLEST_MODEL)
     except ModelUnavailable:
         raise why from None
     print(f"{SMALLEST_MODEL}, which knows little, answers instead of {DEFAULT_MODEL}: {why}", file=sys.stderr)
     return model
+
+
+def _load_or_fetch(options: argparse.Namespace, name: str) -> AudioLanguageModel:
+    """Loads a model, and at its first start gets its weights before."""
+    chosen = argparse.Namespace(**{**vars(options), "model": name})
+    print(f"Loading {name} …", flush=True)
+    try:
+        return load(chosen)
+    except WeightsMissing:
+        print(f"The weights of {name} are fetched first, once:", flush=True)
+    fetch(chosen)
+    return load(chosen)
 
 
 def _check_port(host: str, port: int) -> None:
