@@ -19,7 +19,7 @@ from commands.models import list_models
 from commands.options import CommandParser, Options
 from commands.replay import replay
 from commands.serve import serve
-from commands.space import space_settings
+from commands.space import is_zero_gpu, space_settings
 from commands.talk import talk
 from models.watched import SILENCE_LIMIT_S
 from realtime.hearing.vad import VAD_ENGINES
@@ -149,7 +149,7 @@ def build_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         parents=parents,
     )
     parser.add_argument("--version", action="version", version=f"Earpiece {VERSION}")
-    parser.set_defaults(command=serve, needs_weights=True)
+    parser.set_defaults(command=serve, needs_weights=True, zero_gpu=is_zero_gpu(environment), lend=None)
     parser.set_defaults(**defaults_from({**space_settings(environment), **environment}, parents))
     _add_commands(parser)
     return parser

@@ -17,6 +17,7 @@ from commands.loading import (
     options_that_cannot_be,
     session_options,
 )
+from commands.zero_gpu import borrow_gpu, say_ready
 from models.base import AudioLanguageModel
 from models.errors import ModelUnavailable, WeightsMissing
 
@@ -31,7 +32,11 @@ def serve(options: argparse.Namespace) -> None:
     server_options = _server_options(options)
     _check_port(options.host, options.port)
     check_folder(options.record)
+    if options.zero_gpu:
+        options.lend = borrow_gpu(options.port)
     model = _load_for_serving(options)
+    if options.zero_gpu:
+        say_ready()
     app = create_app(model, session_options(options, model), server_options, scorer=load_scorer(options))
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
     shown = f"[{shown}]" if ":" in shown else shown
