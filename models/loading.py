@@ -101,7 +101,8 @@ class LoadOptions:
         """What transformers' `from_pretrained` is given: no code, no pickles, and where and how the weights go."""
         return {
             "dtype": self.torch_dtype,
-            "device_map": {"": self.torch_device},
+            # Where a GPU is only lent, the calling thread alone can put weights on it; transformers loads on others.
+            "device_map": {"": self.torch_device if self.lend is None else torch.device("cpu")},
             "use_safetensors": True,
             "trust_remote_code": False,
             "quantization_config": self._quantization_config(),
@@ -218,7 +219,7 @@ def load_pretrained(model_class: Any, folder: Path | None, options: LoadOptions,
     if report["missing_keys"]:
         missing = sorted(report["missing_keys"])
         raise ModelUnavailable(f"{folder or 'the checkpoint'} lacks {len(missing)} weights, {missing[0]} among them")
-    return model
+    return model if options.lend is None else model.to(options.torch_device)
 
 
 def check_adapter(folder: Path) -> None:
