@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from commands.environment import name_variables
 from commands.errors import NothingUnderstood, UsageError
 from commands.parser import build_parser
 from models.errors import ModelError
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 options.cache_dir = default_cache_dir()
             options.command(options)
     except (UsageError, ModelError, AudioFileError) as error:
-        print(f"earpiece: {error}", file=sys.stderr)
+        print(f"earpiece: {name_variables(str(error), os.environ)}", file=sys.stderr)
         return EXIT_USER_ERROR
     except NothingUnderstood as reason:
         print(f"earpiece: {reason}", file=sys.stderr)

@@ -9,6 +9,7 @@ Read `space.py` for what a Hugging Face Space sets, `parser.py` for the options.
 
 import argparse
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -21,8 +22,18 @@ YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 def variable_of(option: argparse.Action) -> str:
     """The variable of an option: `EARPIECE_MAX_SESSIONS` of `--max-sessions`."""
-    name = max(option.option_strings, key=len).lstrip("-")
-    return PREFIX + name.replace("-", "_").upper()
+    return _variable(max(option.option_strings, key=len))
+
+
+def name_variables(message: str, environment: Mapping[str, str]) -> str:
+    """Adds to a message about options which of them the environment has set."""
+    variables = [_variable(name) for name in dict.fromkeys(re.findall(r"--[a-z]+[a-z-]*", message))]
+    named = [variable for variable in variables if environment.get(variable)]
+    return f"{message} ({', '.join(named)} is set)" if named else message
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.lstrip("-").replace("-", "_").upper()
 
 
 def defaults_from(environment: Mapping[str, str], parsers: Sequence[Options]) -> dict[str, Any]:
@@ -70,5 +81,6 @@ def _as_arguments(option: argparse.Action, value: str) -> list[str]:
 
 
 def _similar(variable: str, options: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(variable, options, 1)
-    return f"; is {close[0]} meant?" if close else "; `python app.py --help` lists the options"
+    names = [option.removeprefix(PREFIX) for option in options]
+    close = difflib.get_close_matches(variable.removeprefix(PREFIX), names, 1)
+    return f"; is {PREFIX}{close[0]} meant?" if close else "; `python app.py --help` lists the options"
