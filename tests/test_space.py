@@ -150,5 +150,5 @@ def test_the_version_is_said_and_is_that_of_the_package(capsys: pytest.CaptureFi
 def test_a_command_takes_what_it_uses(command: str, taken: set[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([command, "--help"])
-    listed = re.findall(r"^ .*?(--[a-z-]+)", capsys.readouterr().out, re.MULTILINE)
+    listed = re.findall(r"^  (?:-[a-z], )?(--[a-z-]+)", capsys.readouterr().out, re.MULTILINE)
     assert set(listed) == taken | {"--help"}
