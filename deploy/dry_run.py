@@ -37,6 +37,7 @@ ROOT = Path(__file__).parent.parent
 FRAMING_HOST, SPACE_HOST = "huggingface.co", "somebody-earpiece.hf.space"
 HOME = "/proc/nobody"  # no folder can be made there, not even by root
 CLIP = ROOT / "assets" / "clips" / "question_capital.ogg"
+CONNECT_S = 10  # WebRTC is tried first
 START_LIMIT_S, ANSWER_LIMIT_MS = 900, 90_000
 # What huggingface.co gives the frame of a Space, in November 2026.
 SANDBOX = (
@@ -217,10 +218,10 @@ def _frame_of(page: Page) -> Frame:
 
 
 def _microphone(folder: Path) -> Path:
-    """The question, between two seconds of silence and the time for an answer; 48 kHz, as Chromium plays it."""
+    """The question, between the time to connect and the time for an answer; 48 kHz, as Chromium plays it."""
     question = read_audio_file(CLIP).samples
     quiet = np.zeros(16_000, np.float32)
-    samples = np.repeat(np.concatenate([quiet, quiet, question, *[quiet] * 60]), 3)
+    samples = np.repeat(np.concatenate([*[quiet] * CONNECT_S, question, *[quiet] * 60]), 3)
     with wave.open(str(folder / "microphone.wav"), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
