@@ -18,7 +18,7 @@ from commands.loading import DEFAULT_MODEL
 from commands.models import list_models
 from commands.options import CommandParser, Options
 from commands.replay import replay
-from commands.serve import serve
+from commands.serve import TURN_VARIABLES, serve
 from commands.space import is_zero_gpu, space_settings
 from commands.talk import talk
 from models.watched import SILENCE_LIMIT_S
@@ -123,6 +123,13 @@ def _serving_options() -> Options:
         help="an answer for which the model gives nothing for so many seconds has failed (%(default)s)",
     )
     serving.add_argument("--ice-servers", type=_ice_servers, default=[], metavar="JSON", help="STUN and TURN servers")
+    serving.add_argument(
+        "--turn",
+        default="none",
+        choices=("none", *TURN_VARIABLES),
+        help="relays for networks without a direct way: huggingface (HF_TOKEN), twilio (TWILIO_ACCOUNT_SID and "
+        "TWILIO_AUTH_TOKEN) (%(default)s)",
+    )
     return serving
 
 
@@ -149,7 +156,9 @@ def build_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         parents=parents,
     )
     parser.add_argument("--version", action="version", version=f"Earpiece {VERSION}")
-    parser.set_defaults(command=serve, needs_weights=True, zero_gpu=is_zero_gpu(environment), lend=None)
+    parser.set_defaults(
+        command=serve, needs_weights=True, zero_gpu=is_zero_gpu(environment), lend=None, environment=environment
+    )
     parser.set_defaults(**defaults_from({**space_settings(environment), **environment}, parents))
     _add_commands(parser)
     return parser

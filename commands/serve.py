@@ -22,7 +22,10 @@ from models.base import AudioLanguageModel
 from models.errors import ModelUnavailable, WeightsMissing
 
 if TYPE_CHECKING:
+    from realtime.doors.turn_servers import TurnAccount
     from realtime.server import ServerOptions
+
+TURN_VARIABLES = {"huggingface": ("HF_TOKEN",), "twilio": ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN")}
 
 
 def serve(options: argparse.Namespace) -> None:
@@ -58,9 +61,22 @@ def _server_options(options: argparse.Namespace) -> "ServerOptions":
             max_session_s=None if minutes is None else 60 * minutes,
             speculate_below=options.speculate_below,
             ice_servers=tuple(options.ice_servers),
+            turn=_turn_account(options),
             record=options.record,
             answer_timeout_s=options.answer_timeout,
         )
+
+
+def _turn_account(options: argparse.Namespace) -> "TurnAccount | None":
+    """Whose relays are used; `options.environment` has what the environment says of it."""
+    from realtime.doors.turn_servers import HuggingFaceTurn, TwilioTurn
+
+    if options.turn == "none":
+        return None
+    values = [options.environment.get(name, "").strip() for name in TURN_VARIABLES[options.turn]]
+    if missing := [name for name, value in zip(TURN_VARIABLES[options.turn], values, strict=True) if not value]:
+        raise UsageError(f"--turn {options.turn} needs the environment variable {' and '.join(missing)}")
+    return HuggingFaceTurn(*values) if options.turn == "huggingface" else TwilioTurn(*values)
 
 
 def _load_for_serving(options: argparse.Namespace) -> AudioLanguageModel:

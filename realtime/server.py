@@ -27,6 +27,7 @@ from realtime.doors import DoorOptions, open_doors
 from realtime.doors.connections import HttpConnection, WebSocketConnection
 from realtime.doors.entrance import Entrance, Way, read_origin
 from realtime.doors.lobby import Lobby
+from realtime.doors.turn_servers import TurnAccount, TurnServers
 from realtime.hearing.vad import SileroBatch, SpeechDetector
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION, AnswerLoad
 from realtime.recordings.recorder import SessionRecorder
@@ -57,6 +58,7 @@ class ServerOptions:
         max_session_s: the longest a session may last; None: for ever.
         speculate_below: provisional answers are made while fewer answers than this are generated.
         ice_servers: STUN and TURN servers of both sides, as the WebRTC API takes them.
+        turn: whose relays are used beside them.
         record: folder in which every session is kept; None: nothing is.
         answer_timeout_s: the longest that the model may be silent in an answer, until that is given up.
         drain_limit_s: how long clients have, when the server goes down, until they are cut off.
@@ -69,6 +71,7 @@ class ServerOptions:
     max_session_s: float | None = None
     speculate_below: int = MAX_ANSWERS_WITH_SPECULATION
     ice_servers: tuple[dict[str, Any], ...] = ()
+    turn: TurnAccount | None = None
     record: Path | None = None
     answer_timeout_s: float = SILENCE_LIMIT_S
     drain_limit_s: float = DRAIN_LIMIT_S
@@ -171,7 +174,7 @@ def create_app(
 
     app = FastAPI(title="Earpiece", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.lobby = lobby
-    ways = open_doors(app, lobby, DoorOptions(model=model.info, ice_servers=options.ice_servers))
+    ways = open_doors(app, lobby, _door_options(model, options))
 
     @app.get("/health")
     async def health() -> JSONResponse:
@@ -187,6 +190,11 @@ def create_app(
         allowed_origins=[read_origin(origin) for origin in options.allowed_origins],
     )
     return app
+
+
+def _door_options(model: AudioLanguageModel, options: ServerOptions) -> DoorOptions:
+    turn = None if options.turn is None else TurnServers(options.turn)
+    return DoorOptions(model=model.info, ice_servers=options.ice_servers, turn=turn)
 
 
 class Server(uvicorn.Server):

@@ -51,7 +51,6 @@ _ERRORS = {"full": "concurrency_limit_reached", "closing": "going_down", "known"
 
 def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
     """Opens the door."""
-    ice_servers = WebRTCConnectionMixin.convert_to_aiortc_format({"iceServers": list(options.ice_servers)})
 
     @app.post(PATH)
     async def offer(request: Request) -> Any:
@@ -61,11 +60,12 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
             return _refusal("invalid_offer", str(error), 422)
         if isinstance(posted, Candidate):
             return await _add(posted, lobby)
-        return await _answer(posted, lobby, ice_servers)
+        servers = {"iceServers": await options.current_ice_servers()}
+        return await _answer(posted, lobby, WebRTCConnectionMixin.convert_to_aiortc_format(servers))
 
     @app.get(SERVERS_PATH)
     async def servers() -> dict[str, Any]:
-        return {"iceServers": list(options.ice_servers)}
+        return {"iceServers": await options.current_ice_servers()}
 
     return [Way(path=PATH, methods=("POST",), max_body_bytes=MAX_BODY_BYTES), Way(path=SERVERS_PATH)]
 
