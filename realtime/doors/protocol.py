@@ -3,20 +3,22 @@
 A client's command is a JSON object with a `type`, named as in the OpenAI Realtime API wherever that API has a name for
 the thing, and then it means the same: `conversation.item.create` with `input_text`, `response.create`,
 `response.cancel`, `input_audio_buffer.clear` and `.commit`, `session.update` with `turn_detection` (null: no turn ends
-by itself). Ours are `push_to_talk.press` and `.release`, `conversation.clear`, `session.metrics`, and the switches
-`muted` and `protect_answer` in `session.update`. A WebSocket carries audio too, in FastRTC's envelope: a JSON object
-with an `event` (`start`, `media`, `ping`, `stop`).
+by itself). Ours are `push_to_talk.press` and `.release`, `conversation.clear`, `session.metrics`, `session.close`, and
+the switches `muted` and `protect_answer` in `session.update`. A WebSocket carries audio too, in FastRTC's envelope: a
+JSON object with an `event` (`start`, `media`, `ping`, `stop`).
 
-An event goes out as a JSON object whose `type` is its name in `WIRE_NAMES`. A field that is added to an event goes out
-by itself. Whatever a client sends, nothing but `ProtocolError` is raised here, and its message tells the client what to
-send instead. Read `lobby.py` for what carries the commands out.
+An event goes out as a JSON object whose `type` is its name in `WIRE_NAMES`, with its number in the session as
+`sequence`. A client that says how far it has read (`Resume`) gets what came after that, and nothing twice. A field that
+is added to an event goes out by itself. Whatever a client sends, nothing but `ProtocolError` is raised here, and its
+message tells the client what to send instead. Read `lobby.py` for who carries the commands out.
 """
 
 import base64
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,12 +49,16 @@ from realtime.events import (
     UserSpeechStarted,
     UserSpeechStopped,
 )
+from realtime.inbox import ImportedMessage
+from realtime.settings import SettingChanges
+from realtime.turns.observations import Patience
 
 MAX_MESSAGE_CHARACTERS = 1_000_000  # of one JSON message: 47 s of audio at 16 kHz, mu-law in base64
 MAX_VALUES = 30_000  # in one JSON message, by its commas and brackets; a typed text may have 20,000 of them
 MAX_DIGITS = 20  # of an integer; long ones take long to read
 MAX_NESTING = 16  # of objects and lists in one message; the deepest command has 4
 MAX_ECHOED_CHARACTERS = 100  # of what a client sent, in an error
+MAX_TOKEN_CHARACTERS = 64  # of what a client says to come back to its session
 MIN_PROBABILITY = 1e-6  # of a word; JSON has no number for the logarithm of 0
 
 WIRE_NAMES: dict[type, str] = {
@@ -88,15 +94,17 @@ class ProtocolError(Exception):
 # ---- Events out ----
 
 
+_LEFT_OUT = ("speaker", "file_name")  # where there is none
+
+
 def to_wire(event: SessionEvent) -> dict[str, Any]:
-    """Gives the event as the JSON object that goes to a client; a `speaker` nobody has named is left out."""
+    """Gives the event as the JSON object that goes to a client; a `speaker` or file nobody has named is left out."""
     if isinstance(event, MessageDrafted | MessageTranscribed | TranscriptionFailed):
         fields = _words_to_wire(event)
     else:
         fields = asdict(event)
-    if fields.get("speaker", "") is None:
-        del fields["speaker"]
-    return {"type": WIRE_NAMES[type(event)], **fields}
+    named = {name: value for name, value in fields.items() if value is not None or name not in _LEFT_OUT}
+    return {"type": WIRE_NAMES[type(event)], **named}
 
 
 def _words_to_wire(event: MessageDrafted | MessageTranscribed | TranscriptionFailed) -> dict[str, Any]:
@@ -120,9 +128,9 @@ def _logprob_of(word: Word, *, follows: bool) -> dict[str, Any]:
     return {"token": token, "logprob": logprob, "bytes": list(token.encode(errors="replace"))}
 
 
-def dump(event: SessionEvent) -> str:
-    """Gives the event as JSON text."""
-    return json.dumps(to_wire(event))
+def dump(event: SessionEvent, sequence: int = 0) -> str:
+    """Gives the event as JSON text, with its number in the session; 0: it has none, as where there is no session."""
+    return json.dumps(to_wire(event) | ({"sequence": sequence} if sequence else {}))
 
 
 # ---- Commands in ----
@@ -175,13 +183,30 @@ class RequestMetrics:
     """The session's numbers are wanted now."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ChangeSettings:
-    """How the user is listened to is to change; None leaves a setting as it is."""
+    """Settings are to change; those that are not named stay as they are."""
 
-    muted: bool | None = None
-    protect_answer: bool | None = None
-    turn_detection: bool | None = None
+    changes: SettingChanges
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """A message, and all that follow it, are to be forgotten: another one comes in its place."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportConversation:
+    """A new conversation is to begin, with this as what was said before."""
+
+    messages: tuple[ImportedMessage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSession:
+    """The client goes for good: nobody will come back for its session."""
 
 
 Command = (
@@ -195,6 +220,9 @@ Command = (
     | ReleaseToTalk
     | RequestMetrics
     | ChangeSettings
+    | TakeBack
+    | ImportConversation
+    | CloseSession
 )
 
 _PLAIN_COMMANDS: dict[str, Command] = {
@@ -206,6 +234,7 @@ _PLAIN_COMMANDS: dict[str, Command] = {
     "push_to_talk.release": ReleaseToTalk(),
     "conversation.clear": ClearConversation(),
     "session.metrics": RequestMetrics(),
+    "session.close": CloseSession(),
 }
 
 
@@ -226,7 +255,13 @@ def command_of(message: dict[str, Any]) -> Command:
             return AddText(_text_of(item))
         case {"type": "session.update", "session": dict(changes)}:
             _refuse_others(message, "type", "event_id", "session")
-            return _settings_of(changes)
+            return ChangeSettings(_settings_of(changes))
+        case {"type": "conversation.item.truncate_after", "item_id": str(item_id)}:
+            _refuse_others(message, "type", "event_id", "item_id")
+            return TakeBack(item_id)
+        case {"type": "conversation.import", "items": list(items)}:
+            _refuse_others(message, "type", "event_id", "items")
+            return ImportConversation(tuple(map(_imported, items)))
         case {"type": str(name)} if name in _PLAIN_COMMANDS:
             _refuse_others(message, "type", "event_id")
             return _PLAIN_COMMANDS[name]
@@ -266,19 +301,90 @@ def _text_of_part(part: Any) -> str:
             )
 
 
-def _settings_of(changes: dict[str, Any]) -> ChangeSettings:
-    settings = {}
-    for name, value in changes.items():
-        if name in ("muted", "protect_answer") and isinstance(value, bool):
-            settings[name] = value
-        elif name == "turn_detection" and value in (None, {}):
-            settings[name] = value is not None
-        else:
+def _imported(item: Any) -> ImportedMessage:
+    match item:
+        case {"role": "user" | "assistant" as role, "text": str(text)}:
+            return ImportedMessage(role, text)
+        case _:
             raise ProtocolError(
-                f"cannot set {_short(name)} to {_short(value)}; there are muted and protect_answer (true or false) and "
-                "turn_detection (null or {}: how turns end is set when the server starts)"
+                f'an item to import is {{"role": "user" or "assistant", "text": "…"}}, and not {_short(item)}'
             )
-    return ChangeSettings(**settings)
+
+
+def _is_switch(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+_SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "muted": (_is_switch, "true or false"),
+    "protect_answer": (_is_switch, "true or false"),
+    "captions": (_is_switch, "true or false"),
+    "turn_detection": (lambda value: value in (None, {}), "null or {}: how turns end is set when the server starts"),
+    "patience": (lambda value: value in get_args(Patience), '"low", "normal" or "high"'),
+    "instructions": (_is_text, "a text"),
+    "temperature": (_is_number, "a number"),
+    "max_output_tokens": (_is_integer, "a whole number"),
+    "model": (_is_text, "the name of a model"),
+}
+
+
+def _settings_of(changes: dict[str, Any]) -> SettingChanges:
+    """Reads settings by their form; whether a value can be is the session's to say."""
+    settings: dict[str, Any] = {}
+    for name, value in changes.items():
+        if name not in _SETTINGS:
+            raise ProtocolError(f"there is no setting {_short(name)}; there are {', '.join(_SETTINGS)}")
+        is_right, form = _SETTINGS[name]
+        if not is_right(value):
+            raise ProtocolError(f"cannot set {name} to {_short(value)}; it is {form}")
+        settings[name] = value is not None if name == "turn_detection" else value
+    return cast(SettingChanges, settings)
+
+
+# ---- Coming back ----
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """The client can come back to its session, and does so if there is one with this token.
+
+    Attributes:
+        token: which `session.created` gave it; "" the first time.
+        after: number of the last event that it has.
+    """
+
+    token: str
+    after: int
+
+
+def read_resume(value: Any) -> Resume:
+    """Reads the `resume` of an offer, or of a `start`.
+
+    Raises:
+        ProtocolError: it is none.
+    """
+    match value:
+        case {"token": str(token), "after": int(after)} if (
+            len(token) <= MAX_TOKEN_CHARACTERS and not isinstance(after, bool) and after >= 0
+        ):
+            return Resume(token, after)
+        case _:
+            raise ProtocolError(
+                f'"resume" is {{"token": the resume_token of session.created or "", "after": the sequence of the last '
+                f"event that came or 0}}, and not {_short(value)}"
+            )
 
 
 # ---- The WebSocket's envelope ----
@@ -286,7 +392,9 @@ def _settings_of(changes: dict[str, Any]) -> ChangeSettings:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The client is ready: its session may begin."""
+    """The client is ready: its session may begin, or goes on."""
+
+    resume: Resume | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -333,13 +441,11 @@ class EnvelopeReader:
     def _read_envelope(self, content: dict[str, Any]) -> Envelope:
         match content:
             case {"event": "start", "websocket_id": str(name)} if name and not self._started:
+                resume = read_resume(content["resume"]) if "resume" in content else None
                 self._started = True
-                return Start()
+                return Start(resume)
             case {"event": "media", "media": {"payload": str(payload)}} if self._started:
-                try:
-                    return Media(decode_mu_law(base64.b64decode(payload, validate=True)))
-                except ValueError as error:
-                    raise ProtocolError(f"the audio is not base64: {error}") from None
+                return _media_of(payload)
             case {"event": "ping"}:
                 return Ping()
             case {"event": "stop"}:
@@ -350,6 +456,26 @@ class EnvelopeReader:
                 raise ProtocolError('"media" needs {"media": {"payload": base64 of mu-law audio}}, after "start"')
             case _:
                 raise ProtocolError(f"unknown event {_short(content['event'])}; known are start, media, ping, stop")
+
+
+def read_in_channel(message: str | bytes) -> Media | Command:
+    """Gives what one message in a data channel means: a command, or audio from the time before the connection.
+
+    Raises:
+        ProtocolError: it is neither.
+    """
+    match content := parse(message):
+        case {"event": "media", "media": {"payload": str(payload)}}:
+            return _media_of(payload)
+        case _:
+            return command_of(content)
+
+
+def _media_of(payload: str) -> Media:
+    try:
+        return Media(decode_mu_law(base64.b64decode(payload, validate=True)))
+    except ValueError as error:
+        raise ProtocolError(f"the audio is not base64: {error}") from None
 
 
 def _mu_law_table() -> NDArray[np.int16]:

@@ -122,13 +122,13 @@ def test_what_is_sent_is_ascii_whatever_was_said() -> None:
         ({"type": "push_to_talk.release"}, ReleaseToTalk()),
         ({"type": "session.metrics"}, RequestMetrics()),
         ({"type": "response.create"}, RequestAnswer()),
-        ({"type": "session.update", "session": {}}, ChangeSettings()),
-        ({"type": "session.update", "session": {"muted": True}}, ChangeSettings(muted=True)),
+        ({"type": "session.update", "session": {}}, ChangeSettings({})),
+        ({"type": "session.update", "session": {"muted": True}}, ChangeSettings({"muted": True})),
         (
             {"type": "session.update", "session": {"protect_answer": False, "turn_detection": None}},
-            ChangeSettings(protect_answer=False, turn_detection=False),
+            ChangeSettings({"protect_answer": False, "turn_detection": False}),
         ),
-        ({"type": "session.update", "session": {"turn_detection": {}}}, ChangeSettings(turn_detection=True)),
+        ({"type": "session.update", "session": {"turn_detection": {}}}, ChangeSettings({"turn_detection": True})),
     ],
 )
 def test_commands_are_read(message: dict[str, Any], command: object) -> None:
