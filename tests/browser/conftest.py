@@ -67,7 +67,7 @@ def _browsing(chromium: str, address: str, arguments: list[str], script: str | N
             if script:
                 page.add_init_script(script)
             page.goto(address)
-            page.wait_for_selector("#ep-talk")
+            page.wait_for_selector("body[data-ready]")
             yield page
             assert not errors
             assert not [url for url in elsewhere if url.startswith("http")], "asked of other servers"

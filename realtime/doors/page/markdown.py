@@ -10,9 +10,8 @@ from markdown_it import MarkdownIt
 
 MAX_CHARACTERS = 50_000  # of one answer; the longest that a model here can give is half of that
 
-_TAGS = frozenset(
-    "a blockquote br code em h1 h2 h3 h4 h5 h6 hr li ol p pre s strong table tbody td th thead tr ul".split()
-)
+_TAGS = {"a", "blockquote", "br", "code", "em", "hr", "p", "pre", "s", "strong"}
+_TAGS |= {"h1", "h2", "h3", "h4", "h5", "h6", "li", "ol", "ul", "table", "tbody", "td", "th", "thead", "tr"}
 _PARSER = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"])
 
 
@@ -26,7 +25,7 @@ def render(text: str) -> str:
         raise ValueError(f"the text has {len(text)} characters; at most {MAX_CHARACTERS} are laid out")
     return nh3.clean(
         _PARSER.render(text),
-        tags=set(_TAGS),
+        tags=_TAGS,
         attributes={"a": {"href"}, "ol": {"start"}},
         set_tag_attribute_values={"a": {"target": "_blank"}},
         url_schemes={"http", "https", "mailto"},
