@@ -35,10 +35,30 @@ ARGUMENTS = (
 OpenPage = Callable[..., Page]
 
 
+def chromium_path() -> str | None:
+    """Path of a Chromium, if there is one."""
+    return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+
+
+def write_microphone(recording: Path, speech: Samples) -> None:
+    """Writes what a browser takes as the sound of its microphone.
+
+    Args:
+        recording: a WAV file at 48 kHz.
+        speech: float32 (n_samples,) at 16 kHz.
+    """
+    samples = np.repeat(speech, RATE_HZ // 16_000)
+    with wave.open(str(recording), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE_HZ)
+        file.writeframes((samples * 32767).astype(np.int16).tobytes())
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of a Chromium; where there is none the browser tests are skipped, and in CI they fail."""
-    path = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    path = chromium_path()
     if path is None:
         message = "no Chromium was found; install it (Debian: apt-get install chromium) to run the browser tests"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
@@ -89,12 +109,7 @@ def open_page(chromium: str, address: str, tmp_path: Path) -> Iterator[OpenPage]
         arguments = []
         if speech:
             recording = tmp_path / "microphone.wav"
-            samples = np.repeat(np.concatenate(speech), RATE_HZ // 16_000)
-            with wave.open(str(recording), "wb") as file:
-                file.setnchannels(1)
-                file.setsampwidth(2)
-                file.setframerate(RATE_HZ)
-                file.writeframes((samples * 32767).astype(np.int16).tobytes())
+            write_microphone(recording, np.concatenate(speech))
             arguments = [
                 "--use-fake-device-for-media-stream",
                 f"--use-file-for-fake-audio-capture={recording}%noloop",
