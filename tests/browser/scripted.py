@@ -69,7 +69,7 @@ class ScriptedSession:
         """Has the page connect, by typing something."""
         self._page.fill("#ep-text", "hello")
         self._page.click("#ep-send")
-        self._page.wait_for_function("window.server?.sent.some(({type}) => type === 'response.create')")
+        self._page.wait_for_function("() => window.server?.sent.some(({type}) => type === 'response.create')")
 
     def floor(self, state: str) -> None:
         """Gives the floor to somebody."""

@@ -144,7 +144,7 @@ def test_the_page_says_what_answers(open_page: OpenPage) -> None:
     page = open_page()
     expect(page.locator("#ep-model")).to_have_text("pocket-tiny")
     page.click("#ep-model")
-    expect(page.locator("#ep-metrics")).to_contain_text("SmolLM2-135M")
+    expect(page.locator("#ep-about")).to_contain_text("SmolLM2-135M")
 
 
 SCRIPTED_SERVER = """

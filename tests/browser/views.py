@@ -141,7 +141,7 @@ def settings(page: Page, session: ScriptedSession) -> None:
     """The drawer with the settings."""
     listening(page, session)
     page.click("#ep-settings-open")
-    page.wait_for_function("document.querySelector('#ep-language').value")
+    page.wait_for_function("() => document.querySelector('#ep-language').value")
 
 
 View = Callable[[Page, ScriptedSession], None]

@@ -7,7 +7,7 @@ import { byId, make } from "./dom.js";
 import { alsoKnownAs, find, follow, note, record, remove, withdraw } from "./log.js";
 import { layOut } from "./markdown.js";
 import { drawTiming } from "./waterfall.js";
-import { milliseconds, words } from "./words.js";
+import { shortTime, words } from "./words.js";
 
 let open = null; // the answer under way: {id, asked, isProvisional, isCommitted, hasText}
 
@@ -82,7 +82,7 @@ function finish(known, event) {
   if (end) known.text.append(end);
   if (event.timing) drawTiming(known, event.timing);
   else if (event.response_latency_s != null)
-    note(known, words("item.first_word", { time: milliseconds(event.response_latency_s) }));
+    note(known, words("item.first_word", { time: shortTime(event.response_latency_s) }));
   layOut(known, end);
 }
 

@@ -29,7 +29,7 @@ export function bindItemActions(client) {
   const actions = {
     "play": (known, button) => togglePlayback(button, known.id, client.token),
     "copy": (known, button) => copy(textOf(button), button),
-    "copy-code": (known, button) => copy(button.nextElementSibling.textContent, button),
+    "copy-code": (known, button) => copy(button.previousElementSibling.textContent, button),
     "edit": (known) => edit(known, client),
     "retry": (known) => retry(known, client),
   };

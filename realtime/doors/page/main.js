@@ -79,7 +79,7 @@ function showModel({ model, description }) {
   byId("model").textContent = model;
   byId("model").title = description;
   byId("model").hidden = false;
-  numbers.noteAbout({ answers_by: `${model}: ${description}` });
+  byId("about").textContent = `${model}: ${description}`;
 }
 
 function lose(reason, why) {

@@ -1,5 +1,5 @@
 // Markdown of answers that are done: the server makes safe HTML of it, and what has no mark in it is left as it is.
-import { iconButton } from "./dom.js";
+import { iconButton, make } from "./dom.js";
 import { follow } from "./log.js";
 import { words } from "./words.js";
 
@@ -18,7 +18,9 @@ export async function layOut(known, end) {
   if (end) (known.text.lastElementChild?.matches("p") ? known.text.lastElementChild : known.text).append(end);
   for (const code of known.text.querySelectorAll("pre")) {
     code.tabIndex = 0; // to scroll it with the keyboard
-    code.before(iconButton("copy", words("item.code_copy"), "copy-code"));
+    const frame = make("div", { className: "ep-code" });
+    code.replaceWith(frame);
+    frame.append(code, iconButton("copy", words("item.code_copy"), "copy-code"));
   }
   follow();
 }

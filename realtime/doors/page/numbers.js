@@ -1,7 +1,7 @@
 // How the session fares, in numbers: medians over its answers, and what the server counts.
 import { byId, make } from "./dom.js";
 import { SAMPLE_RATE_HZ } from "./microphone.js";
-import { count, milliseconds, seconds, words } from "./words.js";
+import { count, seconds, shortTime, words } from "./words.js";
 
 const WORTH_SHOWING_SAMPLES = 160; // 10 ms: a single peak at full scale is no trouble
 const WORTH_SHOWING_DRIFT_S = 0.1;
@@ -16,10 +16,10 @@ function median(values) {
   if (!values.length) return "";
   const sorted = [...values].sort((a, b) => a - b);
   const middle = (sorted.length - 1) / 2;
-  return milliseconds((sorted[Math.floor(middle)] + sorted[Math.ceil(middle)]) / 2);
+  return shortTime((sorted[Math.floor(middle)] + sorted[Math.ceil(middle)]) / 2);
 }
 
-// Notes what answers, and over what: {answers_by, transport}.
+// Notes what else there is to say of the session: {transport}.
 export function noteAbout(more) {
   about = { ...about, ...more };
   draw();
@@ -71,7 +71,7 @@ function counted(event) {
     scorer_failures: event.scorer_failures,
     failed: event.failed,
     summaries: event.summaries,
-    captions: event.captions ? milliseconds(event.mean_caption_wait_s) : "",
+    captions: event.captions ? shortTime(event.mean_caption_wait_s) : "",
     failed_captions: event.failed_captions,
     rejected: event.rejected,
     ...troubles(event),
@@ -80,7 +80,7 @@ function counted(event) {
 
 // What was wrong with the audio; most of it never happens.
 function troubles(event) {
-  const audio = (samples) => (samples >= WORTH_SHOWING_SAMPLES ? milliseconds(samples / SAMPLE_RATE_HZ) : "");
+  const audio = (samples) => (samples >= WORTH_SHOWING_SAMPLES ? shortTime(samples / SAMPLE_RATE_HZ) : "");
   const drifts = Math.abs(event.clock_drift_s) >= WORTH_SHOWING_DRIFT_S;
   return {
     lost: audio(event.gap_samples + event.lost_packets * PACKET_SAMPLES),

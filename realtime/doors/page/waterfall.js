@@ -1,6 +1,6 @@
 // Where the time of a turn went: a small waterfall beneath its answer, drawn when it is opened.
 import { make } from "./dom.js";
-import { milliseconds, words } from "./words.js";
+import { shortTime, words } from "./words.js";
 
 // What happens, and what it waits for: a bar goes from the end of the latter to the end of the former.
 const STEPS = [
@@ -19,7 +19,7 @@ const STEPS = [
 export function drawTiming(known, timing) {
   const wait_s = timing.first_token_s;
   if (wait_s == null) return;
-  const summary = make("summary", {}, words("item.first_word", { time: milliseconds(wait_s) }));
+  const summary = make("summary", {}, words("item.first_word", { time: shortTime(wait_s) }));
   const details = make("details", { className: "ep-timing" }, summary);
   details.addEventListener("toggle", () => details.children.length > 1 || details.append(chart(timing)), { once: true });
   known.foot.append(details);
@@ -34,7 +34,7 @@ function chart(timing) {
     bar.style.marginInlineStart = `${(100 * start_s) / last_s}%`;
     bar.style.width = `${(100 * (end_s - start_s)) / last_s}%`;
     const track = make("span", { className: "ep-track" }, bar);
-    return make("li", {}, make("span", {}, words(`timing.${name}`)), track, make("b", {}, milliseconds(end_s)));
+    return make("li", {}, make("span", {}, words(`timing.${name}`)), track, make("b", {}, shortTime(end_s)));
   });
   const list = make("ol", { className: "ep-waterfall" }, ...rows);
   list.setAttribute("aria-label", words("timing.title"));

@@ -31,13 +31,13 @@ export function words(key, values = {}) {
 }
 
 const number = (value, options) => new Intl.NumberFormat(language, options).format(value);
-const withUnit = (value, unit, digits) =>
-  number(value, { style: "unit", unit, minimumFractionDigits: digits, maximumFractionDigits: digits });
+const decimals = (value, digits) => number(value, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
 export const count = (value) => number(value);
 export const percent = (share) => number(share, { style: "percent", maximumFractionDigits: 0 });
-export const seconds = (value) => withUnit(value, "second", 1);
-export const milliseconds = (value_s) => withUnit(Math.round(1000 * value_s), "millisecond", 0);
-export const megabytes = (bytes) => withUnit(bytes / 1e6, "megabyte", 0);
+// The symbols of units are the same in every language (ISO 80000).
+export const seconds = (value) => `${decimals(value, 1)}\u00a0s`;
+export const shortTime = (value_s) => (value_s < 1 ? `${decimals(1000 * value_s, 0)}\u00a0ms` : `${decimals(value_s, 2)}\u00a0s`);
+export const megabytes = (bytes) => `${decimals(bytes / 1e6, 0)}\u00a0MB`;
 export const languageName = (code) => new Intl.DisplayNames([language], { type: "language" }).of(code);
 export const listOf = (names) => new Intl.ListFormat(language, { type: "disjunction" }).format(names);
