@@ -110,8 +110,12 @@ export function watchScrolling() {
   const log = byId("log");
   byId("latest").prepend(icon("down"));
   byId("latest").addEventListener("click", scrollToEnd);
+  let last = 0;
   log.addEventListener("scroll", () => {
-    isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < AT_END_PX;
+    const isNear = log.scrollHeight - log.scrollTop - log.clientHeight < AT_END_PX;
+    if (isNear) isAtEnd = true;
+    else if (log.scrollTop < last) isAtEnd = false; // only a person scrolls up; what grows meanwhile is no reason
+    last = log.scrollTop;
     byId("latest").hidden = isAtEnd;
   });
 }
