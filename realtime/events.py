@@ -30,12 +30,20 @@ class SessionCreated:
         description: of the model, in a sentence.
         caption_languages: in which the user's words are written down, in two letters; none if that is not known; None:
             nobody writes them down.
+        models: the names of all that could answer.
+        resume_token: a secret with which the client comes back to this session over another connection.
+        resumed: it has come back, and the events that it has not seen follow.
+        resume_within_s: how long the session waits for that; 0: this client has not said that it can come back.
     """
 
     session_id: str
     model: str
     description: str
     caption_languages: tuple[str, ...] | None = None
+    models: tuple[str, ...] = ()
+    resume_token: str = ""
+    resumed: bool = False
+    resume_within_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

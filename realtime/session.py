@@ -278,7 +278,11 @@ class Session:
         self._taps.start(info, self._options, self._floor_options, languages)
         self._send(
             SessionCreated(
-                session_id=self.id, model=info.name, description=info.description, caption_languages=languages
+                session_id=self.id,
+                model=info.name,
+                description=info.description,
+                caption_languages=languages,
+                models=(info.name,),
             )
         )
         self._dialogue.prefill()

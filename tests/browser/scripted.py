@@ -20,6 +20,7 @@ SCRIPTED_SERVER = """
       const message = JSON.parse(text);
       this.sent.push(message);
       if (message.event === "start") this.say(window.greeting);
+      if (message.event === "ping") this.say({event: "pong"});
     }
     say(event) { this.onmessage({data: JSON.stringify(event)}); }
     close() { this.readyState = 3; }

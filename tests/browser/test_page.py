@@ -154,7 +154,9 @@ SCRIPTED_SERVER = """
     readyState = 1;
     constructor() { window.server = this; setTimeout(() => this.onopen()); }
     send(text) {
-      if (JSON.parse(text).event === "start") this.say({type: "session.created", model: "m", description: "d"});
+      const {event} = JSON.parse(text);
+      if (event === "start") this.say({type: "session.created", model: "m", description: "d"});
+      if (event === "ping") this.say({event: "pong"});
     }
     say(event) { this.onmessage({data: JSON.stringify(event)}); }
     close() {}

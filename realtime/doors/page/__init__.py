@@ -49,7 +49,6 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
         return {
             "model": options.model.name,
             "description": options.model.description,
-            "iceServers": list(options.ice_servers),
             "languages": languages,
         }
 

@@ -6,6 +6,7 @@
 import { connect } from "./connection.js";
 import { openMicrophone, watchLevel } from "./microphone.js";
 import { preferences } from "./preferences.js";
+import { words } from "./words.js";
 
 // Of several calls while one is under way, all wait for that one.
 function once(action) {
@@ -18,20 +19,24 @@ export class Client {
   floor = "listening"; // as the server calls it
   created = null; // what `session.created` said
   microphone = null;
-  transport = "";
   settings = { muted: false, protect_answer: false, turn_detection: !preferences.push_to_talk }; // as the server has them, or will
   #connection = null;
   #endReason = ""; // what the server said when it ended the session
   #isHeld = false; // the push-to-talk button or key is down
 
-  constructor({ iceServers, onEvent, onChange, onLost, onLevel, onTrack }) {
-    Object.assign(this, { iceServers, onEvent, onChange, onLost, onLevel, onTrack });
+  constructor({ onEvent, onChange, onLost, onLevel, onTrack }) {
+    Object.assign(this, { onEvent, onChange, onLost, onLevel, onTrack });
     this.ensureConnected = once(() => this.#open());
     this.startMicrophone = once(() => this.#startMicrophone());
   }
 
   get isOpen() {
     return this.phase === "open";
+  }
+
+  // The wire's name: "WebRTC", "WebSocket", or "" where there is none.
+  get transport() {
+    return this.#connection?.name ?? "";
   }
 
   get isListening() {
@@ -54,20 +59,25 @@ export class Client {
     this.#enter("connecting");
     this.#endReason = "";
     try {
-      const wire = {
+      this.#connection = await connect((event) => this.#take(event), (why) => this.#lose(why), {
         onReconnecting: () => this.#enter("reconnecting"),
-        onResumed: () => this.#enter("open"),
+        onResumed: () => this.#resume(),
         onTrack: this.onTrack,
-      };
-      const connection = await connect(await this.iceServers(), (event) => this.#take(event), (why) => this.#lose(why), wire);
-      this.#connection = connection;
-      this.transport = connection.name;
+        words,
+        track: this.microphone?.getAudioTracks()[0],
+      });
     } catch (error) {
       this.#enter("off");
       throw error;
     }
     this.#enter("open");
     this.configure();
+  }
+
+  // A session that had to begin anew has the server's settings; one that went on keeps its own.
+  #resume() {
+    this.#enter("open");
+    if (!this.created.resumed) this.configure();
   }
 
   #enter(phase) {
@@ -93,29 +103,24 @@ export class Client {
   #lose(why) {
     if (!this.#connection) return;
     const reason = this.#endReason;
-    this.#drop();
+    this.leave();
     this.onLost(reason, why);
-  }
-
-  #drop() {
-    const lost = this.#connection;
-    this.#connection = null;
-    this.floor = "listening";
-    this.phase = "off";
-    lost?.close();
-    this.stopMicrophone();
   }
 
   // Leaves for good: the place on the server is free at once.
   leave() {
-    if (this.isModern) this.send({ type: "session.close" });
-    this.#drop();
+    const connection = this.#connection;
+    this.#connection = null;
+    this.floor = "listening";
+    this.phase = "off";
+    connection?.close();
+    this.stopMicrophone();
   }
 
   // Sends a command; gives whether there was a connection to take it.
   send(message) {
     if (!this.#connection) return false;
-    return this.#connection.send(message) !== false;
+    return this.#connection.send(message);
   }
 
   // ---- Settings ----
@@ -166,7 +171,7 @@ export class Client {
     }
     const [track] = stream.getAudioTracks();
     track.onended = () => (this.stopMicrophone(), this.onLost("", "microphone.unplugged"));
-    await this.#connection.setTrack(track);
+    await this.#connection?.setTrack(track);
     watchLevel(stream, this.onLevel, () => this.microphone === stream);
     this.onChange();
   }

@@ -30,12 +30,11 @@ const sentences = new CommittedSentences((sentence) => {
   if (preferences.voice === "off") announce(sentence); // otherwise it is heard already
 });
 const client = new Client({
-  iceServers: async () => (await served.catch(() => ({ iceServers: [] }))).iceServers,
   onEvent: draw,
   onChange: () => showState(),
   onLost: lose,
   onLevel: ring.showLevel,
-  onTrack: (stream) => voice.play(stream),
+  onTrack: (track) => voice.play(track),
 });
 
 // ---- What the session says ----
@@ -86,7 +85,7 @@ function lose(reason, why) {
   voice.stop();
   endAnswer();
   endWaiting();
-  showError(reason ? words("connection.ended", { reason }) : words(why?.key ?? (typeof why === "string" ? why : "connection.lost")));
+  showError(reason ? words("connection.ended", { reason }) : words(why));
   showState();
 }
 
@@ -106,7 +105,7 @@ function showState() {
   byId("talk-text").textContent = words(client.microphone ? "talk.stop" : "talk.start");
   byId("talk").classList.toggle("on", client.microphone !== null);
   byId("stop").hidden = !(isAnswering() || voice.isSpeaking);
-  if (client.isOpen && document.body.dataset.transport !== client.transport) {
+  if (document.body.dataset.transport !== client.transport) {
     document.body.dataset.transport = client.transport;
     numbers.noteAbout({ transport: client.transport });
   }

@@ -33,8 +33,8 @@ export class Voice {
   }
 
   // Takes the server's audio track, where the connection has one.
-  play(stream) {
-    this.#server.play(stream);
+  play(track) {
+    this.#server.play(track);
   }
 
   stop() {
@@ -110,9 +110,9 @@ class ServerVoice {
     if (event.type === "output_audio_buffer.cleared") this.stop();
   }
 
-  play(stream) {
+  play(track) {
     this.#element ??= new Audio();
-    this.#element.srcObject = stream;
+    this.#element.srcObject = new MediaStream([track]);
     this.#element.play().catch((error) => console.info("The answers cannot be played:", error.message));
   }
 
