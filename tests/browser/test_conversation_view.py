@@ -243,11 +243,15 @@ def test_a_message_that_is_too_long_stays_in_the_box(open_scripted: OpenScripted
     assert len(session.sent("conversation.item.create")) == 1
 
 
-def test_a_page_that_comes_back_from_the_browsers_cache_begins_anew(open_scripted: OpenScripted) -> None:
+@pytest.mark.parametrize("is_connected", [True, False])
+def test_a_page_that_comes_back_from_the_browsers_cache_begins_anew(
+    open_scripted: OpenScripted, *, is_connected: bool
+) -> None:
     page, session = open_scripted()
     page.click("#ep-talk")
-    expect(page.locator("#ep-talk")).to_have_class("on")
-    session.floor("responding")
+    if is_connected:
+        expect(page.locator("body")).to_have_attribute("data-transport", "WebSocket")
+        session.floor("responding")
     page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true}))")
     page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
     expect(page.locator("#ep-status-text")).to_have_text("Microphone off.")

@@ -21,6 +21,7 @@ export class Client {
   microphone = null;
   settings = { muted: false, protect_answer: false, turn_detection: !preferences.push_to_talk }; // as the server has them, or will
   #connection = null;
+  #visit = null; // the attempt to connect that is wanted
   #endReason = ""; // what the server said when it ended the session
   #isHeld = false; // the push-to-talk button or key is down
 
@@ -56,20 +57,24 @@ export class Client {
 
   async #open() {
     if (this.#connection) return;
+    const visit = (this.#visit = {});
     this.#enter("connecting");
     this.#endReason = "";
     try {
-      this.#connection = await connect((event) => this.#take(event), (why) => this.#lose(why), {
+      const connection = await connect((event) => this.#take(event), (why) => this.#lose(why), {
         onReconnecting: () => this.#enter("reconnecting"),
         onResumed: () => this.#resume(),
         onTrack: this.onTrack,
         words,
         track: this.microphone?.getAudioTracks()[0],
       });
+      if (this.#visit === visit) this.#connection = connection;
+      else connection.close(); // the page was left meanwhile
     } catch (error) {
-      this.#enter("off");
+      if (this.#visit === visit) this.#enter("off");
       throw error;
     }
+    if (!this.#connection) throw new Error("connection.lost");
     this.#enter("open");
     this.configure();
   }
@@ -110,7 +115,7 @@ export class Client {
   // Leaves for good: the place on the server is free at once.
   leave() {
     const connection = this.#connection;
-    this.#connection = null;
+    this.#connection = this.#visit = null;
     this.floor = "listening";
     this.phase = "off";
     connection?.close();
