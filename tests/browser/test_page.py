@@ -270,10 +270,10 @@ def test_the_words_come_while_they_are_spoken(open_page: OpenPage, speech: Speec
 FRAGILE_CONNECTION = """
   const Real = RTCPeerConnection, later = setTimeout;
   window.RTCPeerConnection = class extends Real {
-    constructor(options) { super(options); window.peer = this; }
+    constructor(options) { super(options); window.peer = this; window.peers = (window.peers || 0) + 1; }
     get connectionState() { return window.shown || super.connectionState; }
   };
-  window.setTimeout = (call, ms) => later(call, ms === 10_000 ? 300 : ms);
+  window.setTimeout = (call, ms) => later(call, ms === 2000 ? 300 : ms);
 """
 
 
@@ -294,4 +294,10 @@ def test_a_connection_that_recovers_goes_on(open_page: OpenPage) -> None:
     finished(page, 2)
     expect(page.locator("#ep-error")).to_be_hidden()
     show("disconnected")
-    expect(page.locator("#ep-error")).to_contain_text("The connection was lost", timeout=WAIT_MS)
+    page.wait_for_function("() => peers === 2", timeout=WAIT_MS)
+    page.evaluate("window.shown = ''")
+    expect(page.locator("#ep-status-text")).to_have_text("Microphone off.", timeout=WAIT_MS)
+    page.fill("#ep-text", "What is the capital of Italy?")
+    page.click("#ep-send")
+    finished(page, 3)
+    expect(page.locator(".ep-divider")).to_have_count(0)  # it is the same conversation
