@@ -1,7 +1,8 @@
 """The server: puts model, sessions, lobby, doors and page together, and lets everybody end well.
 
-When it is told to end (Ctrl-C, SIGTERM) it drains the lobby first: nobody new is let in, answers under way end, every
-client is told why; then the connections are closed, and the model at last. Read `doors/__init__.py` for the ways in.
+When it is told to end (Ctrl-C, SIGTERM) it drains the lobby first: nobody new is let in, answers under way end (after
+Ctrl-C they are cut off), every client is told why; then the connections are closed, and the model at last.
+Read `doors/__init__.py` for the ways in.
 """
 
 import asyncio
@@ -35,6 +36,7 @@ from realtime.turns.endpointing import EndOfTurnScorer
 logger = logging.getLogger(__name__)
 
 DRAIN_LIMIT_S = 8.0  # for answers under way to end, and clients to read why; service managers wait 10 s or more
+INTERRUPT_LIMIT_S = 1.0  # the same after Ctrl-C: somebody sits there and waits
 CONNECTIONS_LIMIT_S = 2  # for uvicorn to close what is open then
 SIGNALS_EVERY_S = 0.1  # looked for while the lobby is drained
 MAX_WEBSOCKET_BYTES = 2**20  # of one message
@@ -221,6 +223,8 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
         if sig == signal.SIGTERM:
             self._captured_signals.remove(sig)
+        else:
+            self._drain_limit_s = min(self._drain_limit_s, INTERRUPT_LIMIT_S)
 
     async def shutdown(self, sockets: Sequence[socket.socket] | None = None) -> None:
         """Lets everybody end, unless Ctrl-C is pressed again; then closes what is open."""

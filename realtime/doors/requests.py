@@ -8,10 +8,12 @@ from realtime.doors.protocol import (
     ClearSpeech,
     Command,
     EndTurn,
+    ImportConversation,
     PressToTalk,
     ReleaseToTalk,
     RequestAnswer,
     RequestMetrics,
+    TakeBack,
 )
 from realtime.session import Session
 
@@ -37,5 +39,9 @@ def carry_out(command: Command, session: Session) -> None:
             session.release_to_talk()
         case RequestMetrics():
             session.request_metrics()
-        case ChangeSettings(muted=muted, protect_answer=protect_answer, turn_detection=turn_detection):
-            session.change_settings(muted=muted, protect_answer=protect_answer, turn_detection=turn_detection)
+        case ChangeSettings(changes):
+            session.change_settings(**changes)
+        case TakeBack(item_id):
+            session.remove_from(item_id)
+        case ImportConversation(messages):
+            session.import_conversation(messages)

@@ -2,7 +2,8 @@
 
 `events.jsonl` holds one JSON object a line, in order: the `item`s of the session's inbox (audio by position and
 length), what the floor `observed` and what it `asked` for, and the events that were `sent`. `audio.wav` is what the
-speaker said, 16-bit mono at 16 kHz; of several speakers each has a file. While muted, silence is recorded.
+speaker said, 16-bit mono at 16 kHz; of several speakers each has a file. While muted, silence is recorded. A file that
+the user sent is kept in the same form, as `file-1.wav` and so on.
 
 A thread of its own writes, so that a slow disk never holds up a conversation; one that is much too slow, or full, ends
 the recording and not the session. What people said is nobody else's business: folder and files are their owner's alone.
@@ -26,7 +27,7 @@ from models.errors import ModelError
 from models.types import SAMPLE_RATE_HZ, GenerationStats, ModelInfo, Samples, TextDelta, Transcription
 from realtime.events import SessionEvent
 from realtime.hearing.audio import AudioChunk, to_int16
-from realtime.inbox import Generated, InboxItem, SettingsChanged
+from realtime.inbox import Generated, InboxItem, RecordingSubmitted, SettingsChanged
 from realtime.session import SessionOptions
 from realtime.turns.actions import Action
 from realtime.turns.observations import DEFAULT_SPEAKER, Observation
@@ -34,7 +35,7 @@ from realtime.turns.options import FloorOptions
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 EVENTS_NAME = "events.jsonl"
 MAX_WAITING_LINES = 20_000  # to be written: minutes of a session; a disk that is so far behind will not catch up
 
@@ -42,6 +43,11 @@ MAX_WAITING_LINES = 20_000  # to be written: minutes of a session; a disk that i
 def audio_name(speaker: str) -> str:
     """The file with a speaker's audio."""
     return "audio.wav" if speaker == DEFAULT_SPEAKER else f"audio-{speaker}.wav"
+
+
+def sent_file_name(number: int) -> str:
+    """The file with the n-th recording that the user sent."""
+    return f"file-{number}.wav"
 
 
 class SessionRecorder:
@@ -58,6 +64,7 @@ class SessionRecorder:
         make_private_folder(folder)
         self._folder = folder
         self._is_muted = False
+        self._n_sent_files = 0
         self._is_broken = False
         _make_private_file(folder / EVENTS_NAME)
         self._events = (folder / EVENTS_NAME).open(
@@ -95,6 +102,10 @@ class SessionRecorder:
         if isinstance(item, AudioChunk):
             samples = np.zeros_like(item.samples) if self._is_muted else item.samples
             self._put(lambda: self._write_audio(item.speaker, samples))
+        if isinstance(item, RecordingSubmitted):
+            self._n_sent_files += 1
+            name, sent = sent_file_name(self._n_sent_files), item.clip.samples
+            self._put(lambda: self._write_file(name, sent))
         self._write_line(lambda: {"item": type(item).__name__, "now_s": now_s} | _fields_of(item))
 
     def take_decision(self, observation: Observation, actions: tuple[Action, ...]) -> None:
@@ -144,14 +155,21 @@ class SessionRecorder:
             logger.exception("%s: the recording ends on a bug", self._folder)
             self._is_broken = True
 
+    def _write_file(self, name: str, samples: Samples) -> None:
+        with self._open_wave(name) as file:
+            file.writeframes(to_int16(samples).tobytes())
+
     def _open_audio(self, speaker: str) -> None:
-        path = self._folder / audio_name(speaker)
+        self._audio[speaker] = self._open_wave(audio_name(speaker))
+
+    def _open_wave(self, name: str) -> wave.Wave_write:
+        path = self._folder / name
         _make_private_file(path)
         file = wave.open(str(path), "wb")  # noqa: SIM115  # closed at the end
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE_HZ)
-        self._audio[speaker] = file
+        return file
 
     def _write_audio(self, speaker: str, samples: Samples) -> None:
         self._audio[speaker].writeframes(to_int16(samples).tobytes())
@@ -194,6 +212,8 @@ def _fields_of(item: InboxItem) -> dict[str, Any]:
     match item:
         case AudioChunk():
             return {"speaker": item.speaker, "start_sample": item.start_sample, "n_samples": len(item.samples)}
+        case RecordingSubmitted():
+            return {"file_name": item.file_name}
         case Generated(generation, ModelError() as error):
             return {"generation": generation, "error": type(error).__name__, "message": str(error)}
         case Generated(generation, TextDelta() | Transcription() | GenerationStats() as event):

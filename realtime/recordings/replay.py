@@ -20,6 +20,7 @@ import models.errors
 from models.errors import ModelError
 from models.types import (
     SAMPLE_RATE_HZ,
+    AudioClip,
     GenerationEvent,
     GenerationOptions,
     GenerationStats,
@@ -35,8 +36,16 @@ from realtime.conversation import ConversationOptions
 from realtime.events import SessionEvent, SessionMetricsReported
 from realtime.hearing.audio import AudioChunk, to_float32
 from realtime.hearing.vad import SpeechDetector, VadOptions
-from realtime.inbox import Captioned, Generated, InboxItem, WordsDrafted
-from realtime.recordings.recorder import EVENTS_NAME, FORMAT_VERSION, audio_name, to_json
+from realtime.inbox import (
+    Captioned,
+    ConversationImported,
+    Generated,
+    ImportedMessage,
+    InboxItem,
+    RecordingSubmitted,
+    WordsDrafted,
+)
+from realtime.recordings.recorder import EVENTS_NAME, FORMAT_VERSION, audio_name, sent_file_name, to_json
 from realtime.session import Session, SessionOptions
 from realtime.turns.endpointing import EndpointingOptions
 from realtime.turns.floor import Floor
@@ -154,6 +163,7 @@ class _AudioReader:
     def __init__(self, audio: Mapping[str, Samples], folder: Path) -> None:
         self._audio, self._folder = audio, folder
         self._positions = dict.fromkeys(audio, 0)
+        self._n_files = 0
 
     def take(self, speaker: str, n_samples: int) -> Samples:
         start = self._positions[speaker]
@@ -162,6 +172,10 @@ class _AudioReader:
             raise RecordingError(f"{self._folder / audio_name(speaker)}: shorter than the events say")
         self._positions[speaker] += n_samples
         return piece
+
+    def take_file(self) -> Samples:
+        self._n_files += 1
+        return _read_audio(self._folder / sent_file_name(self._n_files))
 
 
 def _item_of(line: dict[str, Any], audio: _AudioReader) -> InboxItem:
@@ -172,6 +186,10 @@ def _item_of(line: dict[str, Any], audio: _AudioReader) -> InboxItem:
             return AudioChunk(samples, fields["start_sample"], fields["speaker"])
         case "Generated":
             return _generated_of(**fields)
+        case "RecordingSubmitted":
+            return RecordingSubmitted(AudioClip(audio.take_file()), fields["file_name"])
+        case "ConversationImported":
+            return ConversationImported(tuple(ImportedMessage(**message) for message in fields["messages"]))
         case "Captioned":
             written = fields.pop("transcript")
             return Captioned(**fields, transcript=None if written is None else _transcript_of(**written))
