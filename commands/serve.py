@@ -1,4 +1,4 @@
-"""`python app.py`: serves the page and all doors."""
+"""`python app.py`: serves the page and all doors; at the first start it fetches the weights before, as `fetch` does."""
 
 import argparse
 import gc
@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from commands.errors import UsageError
+from commands.fetch import fetch
 from commands.loading import (
     DEFAULT_MODEL,
     SMALLEST_MODEL,
@@ -16,8 +17,9 @@ from commands.loading import (
     options_that_cannot_be,
     session_options,
 )
+from commands.zero_gpu import borrow_gpu, say_ready
 from models.base import AudioLanguageModel
-from models.errors import ModelUnavailable
+from models.errors import ModelUnavailable, WeightsMissing
 
 if TYPE_CHECKING:
     from realtime.server import ServerOptions
@@ -30,7 +32,11 @@ def serve(options: argparse.Namespace) -> None:
     server_options = _server_options(options)
     _check_port(options.host, options.port)
     check_folder(options.record)
+    if options.zero_gpu:
+        options.lend = borrow_gpu(options.port)
     model = _load_for_serving(options)
+    if options.zero_gpu:
+        say_ready()
     app = create_app(model, session_options(options, model), server_options, scorer=load_scorer(options))
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
     shown = f"[{shown}]" if ":" in shown else shown
@@ -58,20 +64,31 @@ def _server_options(options: argparse.Namespace) -> "ServerOptions":
 
 
 def _load_for_serving(options: argparse.Namespace) -> AudioLanguageModel:
-    """The model that was chosen; where none was and the default cannot be loaded, the smallest, with a word why."""
-    print(f"Loading {options.model or DEFAULT_MODEL} …", flush=True)
+    """The model that was chosen; where none was and the default cannot be had, the smallest, with a word why."""
     try:
-        return load(options)
+        return _load_or_fetch(options, options.model or DEFAULT_MODEL)
     except ModelUnavailable as error:
         if options.model is not None:
             raise
         why = error
     try:
-        model = load(argparse.Namespace(**{**vars(options), "model": SMALLEST_MODEL}))
+        model = _load_or_fetch(options, SMALLEST_MODEL)
     except ModelUnavailable:
         raise why from None
     print(f"{SMALLEST_MODEL}, which knows little, answers instead of {DEFAULT_MODEL}: {why}", file=sys.stderr)
     return model
+
+
+def _load_or_fetch(options: argparse.Namespace, name: str) -> AudioLanguageModel:
+    """Loads a model, and at its first start gets its weights before."""
+    chosen = argparse.Namespace(**{**vars(options), "model": name})
+    print(f"Loading {name} …", flush=True)
+    try:
+        return load(chosen)
+    except WeightsMissing:
+        print(f"The weights of {name} are fetched first, once:", flush=True)
+    fetch(chosen)
+    return load(chosen)
 
 
 def _check_port(host: str, port: int) -> None:

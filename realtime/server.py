@@ -52,7 +52,7 @@ class ServerOptions:
         host: where it listens.
         port: where it listens; 0 for any free one.
         allowed_origins: of pages elsewhere that may talk to it, as browsers name them; if there are any, it answers to
-            their hosts and its own, else to any host unless it is bound to this machine alone.
+            their hosts, its own and any address, else to any host unless it is bound to this machine alone.
         max_sessions: clients at one time.
         max_session_s: the longest a session may last; None: for ever.
         speculate_below: provisional answers are made while fewer answers than this are generated.

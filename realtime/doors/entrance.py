@@ -108,7 +108,8 @@ class Entrance:
         self._app = app
         self._ways = {(way.kind, way.path): way for way in ways}
         self._allowed_origins = frozenset(allowed_origins)
-        self._any_host = not allowed_origins and not _is_loopback(host)
+        self._any_address = not _is_loopback(host)  # a name can be pointed at us by a stranger, an address cannot
+        self._any_host = self._any_address and not allowed_origins
         self._hosts = {_in_brackets(host.lower()), *(origin.host for origin in allowed_origins)}
         self._headers = _security_headers(allowed_origins)
 
@@ -170,7 +171,7 @@ class Entrance:
         if match is None:
             raise Refusal(400, "bad_host", "a request names its server once, in the header Host")
         host, port = match[1], int(match[2]) if match[2] else None
-        if not (self._any_host or host in self._hosts or _is_loopback(host)):
+        if not (self._any_host or host in self._hosts or _is_loopback(host) or (self._any_address and _address(host))):
             raise Refusal(403, "foreign_host", f"this server does not answer to {host}; see --allow-origin")
         if not origins:
             return None
@@ -196,10 +197,15 @@ class Entrance:
 def _is_loopback(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
+    address = _address(host)
+    return address is not None and address.is_loopback
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        return ipaddress.ip_address(host.strip("[]"))
     except ValueError:
-        return False
+        return None
 
 
 def _in_brackets(host: str) -> str:
@@ -219,6 +225,7 @@ def _security_headers(allowed_origins: Sequence[Origin]) -> Headers:
     )
     return [
         (b"content-security-policy", policy.encode()),
+        (b"permissions-policy", b"microphone=(self), autoplay=(self)"),  # also where the page is shown in a frame
         (b"x-content-type-options", b"nosniff"),
         (b"referrer-policy", b"no-referrer"),
     ]

@@ -88,6 +88,8 @@ def statuses(answered: list[Message]) -> int:
         ("::", (), "[2001:db8::1]:7860", 200),
         ("0.0.0.0", ("https://talk.example",), "talk.example", 200),
         ("0.0.0.0", ("https://talk.example",), "anything.example", 403),
+        ("0.0.0.0", ("https://talk.example",), "10.1.2.3:7860", 200),  # whoever looks whether it is up
+        ("0.0.0.0", ("https://talk.example",), "10.1.2.3.evil.example", 403),
         ("10.0.0.7", ("https://talk.example",), "10.0.0.7:7860", 200),
         ("127.0.0.1", ("https://talk.example",), "talk.example", 200),
         ("127.0.0.1", ("https://talk.example",), "localhost", 200),
