@@ -34,8 +34,12 @@ VOICES = """
 """
 
 
-def updates(session: ScriptedSession) -> list[dict[str, object]]:
-    return [message["session"] for message in session.sent("session.update")]
+def updates(session: ScriptedSession) -> dict[str, object]:
+    """What the server has been told last of every setting."""
+    told: dict[str, object] = {}
+    for message in session.sent("session.update"):
+        told |= message["session"]
+    return told
 
 
 def test_settings_take_effect_and_are_kept(open_scripted: OpenScripted) -> None:
@@ -43,7 +47,7 @@ def test_settings_take_effect_and_are_kept(open_scripted: OpenScripted) -> None:
     session.open()
     page.click("#ep-settings-open")
     page.select_option("#ep-preset", "brief")
-    assert "one short sentence" in str(updates(session)[-1]["instructions"])
+    assert "one short sentence" in str(updates(session)["instructions"])
     page.fill("#ep-instructions", "Be a pirate.")
     page.locator("#ep-instructions").blur()
     expect(page.locator("#ep-preset")).to_have_value("own")
@@ -54,7 +58,7 @@ def test_settings_take_effect_and_are_kept(open_scripted: OpenScripted) -> None:
     page.uncheck("[data-preference=captions]")
     page.check("input[value=server]")
     page.select_option("#ep-server-voice", "ann")
-    assert updates(session)[-1] == {
+    assert updates(session) == {
         "muted": False,
         "protect_answer": False,
         "turn_detection": {},
@@ -70,7 +74,7 @@ def test_settings_take_effect_and_are_kept(open_scripted: OpenScripted) -> None:
     page.reload()
     page.wait_for_selector("body[data-ready]")
     session.open()
-    assert updates(session)[-1]["instructions"] == "Be a pirate."
+    assert updates(session)["instructions"] == "Be a pirate."
     page.click("#ep-settings-open")
     expect(page.locator("#ep-instructions")).to_have_value("Be a pirate.")
     expect(page.locator("[data-preference=temperature]")).to_have_value("0.7")
@@ -80,10 +84,30 @@ def test_a_number_out_of_range_is_not_sent(open_scripted: OpenScripted) -> None:
     page, session = open_scripted()
     session.open()
     page.click("#ep-settings-open")
-    before = len(updates(session))
     page.fill("[data-preference=temperature]", "9")
     page.locator("[data-preference=temperature]").blur()
-    assert len(updates(session)) == before
+    assert "temperature" not in updates(session)
+
+
+def test_a_choice_that_is_taken_back_gives_the_servers_own_again(open_scripted: OpenScripted) -> None:
+    page, session = open_scripted()
+    session.open()
+    session.say("session.updated", muted=False, protect_answer=False, turn_detection=True, temperature=0.25)
+    page.click("#ep-settings-open")
+    temperature = page.locator("[data-preference=temperature]")
+    expect(temperature).to_have_attribute("placeholder", "0.25")
+    for typed, told in (("1", 1), ("", 0.25)):
+        temperature.fill(typed)
+        temperature.blur()
+        assert updates(session)["temperature"] == told
+
+
+def test_each_choice_is_sent_by_itself(open_scripted: OpenScripted) -> None:
+    _, session = open_scripted(script="localStorage.earpiece = JSON.stringify({max_output_tokens: 4096});")
+    session.open()
+    sent = [set(message["session"]) for message in session.sent("session.update")]
+    assert {"max_output_tokens"} in sent
+    assert sent[0] == {"muted", "protect_answer", "turn_detection"}
 
 
 def test_another_microphone_is_taken_while_one_is_on(open_scripted: OpenScripted) -> None:

@@ -18,6 +18,7 @@ export class Client {
   phase = "off"; // or "connecting", "open", "reconnecting"
   floor = "listening"; // as the server calls it
   created = null; // what `session.created` said
+  defaults = null; // what the server had set by itself
   microphone = null;
   settings = { muted: false, protect_answer: false, turn_detection: !preferences.push_to_talk }; // as the server has them, or will
   #connection = null;
@@ -92,7 +93,10 @@ export class Client {
 
   #take(event) {
     if (event.type === "session.created") this.created = event;
-    if (event.type === "session.created" && !event.resumed) this.floor = "listening";
+    if (event.type === "session.created" && !event.resumed) {
+      this.floor = "listening";
+      this.defaults = null;
+    }
     if (event.type === "floor.changed") this.floor = event.state;
     if (event.type === "session.ended") this.#endReason = event.reason;
     if (event.type === "session.updated") this.#adopt(event);
@@ -101,6 +105,7 @@ export class Client {
   }
 
   #adopt(event) {
+    this.defaults ??= event; // the first one comes before any choice has been made
     for (const name of Object.keys(this.settings)) this.settings[name] = event[name];
     this.#mute();
   }
@@ -130,19 +135,26 @@ export class Client {
 
   // ---- Settings ----
 
-  // Tells the server what was chosen here; what it does not know of is not sent.
+  // Tells the server what was chosen here, each choice by itself: one that it refuses takes no other with it. What the
+  // server does not know of is not sent.
   configure() {
     const { muted, protect_answer, turn_detection } = this.settings;
-    const session = { muted, protect_answer, turn_detection: turn_detection ? {} : null };
-    if (this.isModern) Object.assign(session, this.#choices());
+    this.#update({ muted, protect_answer, turn_detection: turn_detection ? {} : null });
+    if (!this.isModern) return;
+    for (const [name, value] of Object.entries(this.#choices())) this.#update({ [name]: value });
+  }
+
+  #update(session) {
     this.send({ type: "session.update", session });
   }
 
   #choices() {
     const { instructions, captions } = preferences;
     const choices = { instructions, captions };
-    for (const name of ["patience", "temperature", "max_output_tokens"])
-      if (preferences[name] !== null) choices[name] = preferences[name];
+    for (const name of ["patience", "temperature", "max_output_tokens"]) {
+      const value = preferences[name] ?? this.defaults?.[name];
+      if (value !== undefined) choices[name] = value;
+    }
     if (this.created.models?.includes(preferences.model)) choices.model = preferences.model;
     const voices = this.created.voices || [];
     if (voices.length) choices.spoken = preferences.voice === "server";

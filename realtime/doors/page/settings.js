@@ -41,6 +41,8 @@ async function draw(client, languages) {
   drawVoices(created?.voices || []);
   await drawMicrophones();
   controls().forEach(show);
+  for (const control of byId("settings").querySelectorAll("[type=number]"))
+    control.placeholder = client.defaults?.[control.dataset.preference] ?? words("settings.default");
   if (!preferences.language) byId("language").value = document.documentElement.lang;
   if (preferences.model === null) byId("models").value = created?.model ?? "";
   showPreset();
