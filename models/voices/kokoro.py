@@ -32,6 +32,7 @@ MAX_PHONEMES = 510  # of one phrase; the model has positions for two more, which
 FRAME_SAMPLES = 600  # 25 ms at 24 kHz: the unit of the durations
 BEFORE_SAMPLES = VOICE_RATE_HZ * 30 // 1000  # kept of the silence before a phrase
 BEHIND_SAMPLES = VOICE_RATE_HZ * 180 // 1000  # and behind it, of half a second: pauses between phrases are made of it
+BETWEEN_SAMPLES = VOICE_RATE_HZ * 30 // 1000  # where a phrase ends in the middle of a sentence
 QUIET = 0.005  # an amplitude that nobody hears beside speech
 PHRASE_LIMIT_S = 30.0  # of wall time; the longest phrase took 9 s on one core, which many may share
 THREADS = 2  # of one phrase: somebody waits for the first one
@@ -101,7 +102,7 @@ class KokoroVoice:
         }
         samples, durations = self._graph.run([AUDIO, DURATIONS], inputs)
         ends = np.cumsum(durations.reshape(-1)).astype(int) * FRAME_SAMPLES  # of each token, the pads included
-        start, end = _sounding(samples)
+        start, end = _sounding(samples, BEHIND_SAMPLES if pieces[-1].is_mark else BETWEEN_SAMPLES)
         return samples[start:end], [
             (word_end, _within(int(ends[at]), start, end) - start) for word_end, at in word_ends
         ]
@@ -138,12 +139,12 @@ def _parts(pieces: list[Piece]) -> list[list[Piece]]:
     return parts
 
 
-def _sounding(samples: Samples) -> tuple[int, int]:
+def _sounding(samples: Samples, behind_samples: int) -> tuple[int, int]:
     """Where a phrase begins and ends that can be heard, with a short pause behind it."""
     loud = np.flatnonzero(np.abs(samples) > QUIET)
     if not len(loud):
         return 0, len(samples)
-    return max(0, int(loud[0]) - BEFORE_SAMPLES), min(len(samples), int(loud[-1]) + BEHIND_SAMPLES)
+    return max(0, int(loud[0]) - BEFORE_SAMPLES), min(len(samples), int(loud[-1]) + behind_samples)
 
 
 def _within(sample: int, start: int, end: int) -> int:
