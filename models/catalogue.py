@@ -55,7 +55,7 @@ POCKET_SMALL = replace(
     description="The same with Qwen2.5-Coder-0.5B-Instruct: smaller, quicker, and knows less.",
     checkpoints=("Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF", *POCKET.checkpoints[1:]),
     parameters="61M + 0.5B",
-    memory_gb=3,
+    memory_gb=2.5,
 )
 
 POCKET_TINY = replace(

@@ -194,8 +194,9 @@ class Conversation:
         transcript = self._transcripts.get(message.id)
         if not message.clips or transcript is None or not transcript.text:
             return message
-        text = tuple(part for part in message.parts if isinstance(part, str))
-        return replace(message, parts=(transcript.text, *text))
+        first = next(index for index, part in enumerate(message.parts) if isinstance(part, AudioClip))
+        behind = tuple(part for part in message.parts[first:] if isinstance(part, str))
+        return replace(message, parts=(*message.parts[:first], transcript.text, *behind))
 
 
 def _oldest_exchange(messages: Sequence[Message]) -> int:

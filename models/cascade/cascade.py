@@ -125,7 +125,7 @@ class Cascade:
             return ""
         if transcripts[newest.id].is_foreign or all(transcripts[message.id].is_foreign for message in said):
             return what_is_understood(self._ears.languages)
-        if newest.clips and newest.text and not transcripts[newest.id].text:
+        if _asks_about_recording(newest) and not transcripts[newest.id].text:
             # A small text model that is told so answers with inventions all the same.
             return NO_SPEECH if all(clip.speech_s == 0 for clip in newest.clips) else NO_WORDS
         return None
@@ -151,11 +151,18 @@ def _unanswered(messages: Sequence[Message]) -> Iterator[Message]:
 
 
 def _content(message: Message, transcripts: dict[str, Transcript]) -> str:
-    """A message as the text model reads it: what was said, or what was said and what was typed about it."""
+    """A message as the text model reads it: what was said, with what was typed beside or about it."""
     transcript = transcripts[message.id]
-    if message.text and message.clips:
+    if _asks_about_recording(message):
         return about_recording(transcript.text, message.text)
+    if message.text and message.clips:
+        return "\n\n".join(part for part in (message.text, transcript.text) if part)
     return FOREIGN if transcript.is_foreign else transcript.text or message.text
+
+
+def _asks_about_recording(message: Message) -> bool:
+    """Whether its text is about its audio: then it stands behind it. Text before audio is a part of the same turn."""
+    return bool(message.clips) and isinstance(message.parts[-1], str)
 
 
 def about_recording(said: str, question: str) -> str:

@@ -45,7 +45,7 @@ class UserTurn:
     def message(self, end_sample: int) -> Message:
         """The turn up to a position; the same message for the same position, until something is typed."""
         if self._message is None or self._message[0] != end_sample:
-            message = Message("user", (*self._clips(end_sample), *self._texts), id=self.item_id, speaker=self._speaker)
+            message = Message("user", (*self._texts, *self._clips(end_sample)), id=self.item_id, speaker=self._speaker)
             self._message = end_sample, message
         return self._message[1]
 
@@ -76,4 +76,4 @@ class UserTurn:
             return None
         self._n_finished_windows = n_windows
         samples = self._intake.cut(start_sample, start_sample + n_windows * window_samples)
-        return Message("user", (AudioClip(samples),), id=self.item_id, speaker=self._speaker)
+        return Message("user", (*self._texts, AudioClip(samples)), id=self.item_id, speaker=self._speaker)

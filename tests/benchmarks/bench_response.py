@@ -184,6 +184,7 @@ def main() -> None:
     parser.add_argument("--clips", type=Path, required=True, help="folder of recordings, one turn each")
     parser.add_argument("--count", type=int, default=20, help="how many of them (%(default)s)")
     parser.add_argument("--max-s", type=float, default=12, help="longest recording taken (%(default)s)")
+    parser.add_argument("--model", default="pocket", help="answers in both (%(default)s)")
     parser.add_argument("--transport", choices=("websocket", "webrtc"), default="websocket")
     parser.add_argument(
         "--barge-in",
@@ -193,14 +194,16 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
     clips = find_clips(options.clips, options.count, options.max_s)
-    with server("app.py") as ours, server("-m", "tests.benchmarks.reply_on_pause") as baseline:
+    model = ("--model", options.model)
+    with server("app.py", *model) as ours, server("-m", "tests.benchmarks.reply_on_pause", *model) as baseline:
         found = asyncio.run(measure(clips, options.transport, {"ours": ours, "reply_on_pause": baseline}))
     fields: dict[str, tuple[str, ...]] = {
         "ours": ("first_provisional_s", "first_committed_s", "done_s"),
         "reply_on_pause": ("first_committed_s", "done_s"),
     }
     result: dict[str, Any] = {name: {field: summary(found[name], field) for field in fields[name]} for name in found}
-    table = Table(title=f"Seconds after the last voiced sample, {len(clips)} clips over {options.transport}")
+    title = f"Seconds after the last voiced sample, {len(clips)} clips over {options.transport}, {options.model}"
+    table = Table(title=title)
     for column in ("server", "first shown p50", "p95", "first committed p50", "p95", "done p50", "p95", "answers"):
         table.add_column(column)
     for name, numbers in result.items():

@@ -76,9 +76,10 @@ def main() -> None:
     """Serves the baseline."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
-    port = parser.parse_args().port
+    parser.add_argument("--model", required=True)
+    options = parser.parse_args()
     app = FastAPI()
-    handler = TextReply(load_model("pocket", LoadOptions(cache_dir=default_cache_dir())), LocalSilero())
+    handler = TextReply(load_model(options.model, LoadOptions(cache_dir=default_cache_dir())), LocalSilero())
     stream = Stream(handler, modality="audio", mode="send-receive", concurrency_limit=4, ui_args={"hide_title": True})
     stream.mount(app)
 
@@ -86,7 +87,7 @@ def main() -> None:
     def health() -> dict[str, str]:
         return {"status": "ok"}
 
-    uvicorn.run(app, port=port, log_level="warning")
+    uvicorn.run(app, port=options.port, log_level="warning")
 
 
 if __name__ == "__main__":

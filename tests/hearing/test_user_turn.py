@@ -36,11 +36,14 @@ def test_a_message_is_the_same_for_the_same_position(intake: Intake) -> None:
     assert longer.id == message.id == "item"
 
 
-def test_what_is_typed_follows_what_is_said(intake: Intake) -> None:
+def test_what_is_typed_stands_before_what_is_said(intake: Intake) -> None:
     turn = UserTurn("item", SPOKEN, intake, SpeechLog(), speaker="Ann")
     assert turn.message(300).speaker == "Ann"
     turn.add_text("and this")
-    assert [type(part).__name__ for part in turn.message(300).parts] == ["AudioClip", "str"]
+    assert [type(part).__name__ for part in turn.message(300).parts] == ["str", "AudioClip"]
+    finished = turn.newly_finished(100)
+    assert finished is not None
+    assert finished.parts[0] == "and this", "a beginning of the whole"
 
 
 def test_a_typed_turn_has_no_audio_until_it_is_spoken_too(intake: Intake) -> None:

@@ -65,14 +65,17 @@ def test_the_models_own_count_corrects_the_estimate() -> None:
     assert conversation.cut()
 
 
-def test_typed_text_beside_audio_survives_demotion() -> None:
+@pytest.mark.parametrize("before", [True, False])
+def test_typed_text_beside_audio_survives_demotion_in_its_place(before: bool) -> None:
     conversation = Conversation(ConversationOptions(system_prompt="", max_audio_s=15, max_tokens=100_000))
-    first = Message("user", (*spoken(10).parts, "and in French?"))
+    clips, typed = spoken(10).parts, ("and in French?",)
+    first = Message("user", (*typed, *clips) if before else (*clips, *typed))
     conversation.add(first)
     conversation.note_transcript(first.id, Transcript("how are you"))
     fill(conversation, 1, seconds=6)
     assert conversation.cut()
-    assert conversation.messages[0].text == "how are you\nand in French?"
+    said = "and in French?\nhow are you" if before else "how are you\nand in French?"
+    assert conversation.messages[0].text == said
     assert not conversation.messages[0].clips
 
 

@@ -143,6 +143,16 @@ async def test_a_question_about_a_recording_without_words_is_answered_with_that(
         assert (text, stats.prompt_tokens) == (expected.text, len(expected.ids)), "it is told, and answers what is new"
 
 
+async def test_what_is_typed_in_a_turn_is_answered_whether_or_not_its_sound_has_words(folder: Path) -> None:
+    async with cascade_with(folder, ["", "jumps over"]) as cascade:
+        for message, read in [
+            (user("what does it do?", clip()), "what does it do?"),
+            (user("the fox", clip()), "the fox\n\njumps over"),
+        ]:
+            _, _, stats = await answer(cascade, [message])
+            assert stats.prompt_tokens == len(text_model.reference(folder, [user(read)], N_NEW).ids)
+
+
 async def test_a_language_that_the_ears_do_not_know_is_answered_with_those_they_do(folder: Path) -> None:
     async with cascade_with(folder, [Transcript("", is_foreign=True), "jumps over", ""]) as cascade:
         foreign, spoken, silent = user(clip()), user(clip()), user(clip())
