@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from models.base import AudioLanguageModel
-from models.errors import InvalidPrompt, ModelError
+from models.errors import GenerationFailed, InvalidPrompt, ModelError
 from models.types import SAMPLE_RATE_HZ, GenerationOptions, Message, Transcription
 from realtime.answer import Answer, Surroundings
 from realtime.captions import Captions
@@ -29,10 +29,11 @@ from realtime.events import (
     sample_to_ms,
 )
 from realtime.hearing.listener import Listener
-from realtime.inbox import Captioned, Generated, Summarised, WordsDrafted
+from realtime.inbox import Captioned, Generated, Played, Spoken, Summarised, WordsDrafted
 from realtime.load import LoadShare
 from realtime.metrics import SessionMetrics
 from realtime.model_work import ModelWork, Put
+from realtime.speaking import Speaking
 from realtime.turns import actions
 from realtime.turns.events import (
     DetectionStopped,
@@ -57,6 +58,7 @@ class Dialogue:
         listeners: by speaker.
         generation: options of answers.
         conversation: how much is remembered.
+        speaking: reads answers aloud.
         load: the session's share of the process's.
         metrics: where all this is counted.
         send: tells the client.
@@ -72,6 +74,7 @@ class Dialogue:
         *,
         generation: GenerationOptions,
         conversation: ConversationOptions,
+        speaking: Speaking,
         load: LoadShare,
         metrics: SessionMetrics,
         send: Callable[[SessionEvent], None],
@@ -91,15 +94,16 @@ class Dialogue:
         self._captions = Captions(
             self._work, has_ears=model.has_ears, conversation=self._conversation, metrics=metrics, send=send
         )
-        self._answers = Surroundings(work=self._work, send=send, shorten=self._shorten)
+        self._speaking = speaking
+        self._answers = Surroundings(work=self._work, read_aloud=speaking.begin, send=send, shorten=self._shorten)
         self._answer: Answer | None = None
         self._answer_has_ended = False  # and the window has not been looked at since
         self._long_turn_id = ""  # of the last message that was cut off at the longest turn
 
     @property
     def is_answering(self) -> bool:
-        """Whether an answer is being generated, or waits to go on."""
-        return self._answer is not None and not self._answer.is_finished
+        """Whether an answer is being generated or read aloud, or waits to go on."""
+        return self._answer is not None and self._answer.is_under_way
 
     @property
     def is_captioning(self) -> bool:
@@ -120,6 +124,28 @@ class Dialogue:
         elif answer.take(event, self._now_s):
             self._observe(AnswerFinished())
         self._ask_for_words()
+
+    def take_sound(self, item: Spoken | Played) -> None:
+        """Takes what the voice has read, or how far it has been played, unless that belongs to an earlier answer."""
+        answer = self._answer
+        if answer is None or not self._speaking.is_current(item):
+            return
+        try:
+            is_over = answer.take_sound(item)
+        except GenerationFailed as error:
+            self._send(report_of(error))
+            is_over = answer.is_over
+        if is_over:
+            self._observe(AnswerFinished())
+
+    def speak(self, *, is_on: bool | None, voice_name: str | None) -> None:
+        """Changes whether answers are read aloud, from now on, and in which voice, from the next one on."""
+        if voice_name is not None:
+            self._speaking.voice_name = voice_name
+        if is_on is not None:
+            self._speaking.is_on = is_on
+        if is_on is False and self._answer is not None and self._answer.fall_silent():
+            self._observe(AnswerFinished())
 
     def take_summary(self, summarised: Summarised) -> None:
         """Takes what the oldest messages have become, unless that has been given up."""
@@ -171,7 +197,8 @@ class Dialogue:
             self._work.start_summary(prompt)
 
     async def close(self) -> None:
-        """Ends the model's work."""
+        """Ends the work of model and voice."""
+        await self._speaking.close()
         await self._work.close()
 
     def carry_out(self, action: actions.Action) -> None:

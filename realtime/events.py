@@ -7,7 +7,7 @@ session's audio. Read `dialogue.py` for who sends most of them.
 from dataclasses import dataclass
 from typing import Literal
 
-from models.types import SAMPLE_RATE_HZ, Role, Word
+from models.types import SAMPLE_RATE_HZ, Role, VoiceInfo, Word
 
 ResponseStatus = Literal["completed", "incomplete", "cancelled", "failed"]
 Tier = Literal["audio", "text", "summary"]
@@ -30,12 +30,14 @@ class SessionCreated:
         description: of the model, in a sentence.
         caption_languages: in which the user's words are written down, in two letters; none if that is not known; None:
             nobody writes them down.
+        voices: that can read answers aloud; none where the server has none.
     """
 
     session_id: str
     model: str
     description: str
     caption_languages: tuple[str, ...] | None = None
+    voices: tuple[VoiceInfo, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +48,15 @@ class SessionUpdated:
         muted: audio is ignored, and its clock goes on.
         protect_answer: speech does not stop the answer under way, or the next one; ends with that answer.
         turn_detection: turns begin and end by what is heard; otherwise by push-to-talk alone.
+        spoken: answers are read aloud, from the next one on.
+        voice: the name of the voice that does; "" where there is none.
     """
 
     muted: bool
     protect_answer: bool
     turn_detection: bool
+    spoken: bool = False
+    voice: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +211,7 @@ class ResponseDone:
     Attributes:
         response_id: which answer.
         status: "cancelled" was interrupted, "incomplete" reached its longest length.
-        text: all that was delivered.
+        text: all that was delivered: shown, or heard where answers are read aloud.
         response_latency_s: last voiced sample to first delta sent, wall time; None for answers to typed text.
         ttft_s: `generate` called to first delta.
         prompt_tokens: length of the prompt.
@@ -221,6 +227,34 @@ class ResponseDone:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioStarted:
+    """The sound of an answer has begun to be played, or goes on, as far as the server knows."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioDone:
+    """All the sound of an answer has been sent."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioStopped:
+    """The sound of an answer has been played to its end, as far as the server knows."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioCleared:
+    """The sound of an answer stops at once: what was sent of it and not played is not to be played."""
+
+    response_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,6 +356,10 @@ SessionEvent = (
     | ResponseRetracted
     | ResponseResumed
     | ResponseDone
+    | AudioStarted
+    | AudioDone
+    | AudioStopped
+    | AudioCleared
     | ConversationWasCleared
     | ConversationWindow
     | SessionMetricsReported

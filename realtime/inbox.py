@@ -8,7 +8,7 @@ import asyncio
 from dataclasses import dataclass
 
 from models.errors import ModelError
-from models.types import SAMPLE_RATE_HZ, GenerationEvent, Transcript
+from models.types import SAMPLE_RATE_HZ, GenerationEvent, Speech, Transcript
 from realtime.events import ErrorReported
 from realtime.hearing.audio import AudioChunk
 from realtime.turns.observations import (
@@ -71,13 +71,32 @@ class WordsDrafted:
     transcript: Transcript
 
 
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What the voice made of the next phrase of the n-th spoken answer; None: it failed, and `failure` says why."""
+
+    number: int
+    speech: Speech | None
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """The client has played so many samples of this session's n-th spoken answer, at `VOICE_RATE_HZ`."""
+
+    number: int
+    n_samples: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsChanged:
-    """The user changed how they are listened to; None leaves a setting as it is."""
+    """The user changed how they are listened to and answered; None leaves a setting as it is."""
 
     muted: bool | None = None
     protect_answer: bool | None = None
     turn_detection: bool | None = None
+    spoken: bool | None = None
+    voice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +122,8 @@ InboxItem = (
     | Summarised
     | Captioned
     | WordsDrafted
+    | Spoken
+    | Played
     | MetricsRequested
     | ErrorReported
 )
@@ -111,7 +132,18 @@ InboxItem = (
 MAX_WAITING_SAMPLES = 20 * SAMPLE_RATE_HZ  # beyond it new audio is dropped and counted
 MAX_WAITING_COMMANDS = 256  # beyond it new ones are dropped, and the client is told
 
-_FROM_WITHIN = Closed | PauseScored | SoundTranscribed | LoadChanged | Generated | Summarised | Captioned | WordsDrafted
+_FROM_WITHIN = (
+    Closed
+    | PauseScored
+    | SoundTranscribed
+    | LoadChanged
+    | Generated
+    | Summarised
+    | Captioned
+    | WordsDrafted
+    | Spoken
+    | Played
+)
 _TOO_MANY = ErrorReported(
     error_type="invalid_request_error",
     message=f"commands come faster than they are done: what came after {MAX_WAITING_COMMANDS} that wait was dropped; "

@@ -34,7 +34,8 @@ class Playout:
         self._put = put
         self._number = 0
         self._samples: list[Samples] = []
-        self._n_samples = self._sent = self._played = self._reported = 0
+        self._n_samples = self._sent = self._played = 0
+        self._reported = -1  # nothing
         self._anchor_s: float | None = None  # when sample 0 would have been played, on the taker's clock
         self._playing = asyncio.Event()
 
@@ -43,7 +44,7 @@ class Playout:
         self.stop()
         self.response_id, self._number = response_id, number
         self._samples = []
-        self._n_samples = self._sent = self._played = self._reported = 0
+        self._n_samples = self._sent = self._played = 0
 
     def add(self, samples: Samples) -> None:
         """Adds what comes next of the answer, (n_samples,) at `VOICE_RATE_HZ`."""
@@ -53,6 +54,7 @@ class Playout:
     def play(self, from_sample: int = 0) -> None:
         """Plays from there on, until `stop`."""
         self._sent = self._played = from_sample
+        self._reported = -1
         self._anchor_s = None
         self._playing.set()
 
@@ -87,8 +89,9 @@ class Playout:
         return self._between(start, self._sent)
 
     def _report(self) -> None:
+        """Reports that the sound has begun, and from time to time how far it has come."""
         is_worth_it = self._played - self._reported >= REPORT_SAMPLES or self._played == self._n_samples
-        if self._played != self._reported and is_worth_it:
+        if self._sent and self._played != self._reported and (self._reported < 0 or is_worth_it):
             self._reported = self._played
             self._put(Played(self._number, self._played))
 

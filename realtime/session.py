@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
-from models.base import AudioLanguageModel
+from models.base import AudioLanguageModel, Voice
 from models.errors import GenerationFailed, InvalidPrompt, ModelError
 from models.types import SAMPLE_RATE_HZ, GenerationOptions
 from realtime.conversation import ConversationOptions
@@ -25,6 +25,7 @@ from realtime.dialogue import Dialogue, report_of
 from realtime.events import ErrorReported, FloorChanged, SessionCreated, SessionEnded, SessionEvent, SessionUpdated
 from realtime.hearing.audio import AudioChunk, to_float32, to_int16
 from realtime.hearing.listener import Listener
+from realtime.hearing.own_voice import OwnVoice
 from realtime.hearing.vad import SpeechDetector, VadOptions
 from realtime.inbox import (
     AnswerWanted,
@@ -34,13 +35,17 @@ from realtime.inbox import (
     InboxItem,
     KeyMoved,
     MetricsRequested,
+    Played,
     SettingsChanged,
+    Spoken,
     Summarised,
     WordsDrafted,
 )
 from realtime.load import AnswerLoad
 from realtime.metrics import SessionMetrics
 from realtime.outbox import Outbox
+from realtime.playout import Playout
+from realtime.speaking import Speaking, SpeakingOptions
 from realtime.taps import Tap, Taps
 from realtime.turns.actions import EndProtection
 from realtime.turns.endpointing import EndOfTurnScorer, EndpointingOptions
@@ -79,6 +84,7 @@ class SessionOptions:
         endpointing: when a turn has ended.
         conversation: how much is remembered.
         generation: how answers are sampled.
+        speaking: whether answers are read aloud.
         speakers: who is listened to, each with a name and audio of their own, which comes all the time.
     """
 
@@ -86,6 +92,7 @@ class SessionOptions:
     endpointing: EndpointingOptions = field(default_factory=EndpointingOptions)
     conversation: ConversationOptions = field(default_factory=ConversationOptions)
     generation: GenerationOptions = field(default_factory=GenerationOptions)
+    speaking: SpeakingOptions = field(default_factory=SpeakingOptions)
     speakers: tuple[str, ...] = (DEFAULT_SPEAKER,)
 
 
@@ -99,8 +106,14 @@ class Session:
         now: wall time in seconds, for metrics only.
         make_detector: finds the speech of a speaker; made from the options if not given.
         scorer: judges at pauses whether a turn is complete; without it silence alone decides.
+        voice: reads answers aloud, shared between sessions; without it they are read by the eye.
         load: of the process, shared between sessions; without it the session has one of its own.
         taps: are told what goes in and what comes out; closed with the session.
+
+    Attributes:
+        id: names it.
+        metrics: what has happened in it.
+        playout: the sound of the answer under way, for whoever has the connection.
     """
 
     def __init__(
@@ -112,6 +125,7 @@ class Session:
         now: Callable[[], float] = time.perf_counter,
         make_detector: Callable[[str], SpeechDetector] | None = None,
         scorer: EndOfTurnScorer | None = None,
+        voice: Voice | None = None,
         load: AnswerLoad | None = None,
         taps: Sequence[Tap] = (),
     ) -> None:
@@ -120,6 +134,7 @@ class Session:
         self._options = options = options or SessionOptions()
         self._model = model
         self._now = now
+        self._voices = () if voice is None else voice.voices
         self._taps = Taps(taps, self.id)
         self._inbox = Inbox()
         self._outbox = Outbox()
@@ -132,6 +147,16 @@ class Session:
         )
         self._floor = Floor(self._floor_options)
         self._shown_state = self._floor.state
+        self.playout = Playout(self._put)
+        self._own_voices = {name: OwnVoice() for name in options.speakers if voice is not None}
+        self._speaking = Speaking(
+            voice,
+            options.speaking,
+            playout=self.playout,
+            own_voices=tuple(self._own_voices.values()),
+            send=self._send,
+            put=self._put,
+        )
         make_detector = make_detector or (lambda speaker: SpeechDetector(options.vad, speaker=speaker))
         self._listeners = {name: self._make_listener(name, make_detector(name), scorer) for name in options.speakers}
         self.metrics.intakes = [listener.counters for listener in self._listeners.values()]
@@ -141,6 +166,7 @@ class Session:
             self._listeners,
             generation=options.generation,
             conversation=options.conversation,
+            speaking=self._speaking,
             load=(load or AnswerLoad()).share(lambda allows: self._put(LoadChanged(allows))),
             metrics=self.metrics,
             send=self._send,
@@ -152,6 +178,7 @@ class Session:
         self._is_muted = False
 
     def _make_listener(self, name: str, detector: SpeechDetector, scorer: EndOfTurnScorer | None) -> Listener:
+        detector.own_voice = self._own_voices.get(name)
         shown_name = name if len(self._options.speakers) > 1 else None
         return Listener(name, detector, scorer=scorer, put=self._put, shown_name=shown_name)
 
@@ -195,7 +222,13 @@ class Session:
         self._put(KeyMoved(is_down=False))
 
     def change_settings(
-        self, *, muted: bool | None = None, protect_answer: bool | None = None, turn_detection: bool | None = None
+        self,
+        *,
+        muted: bool | None = None,
+        protect_answer: bool | None = None,
+        turn_detection: bool | None = None,
+        spoken: bool | None = None,
+        voice: str | None = None,
     ) -> None:
         """Changes how the user is listened to; None leaves a setting as it is.
 
@@ -203,8 +236,19 @@ class Session:
             muted: audio is ignored, and its clock goes on.
             protect_answer: speech does not stop the answer under way, or the next one, but becomes the turn after it.
             turn_detection: False leaves turns to push-to-talk and typing.
+            spoken: answers are read aloud; False stops the sound of the one under way.
+            voice: the name of the voice that reads them, from the next one on.
         """
-        self._put(SettingsChanged(muted=muted, protect_answer=protect_answer, turn_detection=turn_detection))
+        change = SettingsChanged(
+            muted=muted, protect_answer=protect_answer, turn_detection=turn_detection, spoken=spoken, voice=voice
+        )
+        if spoken and not self._voices:
+            self.report(InvalidPrompt("no voice is loaded here; start the server with --voice, or leave spoken false"))
+        elif voice is not None and not self._speaking.has(voice):
+            names = ", ".join(info.name for info in self._voices) or "none"
+            self.report(InvalidPrompt(f"there is no voice {voice!r}; there are: {names}"))
+        else:
+            self._put(change)
 
     def request_metrics(self) -> None:
         """Has the metrics sent now; they come after each answer anyway."""
@@ -275,10 +319,14 @@ class Session:
         """Says what answers; the first part of `run`, which a replay calls itself."""
         info, ears = self._model.info, self._model.transcriber if self._model.has_ears else None
         languages = None if ears is None else ears.languages
-        self._taps.start(info, self._options, self._floor_options, languages)
+        self._taps.start(info, self._options, self._floor_options, caption_languages=languages, voices=self._voices)
         self._send(
             SessionCreated(
-                session_id=self.id, model=info.name, description=info.description, caption_languages=languages
+                session_id=self.id,
+                model=info.name,
+                description=info.description,
+                caption_languages=languages,
+                voices=self._voices,
             )
         )
         self._dialogue.prefill()
@@ -302,6 +350,8 @@ class Session:
                 self._change_settings(item)
             case Generated():
                 self._dialogue.take(item)
+            case Spoken() | Played():
+                self._dialogue.take_sound(item)
             case Summarised():
                 self._dialogue.take_summary(item)
             case Captioned() | WordsDrafted():
@@ -377,6 +427,7 @@ class Session:
             self._is_muted = change.muted
             for listener in self._listeners.values():
                 listener.mute(muted=change.muted)
+        self._dialogue.speak(is_on=change.spoken, voice_name=change.voice)
         self._observe(RulesChanged(protect_answer=change.protect_answer, turn_detection=change.turn_detection))
         self._announce_settings()
 
@@ -384,7 +435,11 @@ class Session:
         floor = self._floor
         self._send(
             SessionUpdated(
-                muted=self._is_muted, protect_answer=floor.protect_answer, turn_detection=floor.turn_detection
+                muted=self._is_muted,
+                protect_answer=floor.protect_answer,
+                turn_detection=floor.turn_detection,
+                spoken=self._speaking.is_on,
+                voice=self._speaking.voice_name,
             )
         )
 

@@ -9,7 +9,7 @@ Read `playout.py` for the sound on its way out, `answer.py` for the life of an a
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from models.base import Voice
@@ -47,7 +47,7 @@ class Speaking:
         voice: reads aloud; None: nobody does.
         options: to begin with.
         playout: takes the sound.
-        own_voice: is told what is played, to know it when it comes back.
+        own_voices: are told what is played, to know it when it comes back through a microphone.
         send: tells the client.
         put: takes what the voice gives.
 
@@ -62,13 +62,13 @@ class Speaking:
         options: SpeakingOptions,
         *,
         playout: Playout,
-        own_voice: OwnVoice,
+        own_voices: Sequence[OwnVoice],
         send: Callable[[SessionEvent], None],
         put: Callable[[Spoken], None],
     ) -> None:
         self.is_on = options.spoken and voice is not None
         self.voice_name = "" if voice is None else options.voice or voice.voices[0].name
-        self.playout, self.own_voice, self.send = playout, own_voice, send
+        self.playout, self.own_voices, self.send = playout, own_voices, send
         self._voice = voice
         self._put = put
         self._number = 0  # of the answer that is read, or was last
@@ -85,6 +85,8 @@ class Speaking:
         self.stop_reading()
         self._number += 1
         self.playout.begin(response_id, self._number)
+        for own_voice in self.own_voices:
+            own_voice.begin()
         return SpokenAnswer(response_id, self)
 
     def is_current(self, item: Spoken | Played) -> bool:
@@ -139,14 +141,14 @@ class SpokenAnswer:
         self._reading: Phrase | None = None
         self._text = ""  # all of the answer so far
         self._is_whole = False
-        self._counts = self._is_paused = self._has_started = self._is_given_up = False
+        self._counts = self._has_started = self._is_given_up = False
         self._words: list[SpokenWord] = []  # of the answer: where each ends in its text and in its sound
         self._n_samples = self._played = 0
 
     @property
     def heard(self) -> str:
         """The text whose words have been played to their ends; all of it if the voice gave up."""
-        if self._is_given_up or (self._is_over_but_text and self._is_whole):
+        if self._is_given_up or (self._has_been_played and self._is_whole):
             return self._text
         end = max((word.end for word in self._words if word.end_sample <= self._played), default=0)
         return self._text[:end]
@@ -154,7 +156,7 @@ class SpokenAnswer:
     @property
     def is_over(self) -> bool:
         """Whether the whole answer has been played."""
-        return self._is_whole and self._counts and (self._is_given_up or self._is_over_but_text)
+        return self._is_whole and self._counts and (self._is_given_up or self._has_been_played)
 
     @property
     def is_reading(self) -> bool:
@@ -162,38 +164,40 @@ class SpokenAnswer:
         return self._reading is not None
 
     @property
-    def _is_over_but_text(self) -> bool:
+    def _has_been_played(self) -> bool:
         return not self._waiting and self._reading is None and self._played >= self._n_samples
 
     def add(self, text: str) -> None:
         """Takes the next piece of the answer's text."""
         self._text += text
-        self._wait_for(self._cutter.push(text))
+        if not self._is_given_up:
+            self._wait_for(self._cutter.push(text))
 
     def finish_text(self) -> None:
         """Says that the text is whole."""
         self._is_whole = True
-        self._wait_for(self._cutter.finish())
-        self._stop_if_over()
+        if not self._is_given_up:
+            self._wait_for(self._cutter.finish())
+            self._stop_if_over()
 
     def count(self) -> None:
         """The answer counts: what is read of it is played."""
         self._counts = True
-        self._speaking.playout.play()
-        self._read_next()
+        if not self._is_given_up:
+            self._speaking.playout.play()
+            self._read_next()
 
     def pause(self) -> None:
         """Stops the sound at once; what is being read goes on."""
-        self._is_paused = True
         self._silence()
 
     def resume(self) -> None:
         """Plays on, from the beginning of the word that was not heard to its end."""
-        self._is_paused = False
-        heard = [word.end_sample for word in self._words if word.end_sample <= self._played]
-        self._played = max(heard, default=0)
-        self._speaking.playout.play(self._played)
-        self._read_next()
+        if not self._is_given_up:
+            ends = [word.end_sample for word in self._words if word.end_sample <= self._played]
+            self._played = max(ends, default=0)
+            self._speaking.playout.play(self._played)
+            self._read_next()
 
     def stop(self) -> None:
         """Stops for good."""
@@ -228,18 +232,19 @@ class SpokenAnswer:
     def _take_speech(self, speech: Speech) -> None:
         phrase, self._reading = self._reading, None
         assert phrase is not None, "only what was asked for is read"
-        begin = self._n_samples
-        self._words += [SpokenWord(phrase.start + w.end, begin + w.end_sample) for w in speech.words]
+        self._words += [SpokenWord(phrase.start + w.end, self._n_samples + w.end_sample) for w in speech.words]
         self._n_samples += len(speech.samples)
         self._speaking.playout.add(speech.samples)
-        self._speaking.own_voice.add(speech.samples, begin)
+        for own_voice in self._speaking.own_voices:
+            own_voice.add(speech.samples)
 
     def _take_played(self, n_samples: int) -> None:
         if not self._has_started:
             self._has_started = True
             self._speaking.send(AudioStarted(response_id=self._id))
         self._played = max(self._played, n_samples)
-        self._speaking.own_voice.note_played(n_samples)
+        for own_voice in self._speaking.own_voices:
+            own_voice.note_played(n_samples)
 
     def _wait_for(self, phrases: list[Phrase]) -> None:
         self._waiting.extend(phrases)

@@ -17,6 +17,7 @@ import enum
 import itertools
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, Literal, Protocol
 
 from models.errors import InvalidPrompt
@@ -378,8 +379,8 @@ def _carry_out(command: Command, session: Session) -> None:
             session.release_to_talk()
         case RequestMetrics():
             session.request_metrics()
-        case ChangeSettings(muted=muted, protect_answer=protect_answer, turn_detection=turn_detection):
-            session.change_settings(muted=muted, protect_answer=protect_answer, turn_detection=turn_detection)
+        case ChangeSettings():
+            session.change_settings(**asdict(command))
 
 
 async def _finish(name: str, limit_s: float, *tasks: asyncio.Task[None]) -> None:

@@ -23,6 +23,10 @@ from numpy.typing import NDArray
 
 from models.types import Word
 from realtime.events import (
+    AudioCleared,
+    AudioDone,
+    AudioStarted,
+    AudioStopped,
     ConversationWasCleared,
     ConversationWindow,
     ErrorReported,
@@ -74,6 +78,10 @@ WIRE_NAMES: dict[type, str] = {
     ResponseRetracted: "response.retracted",
     ResponseResumed: "response.resumed",
     ResponseDone: "response.done",
+    AudioStarted: "output_audio_buffer.started",
+    AudioDone: "response.output_audio.done",
+    AudioStopped: "output_audio_buffer.stopped",
+    AudioCleared: "output_audio_buffer.cleared",
     ConversationWasCleared: "conversation.cleared",
     ConversationWindow: "conversation.window",
     SessionMetricsReported: "session.metrics",
@@ -182,6 +190,8 @@ class ChangeSettings:
     muted: bool | None = None
     protect_answer: bool | None = None
     turn_detection: bool | None = None
+    spoken: bool | None = None
+    voice: str | None = None
 
 
 Command = (
@@ -267,16 +277,18 @@ def _text_of_part(part: Any) -> str:
 
 
 def _settings_of(changes: dict[str, Any]) -> ChangeSettings:
-    settings = {}
+    settings: dict[str, Any] = {}
     for name, value in changes.items():
-        if name in ("muted", "protect_answer") and isinstance(value, bool):
+        is_switch = name in ("muted", "protect_answer", "spoken")
+        if (is_switch and isinstance(value, bool)) or (name == "voice" and isinstance(value, str)):
             settings[name] = value
         elif name == "turn_detection" and value in (None, {}):
             settings[name] = value is not None
         else:
             raise ProtocolError(
-                f"cannot set {_short(name)} to {_short(value)}; there are muted and protect_answer (true or false) and "
-                "turn_detection (null or {}: how turns end is set when the server starts)"
+                f"cannot set {_short(name)} to {_short(value)}; there are muted, protect_answer and spoken (true or "
+                "false), voice (a name in session.created) and turn_detection (null or {}: how turns end is set when "
+                "the server starts)"
             )
     return ChangeSettings(**settings)
 
