@@ -31,6 +31,10 @@ class SessionCreated:
         caption_languages: in which the user's words are written down, in two letters; none if that is not known; None:
             nobody writes them down.
         voices: that can read answers aloud; none where the server has none.
+        models: the names of all that could answer.
+        resume_token: a secret with which the client comes back to this session over another connection.
+        resumed: it has come back, and the events that it has not seen follow.
+        resume_within_s: how long the session waits for that; 0: this client has not said that it can come back.
     """
 
     session_id: str
@@ -38,6 +42,10 @@ class SessionCreated:
     description: str
     caption_languages: tuple[str, ...] | None = None
     voices: tuple[VoiceInfo, ...] = ()
+    models: tuple[str, ...] = ()
+    resume_token: str = ""
+    resumed: bool = False
+    resume_within_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -327,6 +327,7 @@ class Session:
                 description=info.description,
                 caption_languages=languages,
                 voices=self._voices,
+                models=(info.name,),
             )
         )
         self._dialogue.prefill()

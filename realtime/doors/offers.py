@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from realtime.doors.protocol import ProtocolError, parse
+from realtime.doors.protocol import ProtocolError, Resume, parse, read_resume
 
 MAX_BODY_BYTES = 100_000
 MAX_ID_CHARACTERS = 64
@@ -32,10 +32,11 @@ _CANDIDATE = re.compile(r"candidate:\S{1,64} \d{1,3} \S{1,8} \d{1,10} \S{1,255} 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A client wants to connect."""
+    """A client wants to connect; with `resume` it can come back to its session."""
 
     client_id: str
     sdp: str
+    resume: Resume | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ def read_body(body: bytes) -> Offer | Candidate:
             sdp = fields.get("sdp")
             if not isinstance(sdp, str) or not sdp:
                 raise ProtocolError("the offer has no sdp")
-            return Offer(_checked_id(client_id), sdp)
+            resume = read_resume(fields["resume"]) if "resume" in fields else None
+            return Offer(_checked_id(client_id), sdp, resume)
         case {"webrtc_id": str(client_id), "type": "ice-candidate", "candidate": dict(candidate)}:
             return _candidate_of(_checked_id(client_id), candidate)
         case _:

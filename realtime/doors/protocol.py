@@ -3,13 +3,14 @@
 A client's command is a JSON object with a `type`, named as in the OpenAI Realtime API wherever that API has a name for
 the thing, and then it means the same: `conversation.item.create` with `input_text`, `response.create`,
 `response.cancel`, `input_audio_buffer.clear` and `.commit`, `session.update` with `turn_detection` (null: no turn ends
-by itself). Ours are `push_to_talk.press` and `.release`, `conversation.clear`, `session.metrics`, and the switches
-`muted` and `protect_answer` in `session.update`. A WebSocket carries audio too, in FastRTC's envelope: a JSON object
-with an `event` (`start`, `media`, `ping`, `stop`).
+by itself). Ours are `push_to_talk.press` and `.release`, `conversation.clear`, `session.metrics`, `session.close`, and
+the switches `muted` and `protect_answer` in `session.update`. A WebSocket carries audio too, in FastRTC's envelope: a
+JSON object with an `event` (`start`, `media`, `ping`, `stop`).
 
-An event goes out as a JSON object whose `type` is its name in `WIRE_NAMES`. A field that is added to an event goes out
-by itself. Whatever a client sends, nothing but `ProtocolError` is raised here, and its message tells the client what to
-send instead. Read `lobby.py` for what carries the commands out.
+An event goes out as a JSON object whose `type` is its name in `WIRE_NAMES`, with its number in the session as
+`sequence`. A client that says how far it has read (`Resume`) gets what came after that, and nothing twice. A field that
+is added to an event goes out by itself. Whatever a client sends, nothing but `ProtocolError` is raised here, and its
+message tells the client what to send instead. Read `lobby.py` for who carries the commands out.
 """
 
 import base64
@@ -57,6 +58,7 @@ MAX_VALUES = 30_000  # in one JSON message, by its commas and brackets; a typed 
 MAX_DIGITS = 20  # of an integer; long ones take long to read
 MAX_NESTING = 16  # of objects and lists in one message; the deepest command has 4
 MAX_ECHOED_CHARACTERS = 100  # of what a client sent, in an error
+MAX_TOKEN_CHARACTERS = 64  # of what a client says to come back to its session
 MIN_PROBABILITY = 1e-6  # of a word; JSON has no number for the logarithm of 0
 
 WIRE_NAMES: dict[type, str] = {
@@ -128,9 +130,9 @@ def _logprob_of(word: Word, *, follows: bool) -> dict[str, Any]:
     return {"token": token, "logprob": logprob, "bytes": list(token.encode(errors="replace"))}
 
 
-def dump(event: SessionEvent) -> str:
-    """Gives the event as JSON text."""
-    return json.dumps(to_wire(event))
+def dump(event: SessionEvent, sequence: int = 0) -> str:
+    """Gives the event as JSON text, with its number in the session; 0: it has none, as where there is no session."""
+    return json.dumps(to_wire(event) | ({"sequence": sequence} if sequence else {}))
 
 
 # ---- Commands in ----
@@ -194,6 +196,11 @@ class ChangeSettings:
     voice: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CloseSession:
+    """The client goes for good: nobody will come back for its session."""
+
+
 Command = (
     AddText
     | RequestAnswer
@@ -205,6 +212,7 @@ Command = (
     | ReleaseToTalk
     | RequestMetrics
     | ChangeSettings
+    | CloseSession
 )
 
 _PLAIN_COMMANDS: dict[str, Command] = {
@@ -216,6 +224,7 @@ _PLAIN_COMMANDS: dict[str, Command] = {
     "push_to_talk.release": ReleaseToTalk(),
     "conversation.clear": ClearConversation(),
     "session.metrics": RequestMetrics(),
+    "session.close": CloseSession(),
 }
 
 
@@ -293,12 +302,48 @@ def _settings_of(changes: dict[str, Any]) -> ChangeSettings:
     return ChangeSettings(**settings)
 
 
+# ---- Coming back ----
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """The client can come back to its session, and does so if there is one with this token.
+
+    Attributes:
+        token: which `session.created` gave it; "" the first time.
+        after: number of the last event that it has.
+    """
+
+    token: str
+    after: int
+
+
+def read_resume(value: Any) -> Resume:
+    """Reads the `resume` of an offer, or of a `start`.
+
+    Raises:
+        ProtocolError: it is none.
+    """
+    match value:
+        case {"token": str(token), "after": int(after)} if (
+            len(token) <= MAX_TOKEN_CHARACTERS and not isinstance(after, bool) and after >= 0
+        ):
+            return Resume(token, after)
+        case _:
+            raise ProtocolError(
+                f'"resume" is {{"token": the resume_token of session.created or "", "after": the sequence of the last '
+                f"event that came or 0}}, and not {_short(value)}"
+            )
+
+
 # ---- The WebSocket's envelope ----
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The client is ready: its session may begin."""
+    """The client is ready: its session may begin, or goes on."""
+
+    resume: Resume | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -345,13 +390,11 @@ class EnvelopeReader:
     def _read_envelope(self, content: dict[str, Any]) -> Envelope:
         match content:
             case {"event": "start", "websocket_id": str(name)} if name and not self._started:
+                resume = read_resume(content["resume"]) if "resume" in content else None
                 self._started = True
-                return Start()
+                return Start(resume)
             case {"event": "media", "media": {"payload": str(payload)}} if self._started:
-                try:
-                    return Media(decode_mu_law(base64.b64decode(payload, validate=True)))
-                except ValueError as error:
-                    raise ProtocolError(f"the audio is not base64: {error}") from None
+                return _media_of(payload)
             case {"event": "ping"}:
                 return Ping()
             case {"event": "stop"}:
@@ -362,6 +405,26 @@ class EnvelopeReader:
                 raise ProtocolError('"media" needs {"media": {"payload": base64 of mu-law audio}}, after "start"')
             case _:
                 raise ProtocolError(f"unknown event {_short(content['event'])}; known are start, media, ping, stop")
+
+
+def read_in_channel(message: str | bytes) -> Media | Command:
+    """Gives what one message in a data channel means: a command, or audio from the time before the connection.
+
+    Raises:
+        ProtocolError: it is neither.
+    """
+    match content := parse(message):
+        case {"event": "media", "media": {"payload": str(payload)}}:
+            return _media_of(payload)
+        case _:
+            return command_of(content)
+
+
+def _media_of(payload: str) -> Media:
+    try:
+        return Media(decode_mu_law(base64.b64decode(payload, validate=True)))
+    except ValueError as error:
+        raise ProtocolError(f"the audio is not base64: {error}") from None
 
 
 def _mu_law_table() -> NDArray[np.int16]:

@@ -50,9 +50,15 @@ class PassingSilence:
         return missing_s - passed_s
 
     def stop(self) -> None:
-        """Adds no more."""
+        """Adds no more, until audio comes again or `resume`."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
+
+    def resume(self) -> None:
+        """Goes on as if audio had come just now, if any has come at all."""
+        if self._newest_s:
+            self.note_audio(0.0)
 
     def _wait(self) -> None:
         due_s = self._newest_s + max(self._patience_s, self._added_s + STEP_S)

@@ -24,16 +24,20 @@ from numpy.typing import NDArray
 from realtime.doors import DoorOptions
 from realtime.doors.entrance import Way
 from realtime.doors.guards import guard
-from realtime.doors.lobby import Ending, Lobby, Refused, Visit
+from realtime.doors.lobby import Lobby, Refused
 from realtime.doors.offers import MAX_BODY_BYTES, Candidate, Offer, check_sdp, read_body
 from realtime.doors.packets import FrameGaps, hear_at_once
-from realtime.doors.protocol import ProtocolError, dump, read_command
+from realtime.doors.protocol import Media, ProtocolError, dump, read_in_channel
+from realtime.doors.transport import Ending
+from realtime.doors.visit import Visit
 from realtime.events import ErrorReported, SessionEvent
 
 logger = logging.getLogger(__name__)
 
 DOOR, PATH = "webrtc", "/webrtc/offer"
+SERVERS_PATH = "/webrtc/ice-servers"  # STUN and TURN servers for the next connection; what opens them may expire
 WEBRTC_RATE_HZ = 48_000  # Opus's own: asking FastRTC for 16 kHz would gather 60 ms chunks
+CHANNEL_RATE_HZ = 16_000  # of audio in the data channel: what a client kept while it had no connection
 ANSWER_TIMEOUT_S = 10.0  # to answer an offer; asking a STUN server that does not reply takes 5 s
 CONNECT_TIMEOUT_S = 6.0  # from the answer to the session; as long as the page waits before it takes a WebSocket
 MAX_LATER_CANDIDATES = 50  # posted after the offer
@@ -59,14 +63,20 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
             return await _add(posted, lobby)
         return await _answer(posted, lobby, ice_servers)
 
-    return [Way(path=PATH, methods=("POST",), max_body_bytes=MAX_BODY_BYTES)]
+    @app.get(SERVERS_PATH)
+    async def servers() -> dict[str, Any]:
+        return {"iceServers": list(options.ice_servers)}
+
+    return [Way(path=PATH, methods=("POST",), max_body_bytes=MAX_BODY_BYTES), Way(path=SERVERS_PATH)]
 
 
 async def _answer(offer: Offer, lobby: Lobby, ice_servers: Any) -> Any:
     """Answers an offer; a bad one is told what is wrong and keeps no place."""
     peer = Peer(offer.client_id, ice_servers)
     try:
-        visit = lobby.admit(peer, door=DOOR, client_id=offer.client_id, begin_within_s=ANSWER_TIMEOUT_S)
+        visit = lobby.admit(
+            peer, door=DOOR, client_id=offer.client_id, begin_within_s=ANSWER_TIMEOUT_S, resume=offer.resume
+        )
     except Refused as refusal:
         return _refusal(_ERRORS[refusal.why], str(refusal), _STATUS_CODES[refusal.why])
     try:
@@ -159,7 +169,11 @@ class PeerHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is not t
         if self.visit is None:
             return
         try:
-            self.visit.obey(read_command(message))
+            match read_in_channel(message):
+                case Media(samples):
+                    self.visit.listen(CHANNEL_RATE_HZ, samples)
+                case command:
+                    self.visit.obey(command)
         except ProtocolError as error:
             self.visit.reject(str(error))
 
@@ -233,7 +247,7 @@ class Peer(WebRTCConnectionMixin):  # type: ignore[misc]  # FastRTC is not typed
         body = {"type": "ice-candidate", "webrtc_id": self._client_id, "candidate": fields}
         return await self.handle_offer(body, lambda *_: None)
 
-    async def send(self, event: SessionEvent) -> None:
+    async def send(self, event: SessionEvent, sequence: int) -> None:
         """Sends one event, once not too much waits to be sent."""
         channel = self._handler.channel
         if channel.bufferedAmount > MAX_UNSENT_BYTES:
@@ -241,10 +255,10 @@ class Peer(WebRTCConnectionMixin):  # type: ignore[misc]  # FastRTC is not typed
             channel.once("bufferedamountlow", self._readable.set)
             await self._readable.wait()
         try:
-            channel.send(dump(event))
+            channel.send(dump(event, sequence))
         except ValueError as error:  # the client has said that it takes less
             message = f"an event is too long for this connection ({error}); a WebSocket carries longer ones"
-            channel.send(dump(ErrorReported(error_type="server_error", message=message)))
+            channel.send(dump(ErrorReported(error_type="server_error", message=message), sequence))
 
     async def close(self, ending: Ending) -> None:
         """Closes the connection, when the client has the last events if it is still there."""

@@ -15,8 +15,10 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from realtime.doors import DoorOptions
 from realtime.doors.entrance import Way
-from realtime.doors.lobby import SEND_TIMEOUT_S, Ending, Lobby, Refused, Visit
+from realtime.doors.lobby import Lobby, Refused
 from realtime.doors.protocol import PONG, EnvelopeReader, Media, Ping, ProtocolError, Start, Stop, dump
+from realtime.doors.transport import Ending
+from realtime.doors.visit import SEND_TIMEOUT_S, Visit
 from realtime.events import ErrorReported, ErrorType, SessionEvent
 from realtime.hearing.audio import MAX_RATE_HZ, MIN_RATE_HZ
 
@@ -28,7 +30,15 @@ MAX_RATE_DIGITS = 6
 START_TIMEOUT_S = 30.0  # a connection that has a place and no session by then loses it
 
 TRY_LATER, AGAINST_POLICY, SERVER_ERROR = 1013, 1008, 1011  # RFC 6455 and its registry of close codes
-_CLOSE_CODES = {Ending.LEFT: 1000, Ending.LATE: AGAINST_POLICY, Ending.FAILED: SERVER_ERROR, Ending.SENT_AWAY: 1001}
+_CLOSE_CODES = {
+    Ending.LEFT: 1000,
+    Ending.LATE: AGAINST_POLICY,
+    Ending.FAILED: SERVER_ERROR,
+    Ending.SENT_AWAY: 1001,
+    Ending.FULL: TRY_LATER,
+    Ending.MOVED: 1000,
+    Ending.GAVE_WAY: 1001,
+}
 
 
 def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
@@ -51,7 +61,7 @@ async def _serve(websocket: WebSocket, lobby: Lobby) -> None:
         message = f"rate={given[:20]} is not a sample rate between {MIN_RATE_HZ} and {MAX_RATE_HZ} Hz"
         return await connection.refuse("invalid_request_error", message, AGAINST_POLICY)
     try:
-        visit = lobby.admit(connection, door="websocket", begin_within_s=START_TIMEOUT_S)
+        visit = lobby.admit(connection, door="websocket", begin_within_s=START_TIMEOUT_S, as_guest=True)
     except Refused as refusal:
         return await connection.refuse("server_error", str(refusal), TRY_LATER)
     reading = asyncio.create_task(connection.read(visit, rate_hz))
@@ -72,9 +82,9 @@ class Connection:
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
 
-    async def send(self, event: SessionEvent) -> None:
+    async def send(self, event: SessionEvent, sequence: int) -> None:
         """Sends one event."""
-        await self._websocket.send_text(dump(event))
+        await self._websocket.send_text(dump(event, sequence))
 
     async def close(self, ending: Ending) -> None:
         """Closes it, if the client has not."""
@@ -117,14 +127,15 @@ class Connection:
                 await self._complain("invalid_request_error", str(error))
             return True
         match content:
-            case Start():
-                visit.begin()
+            case Start(resume):
+                visit.begin(resume)
             case Media(samples):
                 visit.listen(rate_hz, samples)
             case Ping():
                 async with asyncio.timeout(SEND_TIMEOUT_S):
                     await self._websocket.send_text(PONG)
             case Stop():
+                visit.leave_for_good()
                 return False
             case command:
                 visit.obey(command)

@@ -82,10 +82,14 @@ def to_int16(samples: Samples) -> NDArray[np.int16]:
 
 
 class Capture:
-    """Turns one transport's stream into `AudioChunk`s."""
+    """Turns one client's stream into `AudioChunk`s.
 
-    def __init__(self) -> None:
-        self.counters = CaptureCounters()
+    Args:
+        counters: where what was wrong with it is counted.
+    """
+
+    def __init__(self, counters: CaptureCounters | None = None) -> None:
+        self.counters = counters or CaptureCounters()
         self._rate_hz = SAMPLE_RATE_HZ
         self._resampler: soxr.ResampleStream | None = None
         self._next_sample = 0

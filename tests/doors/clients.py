@@ -45,6 +45,19 @@ class Client:
             await self._changed.wait_for(lambda: len(self.of(wire_type)) >= count)
         return self.of(wire_type)[count - 1]
 
+    @property
+    def resume(self) -> dict[str, Any]:
+        """What it says to come back to its session."""
+        numbers = [event["sequence"] for event in self.events if event.get("sequence")]
+        return {"token": self.of("session.created")[-1]["resume_token"], "after": max(numbers, default=0)}
+
+    def media(self, samples: Samples) -> Iterator[dict[str, Any]]:
+        """Gives messages with mu-law audio, 20 ms each, of float32 `(n_samples,)` at 16 kHz."""
+        step = round(TICK_S * SAMPLE_RATE_HZ)
+        for start in range(0, len(samples), step):
+            pcm = (samples[start : start + step] * 32767).astype(np.int16).tobytes()
+            yield {"event": "media", "media": {"payload": base64.b64encode(audioop.lin2ulaw(pcm, 2)).decode()}}
+
     async def say(self, samples: Samples) -> None:
         """Speaks in real time: float32 `(n_samples,)` at 16 kHz."""
         raise AssertionError("a client speaks over its transport")
@@ -71,21 +84,15 @@ class WebSocketClient(Client):
         """Speaks in real time."""
         loop = asyncio.get_running_loop()
         due_s = loop.time()
-        for message in self._media(samples):
+        for message in self.media(samples):
             await self.send(message)
             due_s += TICK_S
             await asyncio.sleep(max(0.0, due_s - loop.time()))
 
     async def send_at_once(self, samples: Samples) -> None:
         """Sends what was said before as fast as the connection takes it."""
-        for message in self._media(samples):
+        for message in self.media(samples):
             await self.send(message)
-
-    def _media(self, samples: Samples) -> Iterator[dict[str, Any]]:
-        step = round(TICK_S * SAMPLE_RATE_HZ)
-        for start in range(0, len(samples), step):
-            pcm = (samples[start : start + step] * 32767).astype(np.int16).tobytes()
-            yield {"event": "media", "media": {"payload": base64.b64encode(audioop.lin2ulaw(pcm, 2)).decode()}}
 
     async def send(self, command: Any) -> None:
         """Sends one JSON message; text is sent as it is."""
@@ -94,7 +101,12 @@ class WebSocketClient(Client):
 
 @asynccontextmanager
 async def websocket_client(
-    port: int, *, start: bool = True, query: str = "", greeting: str | None = "session.created"
+    port: int,
+    *,
+    start: bool = True,
+    query: str = "",
+    greeting: str | None = "session.created",
+    resume: dict[str, Any] | None = None,
 ) -> AsyncIterator[WebSocketClient]:
     """Connects, starts a session, waits for its first event and listens."""
     async with connect(f"ws://127.0.0.1:{port}/websocket/offer{query}") as websocket:
@@ -106,7 +118,8 @@ async def websocket_client(
 
         listening = asyncio.create_task(listen())
         if start:
-            await client.send({"event": "start", "websocket_id": "test"})
+            resuming = {} if resume is None else {"resume": resume}
+            await client.send({"event": "start", "websocket_id": "test", **resuming})
             if greeting:
                 await client.until(greeting)
         try:
@@ -176,7 +189,11 @@ class WebRtcClient(Client):
 
 @asynccontextmanager
 async def webrtc_client(
-    port: int, name: str = "peer", *, greeting: str | None = "session.created"
+    port: int,
+    name: str = "peer",
+    *,
+    greeting: str | None = "session.created",
+    resume: dict[str, Any] | None = None,
 ) -> AsyncIterator[WebRtcClient]:
     """Connects, waits for the session's first event and listens."""
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -193,6 +210,7 @@ async def webrtc_client(
 
     await peer.setLocalDescription(await peer.createOffer())
     body = {"sdp": peer.localDescription.sdp, "type": "offer", "webrtc_id": name}
+    body |= {} if resume is None else {"resume": resume}
     try:
         async with httpx.AsyncClient() as http:
             answer = (await http.post(f"http://127.0.0.1:{port}/webrtc/offer", json=body)).json()

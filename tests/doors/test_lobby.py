@@ -3,68 +3,26 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 from models.scripted import ScriptedModel
-from realtime.doors import lobby as lobby_module
-from realtime.doors.lobby import Ending, Lobby, Refused, Visit
-from realtime.doors.protocol import AddText, ChangeSettings, PressToTalk, ReleaseToTalk, RequestAnswer, RequestMetrics
-from realtime.events import ErrorReported, SessionCreated, SessionEnded, SessionEvent
+from realtime.doors import visit as visit_module
+from realtime.doors.lobby import Lobby, Refused
+from realtime.doors.protocol import AddText, ChangeSettings, PressToTalk, ReleaseToTalk, RequestMetrics
+from realtime.doors.transport import Ending
+from realtime.doors.visit import Visit
+from realtime.events import (
+    ErrorReported,
+    ResponseCreated,
+    ResponseDone,
+    SessionCreated,
+    SessionEnded,
+)
 from realtime.session import Session
-from tests.session.conversing import OPTIONS, loudness_detector
-
-
-class FakeTransport:
-    """A client on the other side of nothing.
-
-    Args:
-        hang: `send` never returns.
-        gone_after: `send` raises after so many events.
-        close_fails: `close` raises.
-        close_hangs: `close` never returns, even if it is cancelled once.
-    """
-
-    def __init__(
-        self, *, hang: bool = False, gone_after: int | None = None, close_fails: bool = False, close_hangs: bool = False
-    ) -> None:
-        self.events: list[SessionEvent] = []
-        self.endings: list[Ending] = []
-        self._hang, self._gone_after = hang, gone_after
-        self._close_fails, self._close_hangs = close_fails, close_hangs
-        self._changed = asyncio.Condition()
-
-    async def send(self, event: SessionEvent) -> None:
-        if self._hang:
-            await asyncio.Event().wait()
-        if self._gone_after is not None and len(self.events) >= self._gone_after:
-            raise ConnectionResetError("gone")
-        async with self._changed:
-            self.events.append(event)
-            self._changed.notify_all()
-
-    async def close(self, ending: Ending) -> None:
-        self.endings.append(ending)
-        if self._close_fails:
-            raise KeyError("0")
-        if self._close_hangs:
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                await asyncio.sleep(0)
-
-    async def until(self, kind: type, count: int = 1) -> SessionEvent:
-        async with asyncio.timeout(20), self._changed:
-            await self._changed.wait_for(lambda: sum(isinstance(event, kind) for event in self.events) >= count)
-        return [event for event in self.events if isinstance(event, kind)][-1]
-
-
-def open_session(model: ScriptedModel | None = None) -> Callable[[], Session]:
-    model = model or ScriptedModel([["Yes."]])
-    return lambda: Session(model, OPTIONS, make_detector=partial(loudness_detector, OPTIONS.vad))
+from tests.doors.fakes import FakeTransport, admit, ask, open_session
 
 
 @pytest.fixture
@@ -75,23 +33,13 @@ async def lobby() -> AsyncIterator[Lobby]:
     assert lobby.health()["sessions"] == 0
 
 
-def ask(visit: Visit) -> None:
-    """Types something and asks for an answer."""
-    visit.obey(AddText("hello"))
-    visit.obey(RequestAnswer())
-
-
-def admit(lobby: Lobby, transport: FakeTransport, *, within_s: float = 60, client_id: str | None = None) -> Visit:
-    return lobby.admit(transport, door="fake", begin_within_s=within_s, client_id=client_id)
-
-
 async def test_a_visit_from_door_to_door(lobby: Lobby) -> None:
     transport = FakeTransport()
     visit = admit(lobby, transport)
     visit.begin()
     visit.begin()
     ask(visit)
-    await transport.until(lobby_module.ResponseDone)
+    await transport.until(ResponseDone)
     visit.obey(PressToTalk())
     visit.obey(ReleaseToTalk())
     visit.obey(ChangeSettings(muted=True))
@@ -241,7 +189,7 @@ HAPPENINGS: tuple[Callable[[Lobby, Visit], Awaitable[None]], ...] = (leave, begi
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SEND_TIMEOUT_S", "LAST_EVENTS_S", "CLOSE_TIMEOUT_S"):
-        monkeypatch.setattr(lobby_module, name, 0.02)
+        monkeypatch.setattr(visit_module, name, 0.02)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -252,7 +200,7 @@ async def test_a_rude_client_loses_its_place(how: str) -> None:
     visit.begin()
     ask(visit)
     if "gone" not in how and "nothing" not in how:
-        await transport.until(lobby_module.ResponseDone)
+        await transport.until(ResponseDone)
         visit.leave()
     await asyncio.wait_for(visit.ended(), 5)
     assert lobby.health()["sessions"] == 0
@@ -294,7 +242,7 @@ async def test_draining_lets_an_answer_end_and_nobody_in() -> None:
     busy = lobby.find("fake", "1")
     assert busy is not None
     ask(busy)
-    await answered.until(lobby_module.ResponseCreated)
+    await answered.until(ResponseCreated)
     draining = asyncio.create_task(lobby.drain(20))
     ended = await idle.until(SessionEnded)
     assert isinstance(ended, SessionEnded) and "server is going down" in ended.reason
@@ -305,21 +253,21 @@ async def test_draining_lets_an_answer_end_and_nobody_in() -> None:
     gate.release()
     await asyncio.wait_for(draining, 20)
     kinds = [type(event) for event in answered.events]
-    assert kinds.index(lobby_module.ResponseDone) < kinds.index(SessionEnded) == len(kinds) - 1
+    assert kinds.index(ResponseDone) < kinds.index(SessionEnded) == len(kinds) - 1
     assert waiting.endings == [Ending.SENT_AWAY]
     assert lobby.health() == {"status": "draining", "model": "", "sessions": 0}
     await lobby.drain(1)
 
 
 async def test_draining_does_not_wait_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lobby_module, "LAST_EVENTS_S", 0.1)
-    monkeypatch.setattr(lobby_module, "CLOSE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(visit_module, "LAST_EVENTS_S", 0.1)
+    monkeypatch.setattr(visit_module, "CLOSE_TIMEOUT_S", 0.1)
     lobby = Lobby(open_session(ScriptedModel([["never"]], gate=asyncio.Semaphore(0))))
     transport = FakeTransport()
     visit = admit(lobby, transport)
     visit.begin()
     ask(visit)
-    await transport.until(lobby_module.ResponseCreated)
+    await transport.until(ResponseCreated)
     await asyncio.wait_for(lobby.drain(0.4), 5)
     assert isinstance(transport.events[-1], SessionEnded)
     assert lobby.health()["sessions"] == 0

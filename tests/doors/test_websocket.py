@@ -131,7 +131,7 @@ async def test_an_impossible_rate_is_refused(rate: str, port: int) -> None:
 async def test_a_connection_has_its_place_from_the_beginning() -> None:
     with serving(ScriptedModel([ANSWER]), max_sessions=1) as port:
         async with websocket_client(port, start=False) as first, websocket_client(port, start=False) as second:
-            assert "places are taken" in (await second.until("error"))["message"]
+            assert "the only place is taken" in (await second.until("error"))["message"]
             await first.send({"event": "start", "websocket_id": "first"})
             await first.until("session.created")
 

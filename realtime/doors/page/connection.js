@@ -1,109 +1,188 @@
-// The connection to the server, by WebRTC or by WebSocket: {name, send(object), setTrack(track or null), close()}.
+// The connection to the server: {name, send(message), setTrack(track or null), close()}.
 //
-// WebRTC is tried first; where its media cannot get through, the same messages go over a WebSocket. Whichever it is,
-// `onEvent` gets every event of the session, and `onClose` is called once when the connection is lost.
-import { recordMuLaw, SAMPLE_RATE_HZ } from "./microphone.js";
+// It is one session over one wire after the other. WebRTC is tried first; where it does not connect at once, the same
+// messages go over a WebSocket. A wire that is lost is replaced by the next one, and the session goes on where it was:
+// the server has kept what the page has not seen. What is said meanwhile is kept, too (`kept_sound.js`). A server that
+// does not know the session any more begins a new one, whose `session.created` says `resumed: false`.
+//
+//   onEvent(event)   every event, once, in the order in which it happened
+//   onReconnecting() the wire is lost, and another one is looked for
+//   onResumed(name)  there is one, over the wire of this name
+//   onLost(why)      the session has ended, or no wire was found for a minute: a key of `words.*.json`, or ""
+//   onTrack(track)   sound from the server, where the wire carries it as a track
+import { KeptSound } from "./kept_sound.js";
+import { openWebRtc, openWebSocket, WireError } from "./wires.js";
 
-const WEBRTC_TIMEOUT_MS = 6000;
-const DISCONNECTED_TIMEOUT_MS = 10_000; // WebRTC often recovers by itself
+const FALLBACK_AFTER_MS = 2500; // of WebRTC; networks that let it through take less than a second
+const RECONNECT_WITHIN_MS = 60_000; // the server keeps the session as long
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 5000;
+const AWAKE_MS = 10_000; // to try again after the network, or the tab, has come back
 
-const newId = () => Math.random().toString(36).slice(2);
+const nothing = () => {};
 
-export async function connect(iceServers, onEvent, onClose) {
+// Opens a connection; what the track says until it is there is kept for it.
+export async function connect(onEvent, onLost, { onReconnecting, onResumed, onTrack, words, track = null } = {}) {
+  const connection = new Connection({
+    onEvent,
+    onLost,
+    onReconnecting: onReconnecting ?? nothing,
+    onResumed: onResumed ?? nothing,
+    onTrack: onTrack ?? nothing,
+  });
+  connection.setTrack(track);
   try {
-    return await connectWebRtc(iceServers, onEvent, onClose);
+    await connection.open();
   } catch (error) {
-    console.info("WebRTC:", error.message, "- trying a WebSocket");
-    return await connectWebSocket(onEvent, onClose);
+    connection.close();
+    throw error.key && words ? new Error(words(error.key), { cause: error }) : error;
+  }
+  return connection;
+}
+
+class Connection {
+  #told;
+  #wire = null;
+  #sound = new KeptSound();
+  #token = "";
+  #last = 0; // number of the newest event that has come
+  #hasEnded = false; // the server has said why
+  #isOver = false;
+  #wake = nothing; // ends a pause
+  #awakeUntil = 0;
+  #listening = new AbortController();
+
+  constructor(told) {
+    this.#told = told;
+    const { signal } = this.#listening;
+    addEventListener("online", () => this.#lookUp(), { signal });
+    document.addEventListener("visibilitychange", () => document.hidden || this.#lookUp(), { signal });
+  }
+
+  get name() {
+    return this.#wire?.name ?? "";
+  }
+
+  // Sends a message; gives whether there was a wire to take it.
+  send(message) {
+    return this.#wire?.send(message) ?? false;
+  }
+
+  setTrack(track) {
+    return this.#sound.setTrack(track);
+  }
+
+  // Leaves for good. A page that is being closed can say so only by a beacon.
+  close() {
+    if (this.#isOver) return;
+    this.#stop();
+    if (this.#token && !this.#hasEnded) navigator.sendBeacon("session/close", this.#token);
+  }
+
+  // Opens the first wire that can be had.
+  async open() {
+    const attempt = { isCurrent: true };
+    const resume = { token: this.#token, after: this.#last };
+    const handlers = {
+      onEvent: (event) => attempt.isCurrent && this.#take(event),
+      onTrack: (track) => attempt.isCurrent && this.#told.onTrack(track),
+      onDown: () => attempt.isCurrent && ((attempt.isCurrent = false), this.#lose()),
+      onShaky: (isShaky) => attempt.isCurrent && this.#doubt(isShaky),
+    };
+    try {
+      const wire = await openFirst(resume, handlers);
+      if (this.#isOver) return wire.close();
+      this.#wire = wire;
+      await this.#sound.setWire(wire);
+    } catch (error) {
+      attempt.isCurrent = false;
+      throw error;
+    }
+  }
+
+  #take(event) {
+    if (event.type === "session.created") {
+      this.#token = event.resume_token;
+      this.#last = 0;
+    }
+    if (event.type === "session.ended") this.#hasEnded = true;
+    this.#last = Math.max(this.#last, event.sequence ?? 0);
+    this.#told.onEvent(event);
+  }
+
+  #doubt(isShaky) {
+    if (!isShaky) this.#sound.forget();
+    this.#sound.setWire(isShaky ? null : this.#wire);
+  }
+
+  #lose() {
+    if (this.#isOver) return;
+    this.#wire?.close();
+    this.#wire = null;
+    if (this.#hasEnded) return this.#end("");
+    this.#sound.setWire(null);
+    this.#told.onReconnecting();
+    this.#reconnect();
+  }
+
+  async #reconnect() {
+    this.#awakeUntil = Date.now() + RECONNECT_WITHIN_MS;
+    for (let pause_ms = FIRST_PAUSE_MS; !this.#isOver; pause_ms = Math.min(2 * pause_ms, LONGEST_PAUSE_MS)) {
+      try {
+        await this.open();
+        return this.#isOver || this.#told.onResumed(this.name);
+      } catch (error) {
+        console.info("reconnecting:", error.message);
+      }
+      if (Date.now() > this.#awakeUntil) return this.#end("connection.lost");
+      await this.#pause(pause_ms * (0.5 + Math.random() / 2)); // not all at once after a restart
+    }
+  }
+
+  #pause(duration_ms) {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+      setTimeout(resolve, duration_ms);
+    });
+  }
+
+  // The network, or the tab, may have come back: the wire is tried, or the next one at once.
+  #lookUp() {
+    this.#awakeUntil = Math.max(this.#awakeUntil, Date.now() + AWAKE_MS);
+    this.#wake();
+    this.#wire?.check();
+  }
+
+  #stop() {
+    this.#isOver = true;
+    this.#wake();
+    this.#listening.abort();
+    this.#sound.close();
+    this.#wire?.close();
+    this.#wire = null;
+  }
+
+  #end(why) {
+    if (this.#isOver) return;
+    this.#stop();
+    this.#told.onLost(why);
   }
 }
 
-async function connectWebRtc(iceServers, onEvent, onClose) {
-  const peer = new RTCPeerConnection({ iceServers });
-  const context = new AudioContext();
-  const silence = context.createMediaStreamDestination().stream.getAudioTracks()[0];
-  const sender = peer.addTrack(silence);
-  const channel = peer.createDataChannel("events");
-  const id = newId();
-  const close = () => (peer.close(), context.state !== "closed" && context.close());
-  const candidates = []; // of this side, until the server knows the offer that they belong to
-  let sendCandidate = (candidate) => candidates.push(candidate);
-  peer.onicecandidate = ({ candidate }) => candidate && sendCandidate(candidate);
+// One wire at a time, because a session goes on over the one that came last.
+async function openFirst(resume, handlers) {
   try {
-    await peer.setLocalDescription(await peer.createOffer());
-    const answer = await post({ sdp: peer.localDescription.sdp, type: "offer", webrtc_id: id });
-    if (!answer.sdp) throw new Error(answer.meta?.message || "The server refused.");
-    sendCandidate = (candidate) => post({ candidate: candidate.toJSON(), webrtc_id: id, type: "ice-candidate" });
-    candidates.forEach(sendCandidate);
-    await peer.setRemoteDescription(answer);
-    await new Promise((resolve, reject) => {
-      setTimeout(() => reject(new Error("WebRTC did not connect")), WEBRTC_TIMEOUT_MS);
-      channel.onclose = () => reject(new Error("The server closed the connection. Its log says why."));
-      channel.onmessage = ({ data }) => {
-        const event = JSON.parse(data);
-        if (event.type === "session.created") resolve();
-        onEvent(event);
-      };
+    const { iceServers } = await (await fetch("webrtc/ice-servers")).json();
+    const { opened, abandon } = openWebRtc(iceServers, resume, handlers);
+    const tooLong = new Promise((_, reject) => {
+      setTimeout(() => reject(new WireError("connection.closed", "WebRTC did not connect in time")), FALLBACK_AFTER_MS);
+    });
+    return await Promise.race([opened, tooLong]).catch((error) => {
+      abandon();
+      throw error;
     });
   } catch (error) {
-    close();
-    throw error;
+    console.info("WebRTC:", error.message, "- trying a WebSocket");
+    return await openWebSocket(resume, handlers);
   }
-  watch(peer, channel, onClose);
-  return {
-    name: "WebRTC",
-    send: (message) => channel.readyState === "open" && channel.send(JSON.stringify(message)),
-    setTrack: (track) => sender.replaceTrack(track || silence),
-    close,
-  };
-}
-
-// The connection is over when it says so, or when it has been disconnected for long.
-function watch(peer, channel, onClose) {
-  let waiting = 0;
-  channel.onclose = onClose;
-  peer.onconnectionstatechange = () => {
-    clearTimeout(waiting);
-    if (["failed", "closed"].includes(peer.connectionState)) onClose();
-    if (peer.connectionState === "disconnected") waiting = setTimeout(onClose, DISCONNECTED_TIMEOUT_MS);
-  };
-}
-
-async function post(body) {
-  const response = await fetch("webrtc/offer", {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-  });
-  return response.json();
-}
-
-async function connectWebSocket(onEvent, onClose) {
-  const address = new URL("websocket/offer?rate=" + SAMPLE_RATE_HZ, location.href);
-  address.protocol = address.protocol.replace("http", "ws");
-  const socket = new WebSocket(address);
-  const send = (message) => socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify(message));
-  await new Promise((resolve, reject) => {
-    socket.onopen = () => send({ event: "start", websocket_id: newId() });
-    socket.onerror = () => reject(new Error("The server cannot be reached."));
-    socket.onclose = () => reject(new Error("The server closed the connection. Its log says why."));
-    socket.onmessage = ({ data }) => {
-      const event = JSON.parse(data);
-      onEvent(event);
-      if (event.type === "session.created") resolve();
-      if (event.type === "error") reject(new Error(event.message));
-    };
-  });
-  socket.onmessage = ({ data }) => onEvent(JSON.parse(data));
-  socket.onclose = onClose;
-  let recorder = null;
-  return {
-    name: "WebSocket",
-    send,
-    async setTrack(track) {
-      recorder?.close();
-      recorder = track && (await recordMuLaw(track, (payload) => send({ event: "media", media: { payload } })));
-    },
-    close: () => (recorder?.close(), (recorder = null), socket.close()),
-  };
 }

@@ -7,7 +7,12 @@ import { bindControls } from "./controls.js";
 import * as drawing from "./drawing.js";
 import { openMicrophone, watchLevel } from "./microphone.js";
 
-const LOST = "The connection was lost. Start again to reconnect; the conversation begins anew.";
+const WORDS = {
+  "connection.lost": "The connection was lost. Start again to reconnect; the conversation begins anew.",
+  "connection.unreachable": "The server cannot be reached.",
+  "connection.closed": "The server closed the connection. Its log says why.",
+  "connection.refused": "The server refused.",
+};
 
 const settings = { muted: false, protect_answer: false, turn_detection: true }; // as the server has them, or will
 let connection = null;
@@ -44,25 +49,31 @@ function onEvent(event) {
   showFloor();
 }
 
-function onClose() {
+function onLost(why) {
   if (!connection) return;
-  const lost = connection;
   connection = null;
   floor = "listening";
-  lost.close();
   stopMicrophone();
-  drawing.showError(endReason ? `The session has ended: ${endReason}.` : LOST);
+  drawing.showError(endReason ? `The session has ended: ${endReason}.` : WORDS[why]);
 }
+
+const showWire = (name) => (document.querySelector(".earpiece").dataset.transport = name);
 
 const ensureConnected = once(async () => {
   if (connection) return;
   drawing.showConnecting();
   endReason = "";
-  const { iceServers } = await served.catch(() => ({ iceServers: [] }));
-  connection = await connect(iceServers, onEvent, onClose);
-  document.querySelector(".earpiece").dataset.transport = connection.name;
+  connection = await connect(onEvent, onLost, {
+    onReconnecting: () => (showWire("none"), drawing.showConnecting()),
+    onResumed: (name) => (showWire(name), showFloor()),
+    words: (key) => WORDS[key],
+    track: microphone?.getAudioTracks()[0],
+  });
+  showWire(connection.name);
   sendSettings();
 });
+
+window.addEventListener("pagehide", () => connection?.close());
 
 function sendSettings() {
   const { muted, protect_answer, turn_detection } = settings;

@@ -1,0 +1,43 @@
+"""What a client asks for, done in its session. Read `protocol.py` for the commands, `session.py` for what they do."""
+
+from dataclasses import asdict
+
+from realtime.doors.protocol import (
+    AddText,
+    CancelResponse,
+    ChangeSettings,
+    ClearConversation,
+    ClearSpeech,
+    Command,
+    EndTurn,
+    PressToTalk,
+    ReleaseToTalk,
+    RequestAnswer,
+    RequestMetrics,
+)
+from realtime.session import Session
+
+
+def carry_out(command: Command, session: Session) -> None:
+    """Does what one command asks for."""
+    match command:
+        case AddText(text):
+            session.add_text(text)
+        case RequestAnswer():
+            session.request_answer()
+        case EndTurn():
+            session.end_turn()
+        case ClearSpeech():
+            session.clear_speech()
+        case CancelResponse():
+            session.cancel()
+        case ClearConversation():
+            session.clear()
+        case PressToTalk():
+            session.press_to_talk()
+        case ReleaseToTalk():
+            session.release_to_talk()
+        case RequestMetrics():
+            session.request_metrics()
+        case ChangeSettings():
+            session.change_settings(**asdict(command))
