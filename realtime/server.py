@@ -20,7 +20,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
-from models.base import AudioLanguageModel
+from models.base import AudioLanguageModel, Voice
 from models.watched import SILENCE_LIMIT_S, WatchedModel
 from realtime.doors import DoorOptions, open_doors
 from realtime.doors.connections import HttpConnection, WebSocketConnection
@@ -94,6 +94,7 @@ def open_session(
     options: SessionOptions,
     *,
     scorer: EndOfTurnScorer | None = None,
+    voice: Voice | None = None,
     load: AnswerLoad | None = None,
     batch: SileroBatch | None = None,
     record: Path | None = None,
@@ -104,6 +105,7 @@ def open_session(
         model: answers; shared.
         options: of the session.
         scorer: judges at pauses whether a turn is complete; shared.
+        voice: reads answers aloud; shared.
         load: decides when provisional answers are given up; shared.
         batch: scores the audio of all sessions in one call; shared.
         record: folder in which the session gets a folder of its own; nothing is kept if not given, or if it cannot be.
@@ -120,15 +122,21 @@ def open_session(
         return SpeechDetector(options.vad, batch=batch, speaker=speaker)
 
     taps = [recorder] if recorder is not None else []
-    return Session(model, options, make_detector=make_detector, scorer=scorer, load=load, taps=taps)
+    return Session(model, options, make_detector=make_detector, scorer=scorer, voice=voice, load=load, taps=taps)
 
 
 def _make_lobby(
-    model: AudioLanguageModel, session_options: SessionOptions, options: ServerOptions, scorer: EndOfTurnScorer | None
+    model: AudioLanguageModel,
+    session_options: SessionOptions,
+    options: ServerOptions,
+    scorer: EndOfTurnScorer | None,
+    voice: Voice | None,
 ) -> Lobby:
     load, batch = AnswerLoad(options.speculate_below), SileroBatch()
     return Lobby(
-        lambda: open_session(model, session_options, scorer=scorer, load=load, batch=batch, record=options.record),
+        lambda: open_session(
+            model, session_options, scorer=scorer, voice=voice, load=load, batch=batch, record=options.record
+        ),
         model_name=model.info.name,
         max_sessions=options.max_sessions,
         max_session_s=options.max_session_s,
@@ -141,6 +149,7 @@ def create_app(
     options: ServerOptions | None = None,
     *,
     scorer: EndOfTurnScorer | None = None,
+    voice: Voice | None = None,
 ) -> FastAPI:
     """Puts all doors around one lobby, and the entrance before them.
 
@@ -149,6 +158,7 @@ def create_app(
         session_options: of every session.
         options: of the server.
         scorer: judges at pauses whether a turn is complete; shared by all sessions.
+        voice: reads answers aloud, where a client wants it; shared by all sessions.
 
     Returns:
         The application; its `state.lobby` is the lobby.
@@ -159,7 +169,7 @@ def create_app(
     options = options or ServerOptions()
     SpeechDetector(session_options.vad)  # loads what finds speech, before anybody comes
     watched = WatchedModel(model, options.answer_timeout_s)
-    lobby = _make_lobby(watched, session_options, options, scorer)
+    lobby = _make_lobby(watched, session_options, options, scorer, voice)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -169,7 +179,8 @@ def create_app(
 
     app = FastAPI(title="Earpiece", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.lobby = lobby
-    ways = open_doors(app, lobby, DoorOptions(model=model.info, ice_servers=options.ice_servers))
+    door_options = DoorOptions(model=model.info, ice_servers=options.ice_servers, speaks=voice is not None)
+    ways = open_doors(app, lobby, door_options)
 
     @app.get("/health")
     async def health() -> JSONResponse:

@@ -26,10 +26,12 @@ class DoorOptions:
     Attributes:
         model: what answers.
         ice_servers: STUN and TURN servers of both sides, as the WebRTC API takes them.
+        speaks: answers may be read aloud.
     """
 
     model: ModelInfo
     ice_servers: tuple[dict[str, Any], ...] = ()
+    speaks: bool = False
 
 
 def open_doors(app: "FastAPI", lobby: "Lobby", options: DoorOptions) -> tuple["Way", ...]:

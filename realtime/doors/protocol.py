@@ -8,9 +8,10 @@ the switches `muted` and `protect_answer` in `session.update`. A WebSocket carri
 JSON object with an `event` (`start`, `media`, `ping`, `stop`).
 
 An event goes out as a JSON object whose `type` is its name in `WIRE_NAMES`, with its number in the session as
-`sequence`. A client that says how far it has read (`Resume`) gets what came after that, and nothing twice. A field that
-is added to an event goes out by itself. Whatever a client sends, nothing but `ProtocolError` is raised here, and its
-message tells the client what to send instead. Read `lobby.py` for who carries the commands out.
+`sequence`. A client that says how far it has read (`Resume`) gets what came after that, and nothing twice. The sound of
+an answer, where it goes by this wire, has no number: `response.output_audio.delta`, 16-bit mono at 24 kHz in base64. A
+field that is added to an event goes out by itself. Whatever a client sends, nothing but `ProtocolError` is raised here,
+and its message tells the client what to send instead. Read `lobby.py` for who carries the commands out.
 """
 
 import base64
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.types import Word
+from models.types import Samples, Word
 from realtime.events import (
     AudioCleared,
     AudioDone,
@@ -52,6 +53,7 @@ from realtime.events import (
     UserSpeechStarted,
     UserSpeechStopped,
 )
+from realtime.hearing.audio import to_int16
 
 MAX_MESSAGE_CHARACTERS = 1_000_000  # of one JSON message: 47 s of audio at 16 kHz, mu-law in base64
 MAX_VALUES = 30_000  # in one JSON message, by its commas and brackets; a typed text may have 20,000 of them
@@ -133,6 +135,13 @@ def _logprob_of(word: Word, *, follows: bool) -> dict[str, Any]:
 def dump(event: SessionEvent, sequence: int = 0) -> str:
     """Gives the event as JSON text, with its number in the session; 0: it has none, as where there is no session."""
     return json.dumps(to_wire(event) | ({"sequence": sequence} if sequence else {}))
+
+
+def dump_audio(response_id: str, samples: Samples) -> str:
+    """Gives sound of an answer, (n_samples,) at 24 kHz, as JSON text; it has no number, for it is never sent again."""
+    pcm = to_int16(samples).astype("<i2").tobytes()
+    delta = base64.b64encode(pcm).decode()
+    return json.dumps({"type": "response.output_audio.delta", "response_id": response_id, "delta": delta})
 
 
 # ---- Commands in ----

@@ -202,6 +202,7 @@ async def test_everything_about_sound_replays_to_the_byte(tmp_path: Path) -> Non
         await conversation.hear(loud(0.5), quiet(1.1), loud(0.2), quiet(1.0), loud(0.5), quiet(2.5))
         conversation.session.change_settings(spoken=False, voice="other")
         await conversation.hear(loud(0.5), quiet(1.0))
+    print(voice.asked, conversation.types())
     types = set(conversation.types())
     assert {"error", "response.resumed", "output_audio_buffer.cleared", "session.updated"} <= types
     played = await replay(read_recording(tmp_path / "one"), detectors={DEFAULT_SPEAKER: loudness_detector(OPTIONS.vad)})
