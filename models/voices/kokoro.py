@@ -86,7 +86,8 @@ class KokoroVoice:
 
     def _read_part(self, pieces: list[Piece], voice: str) -> tuple[Samples, list[tuple[int, int]]]:
         """The sound of pieces, and where each word ends in the text and in the sound."""
-        tokens, word_ends = _tokens_of(pieces)
+        ends_within = not pieces[-1].is_mark  # a sentence that goes on: a comma keeps its melody up
+        tokens, word_ends = _tokens_of([*pieces, Piece(",", pieces[-1].end, is_mark=True)] if ends_within else pieces)
         styles = self._styles[voice]
         inputs = {
             "tokens": np.array([[_PAD, *tokens, _PAD]], np.int64),
@@ -95,7 +96,7 @@ class KokoroVoice:
         }
         samples, durations = self._graph.run([AUDIO, DURATIONS], inputs)
         ends = np.cumsum(durations.reshape(-1)).astype(int) * FRAME_SAMPLES  # of each token, the pads included
-        start, end = _sounding(samples, BEHIND_SAMPLES if pieces[-1].is_mark else BETWEEN_SAMPLES)
+        start, end = _sounding(samples, BETWEEN_SAMPLES if ends_within else BEHIND_SAMPLES)
         return samples[start:end], [
             (word_end, _within(int(ends[at]), start, end) - start) for word_end, at in word_ends
         ]

@@ -79,16 +79,21 @@ class PhraseCutter:
         for match in _CLAUSE_END.finditer(self._text):
             if _n_words(self._text[: match.start()]) >= least:
                 return match.end() if _n_words(self._text[: match.start()]) <= most else self._find_word(most)
-        return self._find_word(most) if _n_words(self._text) > most else None
+        return self._find_word(most)
 
     def _find_word(self, most: int) -> int | None:
-        """Where to cut what has no comma: before a small word, or else before the last whole one of so many."""
+        """Where to cut what has no comma: before a small word, or else before the last whole one of so many.
+
+        The first phrase ends at the first such place, which may be known before there are so many words.
+        """
         words = list(re.finditer(r"\S+", self._text))
-        limit = words[most].start() if len(words) > most else len(self._text)
-        least = FIRST_LEAST_WORDS if self._is_first else LONG_WORDS
-        small = [match.end() for match in _BEFORE.finditer(self._text[: limit + 8]) if match.end() <= limit]
-        good = [end for end in small if _n_words(self._text[:end]) >= least]
-        return good[-1] if good else limit
+        limit = words[most].start() if len(words) > most else None
+        ends = (match.end() for match in _BEFORE.finditer(self._text))
+        if self._is_first:
+            good = [end for end in ends if _n_words(self._text[:end]) >= FIRST_LEAST_WORDS][:1]
+        else:
+            good = [end for end in ends if limit and end <= limit and _n_words(self._text[:end]) >= LONG_WORDS][-1:]
+        return good[0] if good and (limit is None or good[0] <= limit) else limit
 
 
 def _n_words(text: str) -> int:
