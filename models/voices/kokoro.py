@@ -19,10 +19,13 @@ from models.voices.phonemes import Piece, Pronouncer
 from models.watch import StepWatch
 
 MODEL = "kokoro.onnx"  # a file; the styles of a voice are in `NAME.bin`
-AUDIO, DURATIONS = "audio", "durations"  # outputs of the graph
+AUDIO, DURATIONS, LONGEST = "audio", "durations", "longest"  # outputs of the graph, and an input
 STYLE_SIZE = 256  # half for the timbre, half for the melody
 MAX_PHONEMES = 510  # of one phrase; the model has positions for two more, which are the pads around it
 FRAME_SAMPLES = 600  # 25 ms at 24 kHz: the unit of the durations
+FRAMES_BEFORE = 13  # of the pad before a phrase, for which it takes 20; with 8, the first words are cut off
+FRAMES_BEHIND, FRAMES_BETWEEN = 8, 4  # of the mark that ends it, for which it takes 13; 4 where a sentence goes on
+FRAMES_AT_MOST = 1000  # of any other phoneme: no limit
 BEFORE_SAMPLES = VOICE_RATE_HZ * 30 // 1000  # kept of the silence before a phrase
 BEHIND_SAMPLES = VOICE_RATE_HZ * 180 // 1000  # and behind it, of half a second: pauses between phrases are made of it
 BETWEEN_SAMPLES = VOICE_RATE_HZ * 30 // 1000  # where a phrase ends in the middle of a sentence
@@ -46,7 +49,7 @@ class KokoroVoice:
     """Reads English aloud, as a `Voice` does.
 
     Args:
-        folder: the graph that `add_durations` made, the styles of each voice, and the two dictionaries.
+        folder: the graph that `open_durations` made, the styles of each voice, and the two dictionaries.
     """
 
     voices = VOICES
@@ -93,6 +96,7 @@ class KokoroVoice:
             "tokens": np.array([[_PAD, *tokens, _PAD]], np.int64),
             "style": styles[min(len(tokens), len(styles)) - 1],
             "speed": np.ones(1, np.float32),
+            LONGEST: _longest(len(tokens), FRAMES_BETWEEN if ends_within else FRAMES_BEHIND),
         }
         samples, durations = self._graph.run([AUDIO, DURATIONS], inputs)
         ends = np.cumsum(durations.reshape(-1)).astype(int) * FRAME_SAMPLES  # of each token, the pads included
@@ -117,6 +121,13 @@ def _tokens_of(pieces: list[Piece]) -> tuple[list[int], list[tuple[int, int]]]:
                 words.pop()  # one number may be many words
             words.append((piece.end, len(tokens)))
     return tokens, words
+
+
+def _longest(n_tokens: int, frames_behind: int) -> Samples:
+    """How many frames the tokens of a phrase and its two pads may last, (1, n_tokens + 2)."""
+    longest = np.full((1, n_tokens + 2), FRAMES_AT_MOST, np.float32)
+    longest[0, 0], longest[0, -2:] = FRAMES_BEFORE, frames_behind
+    return longest
 
 
 def _parts(pieces: list[Piece]) -> list[list[Piece]]:

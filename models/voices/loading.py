@@ -34,12 +34,12 @@ def fetch_voice(cache_dir: Path) -> Path:
 
 
 def _make_kokoro(taken: Path, into: Path, report: Callable[[int, int], None]) -> None:
-    from models.voices.kokoro_graph import add_durations  # noqa: PLC0415  # onnx, which only making needs
+    from models.voices.kokoro_graph import open_durations  # noqa: PLC0415  # onnx, which only making needs
 
     into.mkdir(parents=True, exist_ok=True)
     for file in KOKORO.files:
         if file.name == MODEL:
-            add_durations(taken / MODEL, into / MODEL)
+            open_durations(taken / MODEL, into / MODEL)
         else:
             shutil.copyfile(taken / file.name, into / file.name)
     report(1, 1)

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 FIRST_LEAST_WORDS = 3  # of the first phrase, unless a sentence or a clause ends before
-FIRST_MOST_WORDS = 6  # then it ends, where the next word begins
+FIRST_MOST_WORDS = 8  # then it ends, where the next word begins
 LONG_WORDS = 18  # of a sentence; then it ends at the next comma
 MOST_WORDS = 32  # and then anywhere
 
