@@ -1,4 +1,4 @@
-# make run | test | check | fuzz | bench | install | lock; `make` alone lists them.
+# make run | test | check | fuzz | bench | screenshots | install | lock | space-dry-run; `make` alone lists them.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -8,7 +8,7 @@ INSTALL := $(BIN)/pip install --quiet
 LOCKED := $(INSTALL) --require-hashes --no-deps
 OURS := $(INSTALL) --no-build-isolation -c constraints.txt
 
-.PHONY: help install weights test-weights run test check fuzz bench browser lock
+.PHONY: help install weights test-weights run test check fuzz bench browser screenshots lock requirements space-dry-run
 
 help:
 	@echo "make run     install what is missing and start at http://127.0.0.1:7860"
@@ -16,7 +16,9 @@ help:
 	@echo "make check   lint, formatting, types, import contract"
 	@echo "make fuzz    ten minutes of broken recordings and messages"
 	@echo "make bench   the benchmarks that need no data"
-	@echo "make lock    write the lock files anew from pyproject.toml and constraints.txt; needs uv"
+	@echo "make screenshots   pictures of every view of the page into assets/screenshots"
+	@echo "make lock    write the lock files and requirements.txt anew from pyproject.toml and constraints.txt; needs uv"
+	@echo "make space-dry-run   what a Hugging Face Space would do with this checkout, the page in a frame included"
 
 .venv/.installed: pyproject.toml constraints.txt requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Earpiece needs Python 3.11 or newer; set PYTHON=...")'
@@ -61,6 +63,9 @@ check: .venv/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+screenshots: .venv/.installed-dev browser
+	$(BIN)/python -m tests.browser.screenshots
+
 fuzz: .venv/.installed-dev
 	$(BIN)/python -m tests.fuzz
 
@@ -80,3 +85,10 @@ lock:
 	$(COMPILE) $(addprefix --no-emit-package ,$(TORCH)) -o requirements.lock
 	$(COMPILE) --all-extras $(addprefix --no-emit-package ,$(TORCH)) \
 	  $$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.lock) -o requirements-dev.lock
+	$(MAKE) requirements
+
+requirements:
+	$(PYTHON) -m deploy.requirements
+
+space-dry-run: .venv/.installed-dev weights browser
+	$(BIN)/python -m deploy.dry_run

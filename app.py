@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from commands.environment import name_variables
 from commands.errors import NothingUnderstood, UsageError
 from commands.parser import build_parser
 from models.errors import ModelError
@@ -23,18 +24,18 @@ EXIT_OK, EXIT_USER_ERROR, EXIT_NO_SPEECH, EXIT_INTERRUPTED = 0, 2, 3, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and gives the exit code; unless it is 0, with one line on stderr that says why."""
-    options = build_parser().parse_args(arguments)
     _log_to_stderr()
-    if options.verbose:
-        for name in ("realtime", "models"):
-            logging.getLogger(name).setLevel(logging.INFO)
     try:
+        options = build_parser(os.environ).parse_args(arguments)
+        if options.verbose:
+            for name in ("realtime", "models"):
+                logging.getLogger(name).setLevel(logging.INFO)
         with _temporary_folder():
             if options.needs_weights and options.cache_dir is None:
                 options.cache_dir = default_cache_dir()
             options.command(options)
     except (UsageError, ModelError, AudioFileError) as error:
-        print(f"earpiece: {error}", file=sys.stderr)
+        print(f"earpiece: {name_variables(str(error), os.environ)}", file=sys.stderr)
         return EXIT_USER_ERROR
     except NothingUnderstood as reason:
         print(f"earpiece: {reason}", file=sys.stderr)

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import sys
 import time
 from dataclasses import asdict
 from typing import Any
@@ -28,6 +29,7 @@ from realtime.hearing.speech import measure_speech_s
 
 NO_SPEECH_NOTE = "No speech was detected in this recording; it may hold other sounds, or music."  # said to a model
 NO_WORDS_NOTE = "No words were understood in this recording; it may hold other sounds, or music."
+NOT_OF_THE_EARS = "to the ears it sounds like another language than theirs; the model, which listens itself, was asked"
 UNSURE = 0.5  # a word that the ears find less probable may as well be another one
 
 
@@ -49,11 +51,15 @@ def ask(options: argparse.Namespace) -> None:
     if reader is not None:
         write_wav(options.speak, asyncio.run(read_aloud(report["text"], *reader)))
     reason = _why_no_words(model, clip, transcript)
+    note = report.pop("note", None)
     if options.json:
         report = {**report, "model": model.info.name, **_facts(recording, clip), "no_words": reason}
+        report["notes"] = [*recording.notes, *([note] if note else [])]
         print(json.dumps(report, ensure_ascii=False))
     else:
         print(_marked(transcript) if options.transcribe is not None and transcript else "")
+    if note is not None:
+        print(f"earpiece: {printable(options.clip)}: {note}", file=sys.stderr)
     if reason is not None:
         raise NothingUnderstood(f"{printable(options.clip)}: {reason}")
 
@@ -76,9 +82,11 @@ async def _ask(
         text, understood, stats = await _answer(model, messages, generation, stream=not options.json)
     finally:
         await model.close()
-    if understood is None and written is not None and not written.is_foreign:
-        understood = written  # a model that listens itself may know more languages than the ears beside it
+    is_foreign_to_ears = understood is None and written is not None and written.is_foreign
+    if understood is None and not is_foreign_to_ears:  # else the model, which listens itself, may know the language
+        understood = written
     return understood, {
+        **({"note": NOT_OF_THE_EARS} if is_foreign_to_ears else {}),
         "text": text,
         "ttft_s": None if stats.ttft_s is None else stats.ttft_s + writing_s,
         "total_s": stats.total_s + writing_s,
@@ -129,7 +137,6 @@ def _facts(recording: AudioFile, clip: AudioClip) -> dict[str, Any]:
         "speech_s": clip.speech_s,
         "lost_s": round(recording.lost_s, 3),
         "track": recording.track.number,
-        "notes": recording.notes,
     }
 
 

@@ -47,6 +47,7 @@ def load_options(options: argparse.Namespace, cache_dir: Path) -> "LoadOptions":
         quantization=options.quantization,
         ears=options.ears,
         text_model=options.text_model,
+        lend=options.lend,
     )
 
 

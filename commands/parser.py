@@ -1,20 +1,25 @@
 """The parser: what the command line takes, and the command behind each name.
 
-Shared options may stand before a command or behind it. The parser checks what an option looks like; whether a value
-can be is checked where it is used.
+Shared options may stand before a command or behind it, or come from the environment. The parser checks what an option
+looks like; whether a value can be is checked where it is used. Read `environment.py` for the variables.
 """
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from commands import VERSION
 from commands.ask import ask
+from commands.environment import defaults_from
 from commands.fetch import fetch
 from commands.loading import DEFAULT_MODEL
 from commands.models import list_models
+from commands.options import CommandParser, Options
 from commands.replay import replay
-from commands.serve import serve
+from commands.serve import TURN_VARIABLES, serve
+from commands.space import is_zero_gpu, space_settings
 from commands.talk import talk
 from models.voices.names import VOICE_NAMES
 from models.watched import SILENCE_LIMIT_S
@@ -22,76 +27,51 @@ from realtime.hearing.vad import VAD_ENGINES
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION
 
 
-class _Options(argparse.ArgumentParser):
-    """Options that may stand before a command or behind it; behind it only those that are given count.
-
-    Args:
-        behind: whether these are the ones behind.
-    """
-
-    def __init__(self, *, behind: bool) -> None:
-        super().__init__(add_help=False)
-        self._behind = behind
-
-    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
-        """Adds one, whose default is the one before the command."""
-        if self._behind:
-            settings["help"] = settings["help"].replace("%(default)s", str(settings.get("default")).replace("%", "%%"))
-            settings["default"] = argparse.SUPPRESS
-        return super().add_argument(*names, **settings)
-
-
-class _CommandParser(argparse.ArgumentParser):
-    """The parser of a command, whose options may stand anywhere: also between a file and the question about it."""
-
-    _is_inside = False
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Reads the arguments, first the options and then the rest."""
-        if self._is_inside:
-            return super().parse_known_args(args, namespace)
-        self._is_inside = True
-        return self.parse_known_intermixed_args(args, namespace)
-
-
-def _shared_options(*, behind: bool) -> argparse.ArgumentParser:
-    shared = _Options(behind=behind)
-    shared.add_argument(
+def _weights_options(*, behind: bool) -> Options:
+    """Which weights: all that `fetch` needs to know."""
+    weights = Options(behind=behind)
+    weights.add_argument(
         "--model", help=f"a name that `python app.py models` lists, a hub id or a folder ({DEFAULT_MODEL})"
     )
-    shared.add_argument("--text-model", help="hub id or folder of the language model, where a checkpoint has none")
-    shared.add_argument(
+    weights.add_argument("--text-model", help="hub id or folder of the language model, where a checkpoint has none")
+    weights.add_argument(
         "--ears",
         default="moonshine",
         help="what writes speech down: moonshine (English), whisper (many languages), none, a folder or hub id of a "
         "Whisper for CTranslate2 (%(default)s)",
     )
-    shared.add_argument(
+    weights.add_argument(
         "--voice",
         default="none",
         choices=("none", *VOICE_NAMES),
         help="what can read answers aloud, in English, where somebody wants it (%(default)s)",
     )
-    shared.add_argument("--device", default="auto", help="cuda, cuda:1, cpu, ... (%(default)s)")
-    shared.add_argument(
+    weights.add_argument("--cache-dir", type=Path, help="converted weights (~/.cache/earpiece)")
+    return weights
+
+
+def _model_options(*, behind: bool) -> Options:
+    """How a model is loaded and answers."""
+    model = Options(behind=behind)
+    model.add_argument("--device", default="auto", help="cuda, cuda:1, cpu, ... (%(default)s)")
+    model.add_argument(
         "--dtype", default="auto", choices=("auto", "bfloat16", "float16", "float32"), help="(%(default)s)"
     )
-    shared.add_argument(
+    model.add_argument(
         "--quantization",
         default="none",
         choices=("none", "8bit", "4bit"),
         help="of a GPU's weights (needs bitsandbytes), or of those a CPU decodes with (%(default)s)",
     )
-    shared.add_argument("--cache-dir", type=Path, help="converted weights (~/.cache/earpiece)")
-    shared.add_argument("--system-prompt", help="what the model is told to be")
-    shared.add_argument("--max-new-tokens", type=int, default=256, help="longest answer (%(default)s)")
-    shared.add_argument("--temperature", type=float, default=0.0, help="0 always gives the same answer (%(default)s)")
-    shared.add_argument("-v", "--verbose", action="store_true", help="one line per turn on stderr")
-    return shared
+    model.add_argument("--system-prompt", help="what the model is told to be")
+    model.add_argument("--max-new-tokens", type=int, default=256, help="longest answer (%(default)s)")
+    model.add_argument("--temperature", type=float, default=0.0, help="0 always gives the same answer (%(default)s)")
+    model.add_argument("-v", "--verbose", action="store_true", help="one line per turn on stderr")
+    return model
 
 
-def _talking_options(*, behind: bool) -> argparse.ArgumentParser:
-    talking = _Options(behind=behind)
+def _talking_options(*, behind: bool) -> Options:
+    talking = Options(behind=behind)
     talking.add_argument("--vad", default="silero", choices=tuple(VAD_ENGINES), help="finds speech (%(default)s)")
     talking.add_argument(
         "--endpointing",
@@ -120,8 +100,8 @@ def _ice_servers(text: str) -> list[dict[str, Any]]:
     return servers
 
 
-def _serving_options() -> argparse.ArgumentParser:
-    serving = argparse.ArgumentParser(add_help=False)
+def _serving_options() -> Options:
+    serving = Options()
     serving.add_argument("--host", default="127.0.0.1", help="0.0.0.0 for other machines too (%(default)s)")
     serving.add_argument("--port", type=int, default=7860, help="(%(default)s)")
     serving.add_argument(
@@ -150,25 +130,51 @@ def _serving_options() -> argparse.ArgumentParser:
         help="an answer for which the model gives nothing for so many seconds has failed (%(default)s)",
     )
     serving.add_argument("--ice-servers", type=_ice_servers, default=[], metavar="JSON", help="STUN and TURN servers")
+    serving.add_argument(
+        "--turn",
+        default="none",
+        choices=("none", *TURN_VARIABLES),
+        help="relays for networks without a direct way: huggingface (HF_TOKEN), twilio (TWILIO_ACCOUNT_SID and "
+        "TWILIO_AUTH_TOKEN) (%(default)s)",
+    )
     return serving
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Gives the parser of the whole command line; what it reads has the `command` to run, and all options."""
+def shared_options() -> list[Options]:
+    """All options that may stand before a command, each of which has a variable."""
+    of_commands = [make(behind=False) for make in (_weights_options, _model_options, _talking_options)]
+    return [*of_commands, _serving_options()]
+
+
+def build_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
+    """Gives the parser of the whole command line; what it reads has the `command` to run, and all options.
+
+    Args:
+        environment: of the process; its variables are the defaults.
+
+    Raises:
+        UsageError: a variable cannot be what it is.
+    """
+    parents = shared_options()
     parser = argparse.ArgumentParser(
         prog="python app.py",
         description="Speak, and read the answer while it is generated. Without a command it serves the page.",
-        parents=[_shared_options(behind=False), _talking_options(behind=False), _serving_options()],
+        epilog="Every option may be set in the environment: EARPIECE_MAX_SESSIONS=4 is --max-sessions 4.",
+        parents=parents,
     )
-    parser.set_defaults(command=serve, needs_weights=True)
+    parser.add_argument("--version", action="version", version=f"Earpiece {VERSION}")
+    parser.set_defaults(
+        command=serve, needs_weights=True, zero_gpu=is_zero_gpu(environment), lend=None, environment=environment
+    )
+    parser.set_defaults(**defaults_from({**space_settings(environment), **environment}, parents))
     _add_commands(parser)
     return parser
 
 
 def _add_commands(parser: argparse.ArgumentParser) -> None:
-    commands: Any = parser.add_subparsers(title="commands", metavar="", parser_class=_CommandParser)
-    shared, talking = _shared_options(behind=True), _talking_options(behind=True)
-    one = commands.add_parser("ask", parents=[shared], help="put a question to a recording")
+    commands: Any = parser.add_subparsers(title="commands", metavar="", parser_class=CommandParser)
+    weights, model = _weights_options(behind=True), _model_options(behind=True)
+    one = commands.add_parser("ask", parents=[weights, model], help="put a question to a recording")
     one.add_argument("clip", help="any audio or video file; - for the standard input")
     one.add_argument("prompt", nargs="?", default="", help="the question, if it is not in the recording")
     one.add_argument(
@@ -179,7 +185,9 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--json", action="store_true", help="one JSON object instead of streamed text")
     one.set_defaults(command=ask)
     many = commands.add_parser(
-        "talk", parents=[shared, talking], help="play clips through a whole session, print its events"
+        "talk",
+        parents=[weights, model, _talking_options(behind=True)],
+        help="play clips through a whole session, print its events",
     )
     many.add_argument("clips", nargs="+", metavar="clip", help="any audio or video file")
     many.add_argument("--realtime", action="store_true", help="as fast as they were spoken, so that they can interrupt")
@@ -187,11 +195,9 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
     again = commands.add_parser("replay", help="play a recorded session again, and check that it decides the same")
     again.add_argument("recording", type=Path, help="folder of one session, in the folder given to --record")
     again.add_argument(
-        "-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="one line per turn on stderr"
+        "-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="print every event of the session"
     )
     again.set_defaults(command=replay, needs_weights=False)
     fetch_help = "get a model's weights, once; does nothing where they are"
-    commands.add_parser("fetch", parents=[shared], help=fetch_help).set_defaults(command=fetch)
-    commands.add_parser("models", parents=[shared], help="list the models").set_defaults(
-        command=list_models, needs_weights=False
-    )
+    commands.add_parser("fetch", parents=[weights], help=fetch_help).set_defaults(command=fetch)
+    commands.add_parser("models", help="list the models").set_defaults(command=list_models, needs_weights=False)

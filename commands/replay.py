@@ -2,7 +2,10 @@
 
 import argparse
 import asyncio
+import json
 import sys
+from collections import Counter
+from collections.abc import Sequence
 
 from commands.errors import UsageError
 
@@ -16,9 +19,17 @@ def replay(options: argparse.Namespace) -> None:
     except recording.RecordingError as error:
         raise UsageError(str(error)) from error
     played = asyncio.run(recording.replay(recorded))
-    for event in played.sent:
-        print(event)
-    print(f"{recorded.audio_s:.1f} s of audio in {played.wall_s:.1f} s", file=sys.stderr)
+    if played.difference is None:
+        print(f"All {len(recorded.sent)} events are the recorded ones, byte for byte", file=sys.stderr)
+    print(f"{recorded.audio_s:.1f} s of audio in {played.wall_s:.1f} s: {_counted(played.sent)}", file=sys.stderr)
+    if options.verbose:
+        for event in played.sent:
+            print(event)
     if played.difference is not None:
         raise UsageError(played.difference)
-    print(f"All {len(recorded.sent)} events are the recorded ones, byte for byte", file=sys.stderr)
+
+
+def _counted(events: Sequence[str]) -> str:
+    """How many events there are of each kind, the most first."""
+    names = Counter(json.loads(event)["name"] for event in events)
+    return ", ".join(f"{number} {name}" for name, number in names.most_common())

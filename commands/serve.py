@@ -1,4 +1,4 @@
-"""`python app.py`: serves the page and all doors."""
+"""`python app.py`: serves the page and all doors; at the first start it fetches the weights before, as `fetch` does."""
 
 import argparse
 import gc
@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from commands.errors import UsageError
+from commands.fetch import fetch
 from commands.loading import (
     DEFAULT_MODEL,
     SMALLEST_MODEL,
@@ -16,12 +17,17 @@ from commands.loading import (
     load_voice,
     options_that_cannot_be,
     session_options,
+    weights_folder,
 )
-from models.base import AudioLanguageModel
-from models.errors import ModelUnavailable
+from commands.zero_gpu import borrow_gpu, say_ready
+from models.base import AudioLanguageModel, Voice
+from models.errors import ModelUnavailable, WeightsMissing
 
 if TYPE_CHECKING:
+    from realtime.doors.turn_servers import TurnAccount
     from realtime.server import ServerOptions
+
+TURN_VARIABLES = {"huggingface": ("HF_TOKEN",), "twilio": ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN")}
 
 
 def serve(options: argparse.Namespace) -> None:
@@ -31,13 +37,17 @@ def serve(options: argparse.Namespace) -> None:
     server_options = _server_options(options)
     _check_port(options.host, options.port)
     check_folder(options.record)
+    if options.zero_gpu:
+        options.lend = borrow_gpu(options.port)
     model = _load_for_serving(options)
+    if options.zero_gpu:
+        say_ready()
     app = create_app(
         model,
         session_options(options, model),
         server_options,
         scorer=load_scorer(options),
-        voice=load_voice(options, options.voice),
+        voice=_load_or_fetch_voice(options),
     )
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
     shown = f"[{shown}]" if ":" in shown else shown
@@ -59,26 +69,63 @@ def _server_options(options: argparse.Namespace) -> "ServerOptions":
             max_session_s=None if minutes is None else 60 * minutes,
             speculate_below=options.speculate_below,
             ice_servers=tuple(options.ice_servers),
+            turn=_turn_account(options),
             record=options.record,
             answer_timeout_s=options.answer_timeout,
         )
 
 
+def _turn_account(options: argparse.Namespace) -> "TurnAccount | None":
+    """Whose relays are used; `options.environment` has what the environment says of it."""
+    from realtime.doors.turn_servers import HuggingFaceTurn, TwilioTurn
+
+    if options.turn == "none":
+        return None
+    values = [options.environment.get(name, "").strip() for name in TURN_VARIABLES[options.turn]]
+    if missing := [name for name, value in zip(TURN_VARIABLES[options.turn], values, strict=True) if not value]:
+        raise UsageError(f"--turn {options.turn} needs the environment variable {' and '.join(missing)}")
+    return HuggingFaceTurn(*values) if options.turn == "huggingface" else TwilioTurn(*values)
+
+
 def _load_for_serving(options: argparse.Namespace) -> AudioLanguageModel:
-    """The model that was chosen; where none was and the default cannot be loaded, the smallest, with a word why."""
-    print(f"Loading {options.model or DEFAULT_MODEL} …", flush=True)
+    """The model that was chosen; where none was and the default cannot be had, the smallest, with a word why."""
     try:
-        return load(options)
+        return _load_or_fetch(options, options.model or DEFAULT_MODEL)
     except ModelUnavailable as error:
         if options.model is not None:
             raise
         why = error
     try:
-        model = load(argparse.Namespace(**{**vars(options), "model": SMALLEST_MODEL}))
+        model = _load_or_fetch(options, SMALLEST_MODEL)
     except ModelUnavailable:
         raise why from None
     print(f"{SMALLEST_MODEL}, which knows little, answers instead of {DEFAULT_MODEL}: {why}", file=sys.stderr)
     return model
+
+
+def _load_or_fetch(options: argparse.Namespace, name: str) -> AudioLanguageModel:
+    """Loads a model, and at its first start gets its weights before."""
+    chosen = argparse.Namespace(**{**vars(options), "model": name})
+    print(f"Loading {name} …", flush=True)
+    try:
+        return load(chosen)
+    except WeightsMissing:
+        print(f"The weights of {name} are fetched first, once:", flush=True)
+    fetch(chosen)
+    return load(chosen)
+
+
+def _load_or_fetch_voice(options: argparse.Namespace) -> Voice | None:
+    """Loads what reads answers aloud, if that is wanted, and at its first start gets its weights before."""
+    from models.voices.loading import fetch_voice
+
+    try:
+        return load_voice(options, options.voice)
+    except WeightsMissing:
+        print("The weights of the voice are fetched first, once:", flush=True)
+    with weights_folder(options) as cache_dir:
+        fetch_voice(cache_dir)
+    return load_voice(options, options.voice)
 
 
 def _check_port(host: str, port: int) -> None:

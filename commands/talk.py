@@ -68,19 +68,8 @@ async def _talk(
 
 
 async def _print_events(session: "Session") -> None:
-    from realtime.doors.protocol import to_wire
-    from realtime.events import ConversationWindow, ResponseDelta, SessionMetricsReported
+    from commands.event_lines import EventLines
 
+    lines = EventLines()
     async for event in session.events():
-        if isinstance(event, ConversationWindow | SessionMetricsReported):
-            continue  # for the page; too long for a terminal after each answer
-        if isinstance(event, ResponseDelta):
-            print(event.delta, end="", flush=True)
-            continue
-        wire = to_wire(event)
-        name = wire.pop("type")
-        wire.pop("logprobs", None)
-        print(
-            f"\n  {name}  " + "  ".join(f"{key}={value}" for key, value in wire.items() if value is not None),
-            flush=True,
-        )
+        lines.show(event)

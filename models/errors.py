@@ -1,7 +1,8 @@
 """What can go wrong with a model, split by whose move is next.
 
     ModelError
-    ├── ModelUnavailable    it cannot be loaded: unknown name, missing or altered weights, no network
+    ├── ModelUnavailable    it cannot be loaded: unknown name, altered weights, no network
+    │   └── WeightsMissing  ... because its weights were not fetched yet
     ├── InvalidPrompt       it cannot take this prompt: empty, NaN audio, unsupported part
     │   └── PromptTooLong   ... because it exceeds the context; carries the numbers
     └── GenerationFailed    it failed while answering: out of memory, a fault in the model; this dialogue only
@@ -23,6 +24,10 @@ class ModelUnavailable(ModelError):
     """The model cannot be loaded."""
 
 
+class WeightsMissing(ModelUnavailable):
+    """The weights were not fetched yet."""
+
+
 class InvalidPrompt(ModelError):
     """The model cannot take this prompt."""
 
@@ -37,6 +42,10 @@ class PromptTooLong(InvalidPrompt):
         )
         self.prompt_tokens = prompt_tokens
         self.context_tokens = context_tokens
+
+    def __reduce__(self) -> tuple[type["PromptTooLong"], tuple[int, int]]:
+        """Comes out of another process as it went in."""
+        return type(self), (self.prompt_tokens, self.context_tokens)
 
 
 class GenerationFailed(ModelError):

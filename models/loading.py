@@ -21,6 +21,7 @@ from models.engine.engine import CACHE_BUDGET_BYTES, MAX_BATCH, Engine
 from models.engine.weight_only import Bits, multiplies_bfloat16, quantize_linears
 from models.errors import ModelError, ModelUnavailable
 from models.prompts.writer import token_id
+from models.zero_gpu import Lend
 
 Quantization = Literal["none", "8bit", "4bit"]
 
@@ -47,6 +48,7 @@ class LoadOptions:
             `engine/weight_only.py`.
         ears: what writes speech down beside the model: a name of `models/ears/`, a folder or a hub id; "none".
         text_model: folder or hub id of the language model of a cascade, or of a checkpoint without one (Ultravox).
+        lend: lends a GPU for one answer at a time; None where the device is this process's own.
     """
 
     cache_dir: Path
@@ -55,6 +57,7 @@ class LoadOptions:
     quantization: Quantization = "none"
     ears: str = "moonshine"
     text_model: str | None = None
+    lend: Lend | None = None
 
     @property
     def torch_device(self) -> torch.device:

@@ -32,6 +32,11 @@ def load_model(source: str, options: "LoadOptions") -> AudioLanguageModel:
     """
     entry = _entry_of(source)
     if entry is not None and not entry.model_types:
+        if options.lend is not None:
+            raise ModelUnavailable(
+                f"{source} answers words that ears on the CPU write down, and is given no GPU for a call; choose a "
+                "model that hears the voice itself with EARPIECE_MODEL, or run it on a machine of its own"
+            )
         folder: Path = _module(entry).find(MODELS[source], options)
     else:
         entry, folder = _find_checkpoint(source)
@@ -43,7 +48,17 @@ def load_model(source: str, options: "LoadOptions") -> AudioLanguageModel:
     model: AudioLanguageModel = _module(entry).load(
         MODELS.get(source) or _describe(source, folder, entry), folder, options
     )
+    model = _where_gpus_are_lent(model, options)
     return model if ears is None else ModelWithEars(model, ears)
+
+
+def _where_gpus_are_lent(model: AudioLanguageModel, options: "LoadOptions") -> AudioLanguageModel:
+    """The model as it answers there; itself where the device is our own."""
+    if options.lend is None:
+        return model
+    from models.zero_gpu import ZeroGpuModel  # noqa: PLC0415  # torch takes seconds
+
+    return ZeroGpuModel(model, options.lend)
 
 
 def fetch_model(source: str, options: "LoadOptions") -> Path:

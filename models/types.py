@@ -182,6 +182,7 @@ class GenerationStats:
         ttft_s: `generate` called to first delta, wall time; None if there was none.
         total_s: `generate` called to the end, wall time.
         finish_reason: why it ended.
+        prefill_s: `generate` called to the whole prompt computed, wall time; None where that is not known.
     """
 
     prompt_tokens: int
@@ -190,6 +191,7 @@ class GenerationStats:
     ttft_s: float | None
     total_s: float
     finish_reason: FinishReason
+    prefill_s: float | None = None
 
 
 GenerationEvent = TextDelta | Transcription | GenerationStats

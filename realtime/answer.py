@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from models.errors import ModelError, PromptTooLong
 from models.types import FinishReason, GenerationStats, Message, TextDelta
+from realtime.answer_times import AnswerTimes
 from realtime.events import (
     ResponseCommitted,
     ResponseCreated,
@@ -55,11 +56,12 @@ class Answer:
         prompt: what is answered.
         surroundings: of the session.
         provisional: whether it may be retracted.
-        last_voiced_s: wall time of the last voiced sample of what is answered; None if that was typed.
+        times: when what is answered was said.
 
     Attributes:
         id: names it.
         prompt: what is answered.
+        times: when its steps were done.
         provisional: whether it may still be retracted.
         error: why it failed, if it did.
     """
@@ -71,17 +73,17 @@ class Answer:
         surroundings: Surroundings,
         *,
         provisional: bool,
-        last_voiced_s: float | None,
+        times: AnswerTimes,
     ) -> None:
         self.id = id
         self.prompt = prompt
         self.provisional = provisional
         self.error: ModelError | None = None
         self._work, self._send, self._shorten = surroundings.work, surroundings.send, surroundings.shorten
-        self._last_voiced_s = last_voiced_s
-        self._first_delta_s: float | None = None  # wall time
+        self.times = times
         self._text = ""
         self._n_deltas = 0
+        self._n_generations = 0
         self._stats: GenerationStats | None = None
         self._speech = surroundings.read_aloud(id)
         self._sent = prompt  # what the model was given last: the prompt, and what it had said before a sound
@@ -113,7 +115,7 @@ class Answer:
     @property
     def has_begun(self) -> bool:
         """Whether its first words have come, or it has ended without any."""
-        return self._first_delta_s is not None or self.is_finished
+        return self.times.first_delta_s is not None or self.is_finished
 
     @property
     def stats(self) -> GenerationStats | None:
@@ -138,7 +140,7 @@ class Answer:
         """
         match event:
             case TextDelta(text):
-                self._first_delta_s = now_s if self._first_delta_s is None else self._first_delta_s
+                self.times.note_delta(now_s, provisional=self.provisional)
                 self._text += text
                 self._n_deltas += 1
                 self._send(ResponseDelta(response_id=self.id, delta=text, provisional=self.provisional))
@@ -154,19 +156,22 @@ class Answer:
                 self._finish_speech()
         return self.is_over
 
-    def take_sound(self, item: Spoken | Played) -> bool:
+    def take_sound(self, item: Spoken | Played, now_s: float) -> bool:
         """Takes what was read of it, or how far that has been played; whether it is over.
 
         Raises:
             GenerationFailed: the voice failed; the text goes on.
         """
+        if isinstance(item, Played) and self.times.first_audio_s is None:
+            self.times.first_audio_s = now_s
         if self._speech is not None:
             self._speech.take(item)
         return self.is_over
 
-    def commit(self) -> bool:
+    def commit(self, now_s: float) -> bool:
         """Makes a provisional answer the answer; whether it is over, and nobody has been told."""
         self.provisional = False
+        self.times.committed_s = now_s
         self._send(ResponseCommitted(response_id=self.id))
         self._speak()
         if self._may_fit_shorter() and not self._starts_again_shorter():
@@ -201,21 +206,22 @@ class Answer:
         if self._speech is not None:
             self._speech.resume()
 
-    def interrupt(self) -> ResponseDone:
+    def interrupt(self, now_s: float) -> ResponseDone:
         """Stops it for good, and gives what the client is told of its end."""
         self._work.stop_answer()
         self._stop_speech()
-        return self._done("cancelled")
+        return self._done("cancelled", now_s)
 
-    def finish(self) -> ResponseDone:
+    def finish(self, now_s: float) -> ResponseDone:
         """Gives what the client is told of its end, once it is over."""
         self._stop_speech()
         if self._stats is None:
-            return self._done("failed")
-        return self._done(STATUS[self._stats.finish_reason])
+            return self._done("failed", now_s)
+        return self._done(STATUS[self._stats.finish_reason], now_s)
 
     def _generate(self, prompt: tuple[Message, ...]) -> None:
         self._sent = prompt
+        self._n_generations += 1
         self._work.start_answer(prompt, n_delivered=self._n_deltas)
 
     def _speak(self) -> None:
@@ -242,18 +248,18 @@ class Answer:
         self._generate(shorter)
         return True
 
-    def _done(self, status: ResponseStatus) -> ResponseDone:
-        latency_s = None
-        if self._first_delta_s is not None and self._last_voiced_s is not None:
-            latency_s = round(self._first_delta_s - self._last_voiced_s, 4)
+    def _done(self, status: ResponseStatus, now_s: float) -> ResponseDone:
         stats = self._stats
+        reason = None if stats is None or status == "cancelled" else stats.finish_reason
         return ResponseDone(
             response_id=self.id,
             status=status,
             text=self.delivered,
-            response_latency_s=latency_s,
+            response_latency_s=self.times.latency_s,
             ttft_s=stats.ttft_s if stats else None,
             prompt_tokens=stats.prompt_tokens if stats else 0,
             cached_tokens=stats.cached_tokens if stats else 0,
             completion_tokens=stats.completion_tokens if stats else 0,
+            stop_reason=None if reason == "cancelled" else reason,
+            timing=self.times.timing(now_s, stats if self._n_generations == 1 else None),
         )

@@ -76,6 +76,9 @@ class Captions:
         conversation: keeps the words, too.
         metrics: where they are counted.
         send: tells the client.
+
+    Attributes:
+        is_on: the client wants them; otherwise no ears are asked, and the client is told nothing.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Captions:
         metrics: SessionMetrics,
         send: Callable[[SessionEvent], None],
     ) -> None:
+        self.is_on = True
         self._work = work
         self._has_ears = has_ears
         self._conversation = conversation
@@ -112,7 +116,7 @@ class Captions:
         if told is not None and told[0] is message:
             self._metrics.note_caption(0.0)
             self._note(message.id, told[1])
-        elif self._has_ears and message.clips:
+        elif self._has_ears and self.is_on and message.clips:
             self._waiting[message.id] = _Waiting(message, now_s)
             self._to_ask.append(message)
 
@@ -159,7 +163,7 @@ class Captions:
             self.forget(message_id)
 
     def _note(self, message_id: str, transcript: Transcript) -> None:
-        if self._conversation.note_transcript(message_id, transcript):
+        if self._conversation.note_transcript(message_id, transcript) and self.is_on:
             self._send(
                 MessageTranscribed(
                     item_id=message_id,
@@ -174,7 +178,7 @@ class Captions:
     def draft(self, listener: Listener) -> None:
         """Has what is being said written down so far, if enough of it is new and there is time."""
         turn = listener.turn
-        if turn is None or turn.turn.start_sample is None or not self._work.may_draft:
+        if turn is None or turn.turn.start_sample is None or not self.is_on or not self._work.may_draft:
             return
         since = max(turn.turn.start_sample, turn.turn.onset_sample, self._drafted_sample.get(listener.name, 0))
         new_samples = listener.end_sample - since
@@ -191,5 +195,5 @@ class Captions:
     def _take_draft(self, item_id: str, transcript: Transcript) -> None:
         words = [word.text for word in transcript.words] or transcript.text.split()
         delta, draft = self._drafts.setdefault(item_id, AgreedWords()).take(words)
-        if delta or draft:
+        if self.is_on and (delta or draft):
             self._send(MessageDrafted(item_id=item_id, delta=delta, draft=draft))

@@ -11,7 +11,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from models.types import AudioClip, Message, Transcript, new_message_id
+import numpy as np
+
+from models.types import AudioClip, Message, Samples, Transcript, new_message_id
 from realtime.events import ConversationWindow, Tier, WindowMessage
 
 SUMMARY_TITLE = "Summary of the conversation before:"
@@ -60,6 +62,7 @@ class Conversation:
 
     def __init__(self, options: ConversationOptions, *, new_id: Callable[[], str] = new_message_id) -> None:
         self._options = options
+        self._system_prompt = options.system_prompt
         self._new_id = new_id
         self._summary = ""
         self._summary_id = new_id()
@@ -104,6 +107,21 @@ class Conversation:
     def remove(self, message_id: str) -> None:
         """Takes a message out that the model cannot take in, or in which it heard nothing."""
         self._messages = [message for message in self._messages if message.id != message_id]
+
+    def ids_from(self, message_id: str) -> list[str]:
+        """Names a message and all that follow it; nothing if it is not in the window."""
+        ids = [message.id for message in self._messages]
+        return ids[ids.index(message_id) :] if message_id in ids else []
+
+    def audio_of(self, message_id: str) -> Samples | None:
+        """The audio of a message, float32 `(n_samples,)` at 16 kHz; None if there is none in the window."""
+        clips = [clip.samples for message in self._messages if message.id == message_id for clip in message.clips]
+        return np.concatenate(clips) if clips else None
+
+    def instruct(self, instructions: str) -> None:
+        """Changes what the model is told to be; "": what it was told first."""
+        self._system_prompt = instructions or self._options.system_prompt
+        self._system = self._system_messages()
 
     def note_tokens(self, prompt: Sequence[Message], prompt_tokens: int) -> None:
         """Learns from a model's own count how long a prompt really is; 0 where it did not look at it."""
@@ -165,7 +183,7 @@ class Conversation:
 
     def _system_messages(self) -> tuple[Message, ...]:
         summary = (f"{SUMMARY_TITLE} {self._summary}",) if self._summary else ()
-        prompt = (self._options.system_prompt,) if self._options.system_prompt else ()
+        prompt = (self._system_prompt,) if self._system_prompt else ()
         return (Message("system", (*prompt, *summary), id=self._new_id()),) if prompt or summary else ()
 
     def _shown(self, message: Message) -> WindowMessage:
@@ -197,6 +215,11 @@ class Conversation:
         first = next(index for index, part in enumerate(message.parts) if isinstance(part, AudioClip))
         behind = tuple(part for part in message.parts[first:] if isinstance(part, str))
         return replace(message, parts=(*message.parts[:first], transcript.text, *behind))
+
+
+def longest_system_prompt(options: ConversationOptions) -> int:
+    """How many characters a system prompt may have, so that it leaves half of what a cut keeps to the conversation."""
+    return int(options.max_tokens * options.keep / 2 / TOKENS_PER_CHARACTER)
 
 
 def _oldest_exchange(messages: Sequence[Message]) -> int:

@@ -10,17 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from models.base import AudioLanguageModel
 from models.errors import GenerationFailed, InvalidPrompt, ModelError
-from models.types import SAMPLE_RATE_HZ, GenerationOptions, Message, Transcription
+from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationOptions, Message, Samples, Transcription
 from realtime.answer import Answer, Surroundings
+from realtime.answer_times import AnswerTimes
 from realtime.captions import Captions
 from realtime.conversation import Conversation, ConversationOptions
 from realtime.events import (
-    ConversationWasCleared,
     DiscardReason,
     ErrorReported,
     ErrorType,
-    MessageAdded,
-    MessageRemoved,
     ResponseDone,
     SessionEvent,
     UserSpeechDiscarded,
@@ -29,8 +27,18 @@ from realtime.events import (
     sample_to_ms,
 )
 from realtime.hearing.listener import Listener
-from realtime.inbox import Captioned, Generated, Played, Spoken, Summarised, WordsDrafted
+from realtime.inbox import (
+    Captioned,
+    Generated,
+    ImportedMessage,
+    Played,
+    SettingsChanged,
+    Spoken,
+    Summarised,
+    WordsDrafted,
+)
 from realtime.load import LoadShare
+from realtime.memory import Memory
 from realtime.metrics import SessionMetrics
 from realtime.model_work import ModelWork, Put
 from realtime.speaking import Speaking
@@ -94,10 +102,22 @@ class Dialogue:
         self._captions = Captions(
             self._work, has_ears=model.has_ears, conversation=self._conversation, metrics=metrics, send=send
         )
+        self._memory = Memory(
+            self._conversation,
+            self._captions,
+            self._work,
+            metrics=metrics,
+            new_id=lambda: self._new_id("item"),
+            send=send,
+        )
         self._speaking = speaking
-        self._answers = Surroundings(work=self._work, read_aloud=speaking.begin, send=send, shorten=self._shorten)
+        self._answers = Surroundings(
+            work=self._work, read_aloud=speaking.begin, send=send, shorten=self._memory.shorten
+        )
         self._answer: Answer | None = None
         self._answer_has_ended = False  # and the window has not been looked at since
+        self._noticed_s: float | None = None  # wall time of the last pause
+        self._recordings: list[tuple[AudioClip, str]] = []  # files, for the turn to which text is added next
         self._long_turn_id = ""  # of the last message that was cut off at the longest turn
 
     @property
@@ -131,30 +151,16 @@ class Dialogue:
         if answer is None or not self._speaking.is_current(item):
             return
         try:
-            is_over = answer.take_sound(item)
+            is_over = answer.take_sound(item, self._now_s)
         except GenerationFailed as error:
             self._send(report_of(error))
             is_over = answer.is_over
         if is_over:
             self._observe(AnswerFinished())
 
-    def speak(self, *, is_on: bool | None, voice_name: str | None) -> None:
-        """Changes whether answers are read aloud, from now on, and in which voice, from the next one on."""
-        if voice_name is not None:
-            self._speaking.voice_name = voice_name
-        if is_on is not None:
-            self._speaking.is_on = is_on
-        if is_on is False and self._answer is not None and self._answer.fall_silent():
-            self._observe(AnswerFinished())
-
     def take_summary(self, summarised: Summarised) -> None:
         """Takes what the oldest messages have become, unless that has been given up."""
-        if not self._work.finish_summary(summarised):
-            return
-        self._conversation.summarised(summarised.text or "")
-        self._metrics.summaries += bool(summarised.text)
-        self.prefill()
-        self._send(self._conversation.window())
+        self._memory.take_summary(summarised)
 
     def take_words(self, words: Captioned | WordsDrafted) -> None:
         """Takes what ears wrote down of a message, or of a turn that goes on; drops what comes too late."""
@@ -169,7 +175,37 @@ class Dialogue:
 
     def prefill(self) -> None:
         """Has the conversation computed before it is needed."""
-        self._work.prefill(self._conversation.messages)
+        self._memory.prefill()
+
+    def change_settings(self, change: SettingsChanged) -> None:
+        """Changes how the next answers are made and read, and whether words are written down."""
+        self._speaking.change(spoken=change.spoken, voice_name=change.voice)
+        if change.spoken is False and self._answer is not None and self._answer.fall_silent():
+            self._observe(AnswerFinished())
+        self._work.set_options(temperature=change.temperature, max_new_tokens=change.max_output_tokens)
+        if change.captions is not None:
+            self._captions.is_on = change.captions
+        if change.instructions is not None:
+            self._memory.instruct(change.instructions)
+
+    def remove_from(self, item_id: str) -> None:
+        """Takes back a message and all that follow it; says so if it is not remembered."""
+        if not self._memory.remove_from(item_id):
+            self._metrics.rejected += 1
+            reason = "the message is not in what the model remembers any more; begin a new conversation, or just go on"
+            self._send(report_of(InvalidPrompt(reason)))
+
+    def bring(self, messages: Sequence[ImportedMessage]) -> None:
+        """Adds what was said elsewhere."""
+        self._memory.bring(messages)
+
+    def attach(self, clip: AudioClip, file_name: str) -> None:
+        """Takes a file; it joins the turn to which text is added next, be that text empty."""
+        self._recordings.append((clip, file_name))
+
+    def audio_of(self, item_id: str) -> Samples | None:
+        """The audio of a message, float32 `(n_samples,)` at 16 kHz; None if there is none, or none any more."""
+        return self._memory.audio_of(item_id)
 
     def prefill_finished_windows(self, listener: Listener) -> None:
         """Has computed what a long turn will not change any more, while it goes on."""
@@ -187,7 +223,7 @@ class Dialogue:
             if state is TurnState.RESPONDING:  # the next answer is waited for: no time for a cut
                 self._send(self._conversation.window())
             else:
-                self._cut_window()
+                self._memory.cut_window()
             self._send(self._metrics.report())
         if state not in (TurnState.JUDGING, TurnState.OVERLAP_JUDGING):
             self._work.stop_transcribing()
@@ -225,7 +261,7 @@ class Dialogue:
             case actions.TranscribeSound(end, number):
                 self._work.transcribe_sound(self._listeners[end.speaker].message(end).clips[0], number)
             case actions.ClearConversation():
-                self._clear_conversation()
+                self._memory.clear()
             case _:
                 self._carry_out_answer(action)
 
@@ -243,7 +279,7 @@ class Dialogue:
             case actions.RetractResponse():
                 self._retract_answer()
             case actions.CommitResponse():
-                if self._present_answer.commit():
+                if self._present_answer.commit(self._now_s):
                     self._observe(AnswerFinished())
             case actions.PauseResponse():
                 self._present_answer.pause()
@@ -271,6 +307,7 @@ class Dialogue:
 
     def _pause_turn(self, listener: Listener, offset_sample: int) -> None:
         assert listener.turn is not None
+        self._noticed_s = self._now_s
         item_id, end_ms = listener.turn.item_id, sample_to_ms(offset_sample)
         self._send(UserSpeechStopped(item_id=item_id, audio_end_ms=end_ms, speaker=listener.shown_name))
 
@@ -278,7 +315,9 @@ class Dialogue:
         turn = listener.turn
         if turn is None:
             turn = listener.open_turn(actions.Turn(speaker=listener.name, start_sample=None), self._new_id("item"))
-        turn.add_text(text)
+        turn.add_text(text.strip())
+        while self._recordings:
+            turn.add_recording(*self._recordings.pop(0))
 
     def _messages_of(self, ends: Sequence[actions.TurnEnd]) -> list[Message]:
         return [self._listeners[end.speaker].message(end) for end in ends]
@@ -288,10 +327,11 @@ class Dialogue:
         return self._now_s - (self._listeners[speaker].end_sample - sample) / SAMPLE_RATE_HZ
 
     def _commit_turn(self, commit: actions.CommitTurn) -> None:
-        message = self._listeners[commit.turn.speaker].close_turn().message(commit.end_sample)
+        turn = self._listeners[commit.turn.speaker].close_turn()
+        message = turn.message(commit.end_sample)
         self._metrics.turns += 1
         self._metrics.cut_ins += commit.turn.cut_in_after_samples is not None
-        self._keep(message)
+        self._memory.keep(message, file_name=turn.file_name)
         self._captions.commit(message, self._now_s)
         match commit.cause:
             case SilenceElapsed(speaker, _, waited_samples) if speaker == commit.turn.speaker:
@@ -299,7 +339,7 @@ class Dialogue:
             case TurnTooLong():
                 self._metrics.long_turns += 1
                 self._long_turn_id = message.id
-                self._cut_window()
+                self._memory.cut_window()
 
     def _take_transcription(self, event: Transcription, answer: Answer) -> None:
         transcript, newest = event.transcript, answer.prompt[-1]
@@ -329,9 +369,11 @@ class Dialogue:
         return answer
 
     def _start_answer(self, prompt: tuple[Message, ...], *, provisional: bool, last_voiced_s: float | None) -> None:
-        self._answer = Answer(
-            self._new_id("resp"), prompt, self._answers, provisional=provisional, last_voiced_s=last_voiced_s
+        times = AnswerTimes(
+            last_voiced_s=last_voiced_s, noticed_s=self._noticed_s, committed_s=None if provisional else self._now_s
         )
+        self._noticed_s = None
+        self._answer = Answer(self._new_id("resp"), prompt, self._answers, provisional=provisional, times=times)
 
     def _retract_answer(self) -> None:
         answer = self._leave_answer()
@@ -341,9 +383,9 @@ class Dialogue:
 
     def _interrupt_answer(self, cause: TurnEvent) -> None:
         answer = self._leave_answer()
-        done = answer.interrupt()
+        done = answer.interrupt(self._now_s)
         if isinstance(cause, NothingSaid):
-            self._remove(answer.prompt[-1].id)
+            self._memory.remove(answer.prompt[-1].id)
         elif not isinstance(cause, Closed):
             self._metrics.interrupted += 1
         self._keep_answer(answer, done)
@@ -355,15 +397,17 @@ class Dialogue:
             logger.warning("session %s, %s: %s", self._session_id, answer.id, answer.error)
             self._send(report_of(answer.error))
             if isinstance(answer.error, InvalidPrompt) and not answer.delivered:  # the next one would fail, too
-                self._remove(answer.prompt[-1].id)
+                self._memory.remove(answer.prompt[-1].id)
         elif answer.stats is not None:
             self._conversation.note_tokens(answer.given, answer.stats.prompt_tokens)
-        self._keep_answer(answer, answer.finish())
+        self._keep_answer(answer, answer.finish(self._now_s))
 
     def _keep_answer(self, answer: Answer, done: ResponseDone) -> None:
         if answer.delivered:
             interrupted = done.status == "cancelled"
-            self._keep(Message("assistant", (answer.delivered,), id=self._new_id("item"), interrupted=interrupted))
+            self._memory.keep(
+                Message("assistant", (answer.delivered,), id=self._new_id("item"), interrupted=interrupted)
+            )
         self._send(done)
         logger.info(
             "session %s, %s: %s, response_latency_s %s, %s",
@@ -374,42 +418,6 @@ class Dialogue:
             answer.stats,
         )
         self._answer_has_ended = True
-
-    # Memory.
-
-    def _keep(self, message: Message) -> None:
-        self._conversation.add(message)
-        assert message.role != "system"
-        self._send(
-            MessageAdded(
-                item_id=message.id,
-                role=message.role,
-                text=message.text,
-                audio_s=round(message.audio_s, 3),
-                interrupted=message.interrupted,
-                speaker=message.speaker,
-            )
-        )
-
-    def _remove(self, message_id: str) -> None:
-        self._conversation.remove(message_id)
-        self._captions.forget(message_id)
-        self._send(MessageRemoved(item_id=message_id))
-
-    def _shorten(self) -> tuple[Message, ...] | None:
-        return self._conversation.messages if self._conversation.shorten() else None
-
-    def _cut_window(self) -> None:
-        if self._conversation.cut():
-            self.prefill()
-        self._send(self._conversation.window())
-
-    def _clear_conversation(self) -> None:
-        self._conversation.clear()
-        self._captions.clear()
-        self._send(ConversationWasCleared())
-        self._send(self._conversation.window())
-        self.prefill()
 
 
 def _reason_of(cause: TurnEvent) -> DiscardReason:

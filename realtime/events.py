@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.types import SAMPLE_RATE_HZ, Role, VoiceInfo, Word
+from realtime.turns.observations import Patience
 
 ResponseStatus = Literal["completed", "incomplete", "cancelled", "failed"]
 Tier = Literal["audio", "text", "summary"]
@@ -50,12 +51,18 @@ class SessionCreated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionUpdated:
-    """How the user is listened to has changed.
+    """A setting has changed; all of them are named.
 
     Attributes:
         muted: audio is ignored, and its clock goes on.
         protect_answer: speech does not stop the answer under way, or the next one; ends with that answer.
         turn_detection: turns begin and end by what is heard; otherwise by push-to-talk alone.
+        patience: how long pauses are waited at, until they count as the end of a turn.
+        instructions: what the model is told to be; "": what the server tells it.
+        temperature: of answers; 0 always gives the same one.
+        max_output_tokens: answers end after so many.
+        captions: the user's words are written down and sent.
+        model: that answers.
         spoken: answers are read aloud, from the next one on.
         voice: the name of the voice that does; "" where there is none.
     """
@@ -63,8 +70,14 @@ class SessionUpdated:
     muted: bool
     protect_answer: bool
     turn_detection: bool
-    spoken: bool = False
-    voice: str = ""
+    patience: Patience
+    instructions: str
+    temperature: float
+    max_output_tokens: int
+    captions: bool
+    model: str
+    spoken: bool
+    voice: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +129,7 @@ class UserSpeechDiscarded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageAdded:
-    """A message entered the conversation."""
+    """A message entered the conversation; `file_name` is that of the file from which its audio came."""
 
     item_id: str
     role: Literal["user", "assistant"]
@@ -124,11 +137,12 @@ class MessageAdded:
     audio_s: float
     interrupted: bool = False
     speaker: str | None = None
+    file_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageRemoved:
-    """A message has left the conversation: nothing was said in it, or the model cannot take it."""
+    """A message has left the conversation: nothing was said in it, the model cannot take it, or it was taken back."""
 
     item_id: str
 
@@ -213,6 +227,29 @@ class ResponseResumed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseTiming:
+    """When the steps of an answer were done: seconds of wall time since the last voiced sample; None: not known.
+
+    Attributes:
+        pause_noticed_s: the silence was long enough to be a pause.
+        prefill_s: the prompt was computed.
+        first_provisional_s: the first word came while the answer could still be retracted.
+        committed_s: the turn had ended, and the answer counted.
+        first_token_s: the first word came.
+        first_audio_s: the first sound of it was sent.
+        done_s: it ended.
+    """
+
+    pause_noticed_s: float | None = None
+    prefill_s: float | None = None
+    first_provisional_s: float | None = None
+    committed_s: float | None = None
+    first_token_s: float | None = None
+    first_audio_s: float | None = None
+    done_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseDone:
     """The answer has ended.
 
@@ -225,6 +262,8 @@ class ResponseDone:
         prompt_tokens: length of the prompt.
         cached_tokens: how much of it was in the prefix cache.
         completion_tokens: length of the answer.
+        stop_reason: "stop": it had said all; "length": it reached its longest length; None: it was cut off, or failed.
+        timing: when its steps were done.
     """
 
     response_id: str
@@ -235,6 +274,8 @@ class ResponseDone:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    stop_reason: Literal["stop", "length"] | None = None
+    timing: ResponseTiming = ResponseTiming()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,10 @@ other sessions of the process is among them. Read `session.py` for what handles 
 
 import asyncio
 from dataclasses import dataclass
+from typing import Literal
 
 from models.errors import ModelError
-from models.types import SAMPLE_RATE_HZ, GenerationEvent, Speech, Transcript
+from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationEvent, Speech, Transcript
 from realtime.events import ErrorReported
 from realtime.hearing.audio import AudioChunk
 from realtime.turns.observations import (
@@ -16,6 +17,7 @@ from realtime.turns.observations import (
     Closed,
     ConversationCleared,
     LoadChanged,
+    Patience,
     PauseScored,
     SoundTranscribed,
     SpeechCleared,
@@ -90,13 +92,54 @@ class Played:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsChanged:
-    """The user changed how they are listened to and answered; None leaves a setting as it is."""
+    """The user changed a setting; None leaves it as it is. `SessionUpdated` says what each means."""
 
     muted: bool | None = None
     protect_answer: bool | None = None
     turn_detection: bool | None = None
+    patience: Patience | None = None
+    instructions: str | None = None
+    temperature: float | None = None
+    max_output_tokens: int | None = None
+    captions: bool | None = None
+    model: str | None = None
     spoken: bool | None = None
     voice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesRemoved:
+    """The user takes back a message, and all that follow it."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedMessage:
+    """What was said in another conversation."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationImported:
+    """The user brings a conversation along, in the place of the present one."""
+
+    messages: tuple[ImportedMessage, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordingSubmitted:
+    """The user sent a file to be answered.
+
+    Attributes:
+        clip: its audio.
+        file_name: as the user has it.
+    """
+
+    clip: AudioClip
+    file_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,27 +147,36 @@ class MetricsRequested:
     """The client wants to know the session's metrics now."""
 
 
-InboxItem = (
-    AudioChunk
-    | KeyMoved
-    | TextSubmitted
+ForFloor = (  # what the floor takes as it is
+    TextSubmitted
     | TextAdded
-    | AnswerWanted
     | SpeechCleared
     | CancelRequested
     | ConversationCleared
     | Closed
-    | SettingsChanged
     | PauseScored
     | SoundTranscribed
     | LoadChanged
+)
+Request = (
+    KeyMoved
+    | AnswerWanted
+    | SettingsChanged
+    | MessagesRemoved
+    | ConversationImported
+    | RecordingSubmitted
+    | MetricsRequested
+)
+InboxItem = (
+    AudioChunk
+    | ForFloor
+    | Request
     | Generated
     | Summarised
     | Captioned
     | WordsDrafted
     | Spoken
     | Played
-    | MetricsRequested
     | ErrorReported
 )
 

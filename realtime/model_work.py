@@ -59,6 +59,13 @@ class ModelWork:
         self._prefilling_ahead: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def set_options(self, *, temperature: float | None = None, max_new_tokens: int | None = None) -> None:
+        """Changes how the next answers are sampled; None leaves it as it is."""
+        if temperature is not None:
+            self._options = replace(self._options, temperature=temperature)
+        if max_new_tokens is not None:
+            self._options = replace(self._options, max_new_tokens=max_new_tokens)
+
     # Answers.
 
     def start_answer(self, prompt: Sequence[Message], *, n_delivered: int = 0) -> None:

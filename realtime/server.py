@@ -1,7 +1,8 @@
 """The server: puts model, sessions, lobby, doors and page together, and lets everybody end well.
 
-When it is told to end (Ctrl-C, SIGTERM) it drains the lobby first: nobody new is let in, answers under way end, every
-client is told why; then the connections are closed, and the model at last. Read `doors/__init__.py` for the ways in.
+When it is told to end (Ctrl-C, SIGTERM) it drains the lobby first: nobody new is let in, answers under way end (after
+Ctrl-C they are cut off), every client is told why; then the connections are closed, and the model at last.
+Read `doors/__init__.py` for the ways in.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ from realtime.doors import DoorOptions, open_doors
 from realtime.doors.connections import HttpConnection, WebSocketConnection
 from realtime.doors.entrance import Entrance, Way, read_origin
 from realtime.doors.lobby import Lobby
+from realtime.doors.turn_servers import TurnAccount, TurnServers
 from realtime.hearing.vad import SileroBatch, SpeechDetector
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION, AnswerLoad
 from realtime.recordings.recorder import SessionRecorder
@@ -35,6 +37,7 @@ from realtime.turns.endpointing import EndOfTurnScorer
 logger = logging.getLogger(__name__)
 
 DRAIN_LIMIT_S = 8.0  # for answers under way to end, and clients to read why; service managers wait 10 s or more
+INTERRUPT_LIMIT_S = 1.0  # the same after Ctrl-C: somebody sits there and waits
 CONNECTIONS_LIMIT_S = 2  # for uvicorn to close what is open then
 SIGNALS_EVERY_S = 0.1  # looked for while the lobby is drained
 MAX_WEBSOCKET_BYTES = 2**20  # of one message
@@ -50,11 +53,12 @@ class ServerOptions:
         host: where it listens.
         port: where it listens; 0 for any free one.
         allowed_origins: of pages elsewhere that may talk to it, as browsers name them; if there are any, it answers to
-            their hosts and its own, else to any host unless it is bound to this machine alone.
+            their hosts, its own and any address, else to any host unless it is bound to this machine alone.
         max_sessions: clients at one time.
         max_session_s: the longest a session may last; None: for ever.
         speculate_below: provisional answers are made while fewer answers than this are generated.
         ice_servers: STUN and TURN servers of both sides, as the WebRTC API takes them.
+        turn: whose relays are used beside them.
         record: folder in which every session is kept; None: nothing is.
         answer_timeout_s: the longest that the model may be silent in an answer, until that is given up.
         drain_limit_s: how long clients have, when the server goes down, until they are cut off.
@@ -67,6 +71,7 @@ class ServerOptions:
     max_session_s: float | None = None
     speculate_below: int = MAX_ANSWERS_WITH_SPECULATION
     ice_servers: tuple[dict[str, Any], ...] = ()
+    turn: TurnAccount | None = None
     record: Path | None = None
     answer_timeout_s: float = SILENCE_LIMIT_S
     drain_limit_s: float = DRAIN_LIMIT_S
@@ -179,8 +184,7 @@ def create_app(
 
     app = FastAPI(title="Earpiece", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.lobby = lobby
-    door_options = DoorOptions(model=model.info, ice_servers=options.ice_servers, speaks=voice is not None)
-    ways = open_doors(app, lobby, door_options)
+    ways = open_doors(app, lobby, _door_options(model, options, voice))
 
     @app.get("/health")
     async def health() -> JSONResponse:
@@ -196,6 +200,11 @@ def create_app(
         allowed_origins=[read_origin(origin) for origin in options.allowed_origins],
     )
     return app
+
+
+def _door_options(model: AudioLanguageModel, options: ServerOptions, voice: Voice | None) -> DoorOptions:
+    turn = None if options.turn is None else TurnServers(options.turn)
+    return DoorOptions(model=model.info, ice_servers=options.ice_servers, turn=turn, speaks=voice is not None)
 
 
 class Server(uvicorn.Server):
@@ -232,6 +241,8 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
         if sig == signal.SIGTERM:
             self._captured_signals.remove(sig)
+        else:
+            self._drain_limit_s = min(self._drain_limit_s, INTERRUPT_LIMIT_S)
 
     async def shutdown(self, sockets: Sequence[socket.socket] | None = None) -> None:
         """Lets everybody end, unless Ctrl-C is pressed again; then closes what is open."""

@@ -15,11 +15,12 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from typing import Unpack
 
 from models.base import AudioLanguageModel, Voice
 from models.errors import GenerationFailed, InvalidPrompt, ModelError
-from models.types import SAMPLE_RATE_HZ, GenerationOptions
+from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationOptions, Samples
 from realtime.conversation import ConversationOptions
 from realtime.dialogue import Dialogue, report_of
 from realtime.events import ErrorReported, FloorChanged, SessionCreated, SessionEnded, SessionEvent, SessionUpdated
@@ -30,12 +31,18 @@ from realtime.hearing.vad import SpeechDetector, VadOptions
 from realtime.inbox import (
     AnswerWanted,
     Captioned,
+    ConversationImported,
+    ForFloor,
     Generated,
+    ImportedMessage,
     Inbox,
     InboxItem,
     KeyMoved,
+    MessagesRemoved,
     MetricsRequested,
     Played,
+    RecordingSubmitted,
+    Request,
     SettingsChanged,
     Spoken,
     Summarised,
@@ -45,6 +52,7 @@ from realtime.load import AnswerLoad
 from realtime.metrics import SessionMetrics
 from realtime.outbox import Outbox
 from realtime.playout import Playout
+from realtime.settings import SettingChanges, SettingRefused, check_change
 from realtime.speaking import Speaking, SpeakingOptions
 from realtime.taps import Tap, Taps
 from realtime.turns.actions import EndProtection
@@ -175,7 +183,19 @@ class Session:
         )
         self._observations: deque[Observation] = deque()
         self._now_s = 0.0  # wall time that counts for the item being handled
-        self._is_muted = False
+        self._settings = SessionUpdated(
+            muted=False,
+            protect_answer=False,
+            turn_detection=True,
+            patience="normal",
+            instructions="",
+            temperature=options.generation.temperature,
+            max_output_tokens=options.generation.max_new_tokens,
+            captions=True,
+            model=model.info.name,
+            spoken=self._speaking.is_on,
+            voice=self._speaking.voice_name,
+        )
 
     def _make_listener(self, name: str, detector: SpeechDetector, scorer: EndOfTurnScorer | None) -> Listener:
         detector.own_voice = self._own_voices.get(name)
@@ -221,34 +241,47 @@ class Session:
         """Ends that turn, and has it answered at once; a turn in which nobody spoke or typed is dropped."""
         self._put(KeyMoved(is_down=False))
 
-    def change_settings(
-        self,
-        *,
-        muted: bool | None = None,
-        protect_answer: bool | None = None,
-        turn_detection: bool | None = None,
-        spoken: bool | None = None,
-        voice: str | None = None,
-    ) -> None:
-        """Changes how the user is listened to; None leaves a setting as it is.
-
-        Args:
-            muted: audio is ignored, and its clock goes on.
-            protect_answer: speech does not stop the answer under way, or the next one, but becomes the turn after it.
-            turn_detection: False leaves turns to push-to-talk and typing.
-            spoken: answers are read aloud; False stops the sound of the one under way.
-            voice: the name of the voice that reads them, from the next one on.
-        """
-        change = SettingsChanged(
-            muted=muted, protect_answer=protect_answer, turn_detection=turn_detection, spoken=spoken, voice=voice
-        )
-        if spoken and not self._voices:
-            self.report(InvalidPrompt("no voice is loaded here; start the server with --voice, or leave spoken false"))
-        elif voice is not None and not self._speaking.has(voice):
-            names = ", ".join(info.name for info in self._voices) or "none"
-            self.report(InvalidPrompt(f"there is no voice {voice!r}; there are: {names}"))
+    def change_settings(self, **changes: Unpack[SettingChanges]) -> None:
+        """Changes settings, which `SessionUpdated` describes; reports one that cannot be, and then changes none."""
+        change = SettingsChanged(**changes)
+        try:
+            check_change(
+                change,
+                models=(self._model.info.name,),
+                voices=self._voices,
+                conversation=self._options.conversation,
+                max_output_tokens=self._options.generation.max_new_tokens,
+            )
+        except SettingRefused as refusal:
+            self.report(InvalidPrompt(str(refusal)))
         else:
             self._put(change)
+
+    def remove_from(self, item_id: str) -> None:
+        """Takes back a message and all that follow it, with the answer under way; reports one that is not there."""
+        self._put(MessagesRemoved(item_id))
+
+    def import_conversation(self, messages: Sequence[ImportedMessage]) -> None:
+        """Begins a new conversation, with these as what was said before; reports those that cannot be."""
+        if messages and messages[0].role != "user":
+            self.report(InvalidPrompt("a conversation begins with what the user said; leave out what is before it"))
+        elif not all(0 < len(message.text) <= MAX_TEXT_CHARACTERS for message in messages):
+            self.report(InvalidPrompt(f"each message of a conversation has 1 to {MAX_TEXT_CHARACTERS} characters"))
+        else:
+            self._put(ConversationImported(tuple(messages)))
+
+    def submit_recording(self, samples: Samples, file_name: str) -> None:
+        """Takes a recording, float32 `(n_samples,)` at 16 kHz, as (part of) the user's turn, to be answered."""
+        self._put(RecordingSubmitted(AudioClip(to_float32(to_int16(samples))), file_name))
+
+    def audio_of(self, item_id: str) -> Samples | None:
+        """The audio of a message, float32 `(n_samples,)` at 16 kHz; None if there is none, or none any more."""
+        return self._dialogue.audio_of(item_id)
+
+    @property
+    def longest_turn_s(self) -> float:
+        """How much audio fits into one turn."""
+        return self._options.endpointing.max_turn_s
 
     def request_metrics(self) -> None:
         """Has the metrics sent now; they come after each answer anyway."""
@@ -343,12 +376,6 @@ class Session:
                     samples = item.samples[start : start + MAX_PIECE_SAMPLES]
                     await self._listen(AudioChunk(samples, item.start_sample + start, item.speaker))
                     await asyncio.sleep(0)  # others have their turn
-            case KeyMoved(is_down):
-                self._observe(KeyPressed(self._user_sample) if is_down else KeyReleased(self._user_sample))
-            case AnswerWanted(ends_speech):
-                self._observe(AnswerRequested(self._user_sample, ends_speech))
-            case SettingsChanged():
-                self._change_settings(item)
             case Generated():
                 self._dialogue.take(item)
             case Spoken() | Played():
@@ -357,11 +384,32 @@ class Session:
                 self._dialogue.take_summary(item)
             case Captioned() | WordsDrafted():
                 self._dialogue.take_words(item)
-            case MetricsRequested():
-                self._send(self.metrics.report())
             case ErrorReported():
                 self.metrics.rejected += 1
                 self._send(item)
+            case _:
+                self._take_request(item)
+
+    def _take_request(self, item: Request | ForFloor) -> None:
+        """Does what the client asks for; most of it is the floor's to decide."""
+        match item:
+            case KeyMoved(is_down):
+                self._observe(KeyPressed(self._user_sample) if is_down else KeyReleased(self._user_sample))
+            case AnswerWanted(ends_speech):
+                self._observe(AnswerRequested(self._user_sample, ends_speech))
+            case SettingsChanged():
+                self._change_settings(item)
+            case MessagesRemoved(item_id):
+                self._observe(CancelRequested())
+                self._dialogue.remove_from(item_id)
+            case ConversationImported(messages):
+                self._observe(ConversationCleared())
+                self._dialogue.bring(messages)
+            case RecordingSubmitted(clip, file_name):
+                self._dialogue.attach(clip, file_name)
+                self._observe(TextSubmitted(""))
+            case MetricsRequested():
+                self._send(self.metrics.report())
             case _:
                 self._observe(item)
 
@@ -425,24 +473,21 @@ class Session:
 
     def _change_settings(self, change: SettingsChanged) -> None:
         if change.muted is not None:
-            self._is_muted = change.muted
             for listener in self._listeners.values():
                 listener.mute(muted=change.muted)
-        self._dialogue.speak(is_on=change.spoken, voice_name=change.voice)
-        self._observe(RulesChanged(protect_answer=change.protect_answer, turn_detection=change.turn_detection))
+        self._dialogue.change_settings(change)
+        rules = {rule: getattr(change, rule) for rule in ("protect_answer", "turn_detection", "patience")}
+        self._observe(RulesChanged(**rules))
+        given = {name: value for name, value in asdict(change).items() if value is not None}
+        self._settings = replace(self._settings, **given)
         self._announce_settings()
 
     def _announce_settings(self) -> None:
         floor = self._floor
-        self._send(
-            SessionUpdated(
-                muted=self._is_muted,
-                protect_answer=floor.protect_answer,
-                turn_detection=floor.turn_detection,
-                spoken=self._speaking.is_on,
-                voice=self._speaking.voice_name,
-            )
+        self._settings = replace(
+            self._settings, protect_answer=floor.protect_answer, turn_detection=floor.turn_detection
         )
+        self._send(self._settings)
 
     # What the floor decides.
 

@@ -74,9 +74,10 @@ class Speaking:
         self._number = 0  # of the answer that is read, or was last
         self._reading: asyncio.Task[None] | None = None
 
-    def has(self, voice_name: str) -> bool:
-        """Whether there is such a voice."""
-        return self._voice is not None and any(voice.name == voice_name for voice in self._voice.voices)
+    def change(self, *, spoken: bool | None, voice_name: str | None) -> None:
+        """Changes whether the next answers are read aloud, and in which voice; None leaves that as it is."""
+        self.is_on = self.is_on if spoken is None else spoken
+        self.voice_name = self.voice_name if voice_name is None else voice_name
 
     def begin(self, response_id: str) -> "SpokenAnswer | None":
         """Begins to read an answer; None if answers are not read aloud."""

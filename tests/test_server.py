@@ -43,7 +43,13 @@ async def server_process() -> AsyncIterator[tuple[int, asyncio.subprocess.Proces
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", COMMAND_LINE, "--port", str(port), stdout=asyncio.subprocess.DEVNULL
+        sys.executable,
+        "-c",
+        COMMAND_LINE,
+        "--port",
+        str(port),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
     )
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
@@ -61,8 +67,7 @@ async def server_process() -> AsyncIterator[tuple[int, asyncio.subprocess.Proces
             await process.wait()
 
 
-@pytest.mark.parametrize(("sent", "exit_code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-async def test_a_server_that_is_told_to_end_lets_answers_end_and_says_why(sent: signal.Signals, exit_code: int) -> None:
+async def test_a_server_that_is_told_to_end_lets_answers_end_and_says_why() -> None:
     async with (
         server_process() as (port, process),
         websocket_client(port) as idle,
@@ -71,7 +76,7 @@ async def test_a_server_that_is_told_to_end_lets_answers_end_and_says_why(sent: 
     ):
         await busy.type_text("Count.")
         await busy.until("response.created")
-        process.send_signal(sent)
+        process.send_signal(signal.SIGTERM)
         for client in (idle, busy):
             assert "server is going down" in (await client.until("session.ended"))["reason"]
             assert client.events[-1]["type"] == "session.ended"
@@ -79,7 +84,24 @@ async def test_a_server_that_is_told_to_end_lets_answers_end_and_says_why(sent: 
         for client in (idle, busy, waiting):
             await asyncio.wait_for(client.websocket.wait_closed(), 10)
         assert idle.websocket.close_code == 1001
-        assert await asyncio.wait_for(process.wait(), 20) == exit_code
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+
+
+async def test_ctrl_c_ends_at_once_with_sessions_open_and_leaves_nothing_to_complain_of() -> None:
+    lasting = {"token": "", "after": 0}
+    async with server_process() as (port, process), websocket_client(port, resume=lasting) as away:
+        away.websocket.transport.abort()
+        async with websocket_client(port) as busy, webrtc_client(port, resume=lasting) as idle:
+            await busy.type_text("Count.")
+            await busy.until("response.output_text.delta")
+            began_s = asyncio.get_running_loop().time()
+            process.send_signal(signal.SIGINT)
+            assert await asyncio.wait_for(process.wait(), 20) == 130
+            assert asyncio.get_running_loop().time() - began_s < 4, "twice the goal: the machine may be busy"
+            for client in (busy, idle):
+                assert "server is going down" in (await client.until("session.ended"))["reason"]
+            assert busy.of("response.done")[0]["status"] == "cancelled"
+        assert process.stderr is not None and await process.stderr.read() == b""
 
 
 @pytest.mark.parametrize("client_of", [websocket_client, webrtc_client])

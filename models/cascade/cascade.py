@@ -173,7 +173,8 @@ def about_recording(said: str, question: str) -> str:
 def _with_writing(stats: GenerationStats, writing_s: float) -> GenerationStats:
     """The engine's times and the ears' together."""
     ttft_s = None if stats.ttft_s is None else stats.ttft_s + writing_s
-    return replace(stats, ttft_s=ttft_s, total_s=stats.total_s + writing_s)
+    prefill_s = None if stats.prefill_s is None else stats.prefill_s + writing_s
+    return replace(stats, ttft_s=ttft_s, total_s=stats.total_s + writing_s, prefill_s=prefill_s)
 
 
 def _no_generation(total_s: float) -> GenerationStats:

@@ -6,8 +6,9 @@ round it prefills one chunk (or encodes one audio window) of one waiting request
 every answer under way, in one batch: no prompt, however long, stalls an answer for more than one chunk a token. An
 answer stops within one step of its generator's `aclose`, and what it had computed stays usable.
 
-The thread is watched. Whatever a step raises, the thread starts afresh; if a step does not come back or the thread has
-ended, who waits is told so, who comes later is told at once, and nobody waits for `forget` or `close`.
+The thread begins with the first request: a process that is forked before it has none yet, and gets its own. It is
+watched. Whatever a step raises, the thread starts afresh; if a step does not come back or the thread has ended, who
+waits is told so, who comes later is told at once, and nobody waits for `forget` or `close`.
 
 It refuses models that keep a state other than keys and values (linear attention, convolutions): a prefix of such a
 state cannot be cut out. Models with sliding windows are decoded one dialogue at a time.
@@ -91,7 +92,7 @@ class Engine:
         self._lock = threading.Lock()  # nothing may be put behind the call that ends the worker
         self._is_closed = False
         self._thread = threading.Thread(target=self._worker.run, name="engine", daemon=True)
-        self._thread.start()
+        self._has_begun = False
 
     def generate(self, prompt: Prompt, options: GenerationOptions, *, dialogue: str) -> AsyncGenerator[Event, None]:
         """Answers the prompt; requests of one dialogue run one after the other, in the order of their calls.
@@ -154,6 +155,9 @@ class Engine:
                 return False
             self._is_closed = is_last
             self._worker.calls.put(call)
+            if not self._has_begun:
+                self._has_begun = True
+                self._thread.start()
             return True
 
     async def _call(self, function: Callable[[], None], *, is_last: bool) -> None:

@@ -77,6 +77,7 @@ class Request:
     cached_tokens: int = 0
     answer: Answer | None = None  # once the whole prompt has been run
     next_token: int | None = None  # chosen, not yet run through the model
+    prefilled_s: float | None = None
     first_delta_s: float | None = None
     decodes_alone: bool = False
 
@@ -86,6 +87,11 @@ class Request:
             self.loop.call_soon_threadsafe(self.events.put_nowait, event)
         except RuntimeError:  # the caller's loop is closed: nobody listens any more
             self.stopped = True
+
+    def begin_answer(self, answer: Answer) -> None:
+        """Notes that the whole prompt has been run."""
+        self.answer = answer
+        self.prefilled_s = time.perf_counter() - self.called_s
 
     def deliver_text(self, text: str) -> None:
         """Hands text to the caller, if there is any."""
@@ -103,4 +109,5 @@ class Request:
             ttft_s=self.first_delta_s,
             total_s=time.perf_counter() - self.called_s,
             finish_reason=reason,
+            prefill_s=self.prefilled_s,
         )

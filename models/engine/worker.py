@@ -199,8 +199,9 @@ class Worker:
     def _begin_answer(self, request: Request, options: GenerationOptions, logits: torch.Tensor) -> None:
         prompt_ids = (key for key in request.keys if isinstance(key, int))
         longest = min(options.max_new_tokens, self._context_tokens - len(request.keys))
-        request.answer = Answer(options, prompt_ids, longest, self._tokenizer, self._stop_token_ids)
-        self._accept(request, choose_tokens(logits, [request.answer.sampler])[0])
+        answer = Answer(options, prompt_ids, longest, self._tokenizer, self._stop_token_ids)
+        request.begin_answer(answer)
+        self._accept(request, choose_tokens(logits, [answer.sampler])[0])
 
     def _accept(self, request: Request, token: int) -> None:
         """Delivers a chosen token's text; ends the answer or makes the token the next to run."""

@@ -6,8 +6,9 @@
     NAME                the weights; moved here as a whole
     .NAME.lock          held by the one process that fetches
 
-Nothing is fetched behind anybody's back: loading a model only looks. A run that is ended in the middle, by a signal, a
-full disk or the network, leaves what it has in `.NAME`, where the next one goes on.
+Nothing is fetched behind anybody's back: loading a model only looks, and whoever fetches is told what and how much. A
+run that is ended in the middle, by a signal, a full disk or the network, leaves what it has in `.NAME`, where the next
+one goes on.
 Read `packages.py` for what there is.
 """
 
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from models.errors import ModelUnavailable
+from models.errors import ModelUnavailable, WeightsMissing
 from models.weights.checksums import CHECKSUMS, find_broken, read_checksums, write_checksums
 from models.weights.hub import download_from_hub
 from models.weights.limits import check_disk, check_memory, or_smaller
@@ -43,12 +44,13 @@ def find_weights(package: Package, cache_dir: Path) -> Path:
     """Gives the folder of fetched weights, after comparing every file in it with its checksum.
 
     Raises:
-        ModelUnavailable: they are missing, incomplete or altered; the message names the command that gets them.
+        WeightsMissing: they are not there; the message names the command that gets them.
+        ModelUnavailable: they are incomplete or altered.
     """
     folder = weights_folder(package, cache_dir)
     command = f"{FETCH_COMMAND} {package.option}"
     if not _is_there(package, folder):
-        raise ModelUnavailable(f"the weights of {package.title} are not in {folder}; get them with: {command}")
+        raise WeightsMissing(f"the weights of {package.title} are not in {folder}; get them with: {command}")
     broken = find_broken(folder, read_checksums(folder) if package.made_bytes else _pinned(package))
     if broken is not None:
         raise ModelUnavailable(f"{broken} is missing or altered; delete {folder} and get the weights with: {command}")

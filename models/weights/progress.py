@@ -1,9 +1,10 @@
-"""What a person sees while weights are fetched: a bar on a terminal, and one line for each step elsewhere.
+"""What a person sees while weights are fetched: a bar on a terminal, and elsewhere, in a log, a line now and then.
 
 All of it goes to stderr. Read `fetching.py` for the steps.
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+LOG_EVERY_S = 10.0
+
 Report = Callable[[float], None]  # is told how much is done, in the unit of the step's total
 
 
@@ -27,10 +30,12 @@ class Steps:
 
     Args:
         console: where; stderr if not given.
+        log_every_s: how often a step says how far it is where there is no terminal.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, *, log_every_s: float = LOG_EVERY_S) -> None:
         self._console = console or Console(stderr=True)
+        self._log_every_s = log_every_s
 
     def say(self, line: str) -> None:
         """Writes a line."""
@@ -52,13 +57,26 @@ class Steps:
     def _showing(self, what: str, total: float, *columns: ProgressColumn) -> Iterator[Report]:
         if not self._console.is_terminal:
             self.say(what)
-            yield lambda done: None
+            yield self._logging(what, total)
             return
         shown = (TextColumn("{task.description}", markup=False), BarColumn(), *columns, TimeRemainingColumn())
         with Progress(*shown, console=self._console) as progress:
             task = progress.add_task(what, total=total)
             yield lambda done: progress.update(task, completed=min(done, total))
             progress.update(task, completed=total)
+
+    def _logging(self, what: str, total: float) -> Report:
+        """Says the percentage, but not too often."""
+        said_s = time.monotonic()
+
+        def report(done: float) -> None:
+            nonlocal said_s
+            now_s = time.monotonic()
+            if now_s - said_s >= self._log_every_s:
+                said_s = now_s
+                self.say(f"{what}: {min(done / total, 1):.0%}")
+
+        return report
 
 
 def bytes_in(folder: Path) -> int:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from realtime.doors.entrance import Way
     from realtime.doors.lobby import Lobby
+    from realtime.doors.turn_servers import TurnServers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +28,17 @@ class DoorOptions:
         model: what answers.
         ice_servers: STUN and TURN servers of both sides, as the WebRTC API takes them.
         speaks: answers may be read aloud.
+        turn: gives more of them, which expire.
     """
 
     model: ModelInfo
     ice_servers: tuple[dict[str, Any], ...] = ()
     speaks: bool = False
+    turn: "TurnServers | None" = None
+
+    async def current_ice_servers(self) -> list[dict[str, Any]]:
+        """Gives all servers as they can be used now."""
+        return [*self.ice_servers, *(await self.turn.current() if self.turn is not None else [])]
 
 
 def open_doors(app: "FastAPI", lobby: "Lobby", options: DoorOptions) -> tuple["Way", ...]:

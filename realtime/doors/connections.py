@@ -16,6 +16,7 @@ from websockets.frames import CloseCode, Frame
 READ_BYTES = 8192  # 1400 of the smallest frames; reading and answering so many takes about 15 ms
 REQUEST_TIMEOUT_S = 30.0  # for a request to come and be answered; answering an offer may take 10 s, its body as long
 MAX_HTTP_CONNECTIONS = 256  # beyond it the one that has waited the longest is cut off
+STEADY_BYTES = 256_000  # of a long body; who sends as much in `REQUEST_TIMEOUT_S` is given as long again
 MAX_IGNORED_BYTES = 256_000  # of a body that was refused; a client may read why only after it has sent all
 MAX_FRAGMENTS = 1000  # of one message
 CLOSE_TIMEOUT_S = 5.0  # for a client to read the last that it is sent
@@ -47,7 +48,7 @@ class HttpConnection(H11Protocol, _SmallReads):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begins, and cuts off another if there are too many."""
         super().connection_made(transport)
-        self._ignored_bytes = 0
+        self._ignored_bytes = self._steady_bytes = 0
         self._wait_for_a_request()
         waiting = [other for other in self.connections if isinstance(other, HttpConnection)]
         if len(waiting) > MAX_HTTP_CONNECTIONS:
@@ -62,6 +63,10 @@ class HttpConnection(H11Protocol, _SmallReads):
         if self._ignored_bytes > MAX_IGNORED_BYTES:
             self.transport.abort()
         else:
+            self._steady_bytes += len(data)
+            if self._steady_bytes > STEADY_BYTES:
+                self.deadline.cancel()
+                self._wait_for_a_request()
             super().data_received(data)
 
     def on_response_complete(self) -> None:
@@ -81,6 +86,7 @@ class HttpConnection(H11Protocol, _SmallReads):
         super().connection_lost(exc)
 
     def _wait_for_a_request(self) -> None:
+        self._steady_bytes = 0
         self.deadline = self.loop.call_later(REQUEST_TIMEOUT_S, self.transport.abort)
 
 

@@ -33,16 +33,20 @@ class Way:
     """One way in, declared by a door.
 
     Attributes:
-        path: exactly.
+        path: exactly, or with `is_prefix` the beginning of it, up to its last part.
         kind: of the connection.
         methods: of HTTP requests.
         max_body_bytes: of a request; 0: it may have no body.
+        is_prefix: whatever stands behind the path is a name.
+        is_streamed: the door reads the body as it comes, and keeps to the limit; otherwise it is read here.
     """
 
     path: str
     kind: Literal["http", "websocket"] = "http"
     methods: tuple[str, ...] = ("GET",)
     max_body_bytes: int = 0
+    is_prefix: bool = False
+    is_streamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,8 @@ class Refusal(Exception):
 
     def body(self) -> bytes:
         """Gives it as JSON, in the form that FastRTC's refusals have."""
-        return json.dumps({"status": "failed", "meta": {"error": self.error, "message": str(self)}}).encode()
+        meta = {"error": self.error, "message": str(self)}
+        return json.dumps({"status": "failed", "meta": meta, "message": str(self)}).encode()
 
 
 class Entrance:
@@ -103,7 +108,8 @@ class Entrance:
         self._app = app
         self._ways = {(way.kind, way.path): way for way in ways}
         self._allowed_origins = frozenset(allowed_origins)
-        self._any_host = not allowed_origins and not _is_loopback(host)
+        self._any_address = not _is_loopback(host)  # a name can be pointed at us by a stranger, an address cannot
+        self._any_host = self._any_address and not allowed_origins
         self._hosts = {_in_brackets(host.lower()), *(origin.host for origin in allowed_origins)}
         self._headers = _security_headers(allowed_origins)
 
@@ -135,7 +141,10 @@ class Entrance:
                 return await _allow_cross_origin(way, send_guarded)
             if scope["method"] not in way.methods:
                 raise Refusal(405, "method_not_allowed", f"only {', '.join(way.methods)} is understood here")
-            receive = _replaying(await _read_body(scope, receive, way.max_body_bytes), receive)
+            if way.is_streamed:
+                _check_announced(scope, way.max_body_bytes)
+            else:
+                receive = _replaying(await _read_body(scope, receive, way.max_body_bytes), receive)
         except Refusal as refusal:
             return await _answer(send_guarded, refusal.status, refusal.body())
         return await self._app(scope, receive, send_guarded)
@@ -162,7 +171,7 @@ class Entrance:
         if match is None:
             raise Refusal(400, "bad_host", "a request names its server once, in the header Host")
         host, port = match[1], int(match[2]) if match[2] else None
-        if not (self._any_host or host in self._hosts or _is_loopback(host)):
+        if not (self._any_host or host in self._hosts or _is_loopback(host) or (self._any_address and _address(host))):
             raise Refusal(403, "foreign_host", f"this server does not answer to {host}; see --allow-origin")
         if not origins:
             return None
@@ -176,8 +185,11 @@ class Entrance:
         return origin
 
     def _way(self, scope: Scope) -> Way:
-        way = self._ways.get((scope["type"], scope["path"]))
-        if way is None:
+        kind, path = scope["type"], scope["path"]
+        way = self._ways.get((kind, path))
+        if way is None and (named := self._ways.get((kind, path[: path.rfind("/") + 1]))) and named.is_prefix:
+            way = named
+        if way is None or (way.is_prefix and way.path == path):
             raise Refusal(404, "not_found", "there is nothing here; the page is at /")
         return way
 
@@ -185,10 +197,15 @@ class Entrance:
 def _is_loopback(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
+    address = _address(host)
+    return address is not None and address.is_loopback
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        return ipaddress.ip_address(host.strip("[]"))
     except ValueError:
-        return False
+        return None
 
 
 def _in_brackets(host: str) -> str:
@@ -203,13 +220,24 @@ def _security_headers(allowed_origins: Sequence[Origin]) -> Headers:
     framing = " ".join(["'self'", *map(str, allowed_origins)])
     policy = (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "media-src 'self' blob:; "
         f"base-uri 'none'; form-action 'none'; frame-ancestors {framing}"
     )
     return [
         (b"content-security-policy", policy.encode()),
+        (b"permissions-policy", b"microphone=(self), autoplay=(self)"),  # also where the page is shown in a frame
         (b"x-content-type-options", b"nosniff"),
         (b"referrer-policy", b"no-referrer"),
     ]
+
+
+def _check_announced(scope: Scope, limit: int) -> Refusal:
+    """Refuses a body that is announced as longer than `limit` bytes; gives the refusal, for one that proves to be."""
+    too_long = Refusal(413, "too_long", f"the request is longer than {limit} bytes")
+    announced = _values(scope, b"content-length")
+    if announced and (not announced[0].isdecimal() or len(announced[0]) > 9 or int(announced[0]) > limit):
+        raise too_long
+    return too_long
 
 
 async def _read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
@@ -218,10 +246,7 @@ async def _read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     Raises:
         Refusal: it is longer than `limit` bytes, whatever was announced, or does not come.
     """
-    too_long = Refusal(413, "too_long", f"the request is longer than {limit} bytes")
-    announced = _values(scope, b"content-length")
-    if announced and (not announced[0].isdecimal() or len(announced[0]) > 9 or int(announced[0]) > limit):
-        raise too_long
+    too_long = _check_announced(scope, limit)
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):

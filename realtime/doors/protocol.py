@@ -17,8 +17,9 @@ and its message tells the client what to send instead. Read `lobby.py` for who c
 import base64
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,9 @@ from realtime.events import (
     UserSpeechStopped,
 )
 from realtime.hearing.audio import to_int16
+from realtime.inbox import ImportedMessage
+from realtime.settings import SettingChanges
+from realtime.turns.observations import Patience
 
 MAX_MESSAGE_CHARACTERS = 1_000_000  # of one JSON message: 47 s of audio at 16 kHz, mu-law in base64
 MAX_VALUES = 30_000  # in one JSON message, by its commas and brackets; a typed text may have 20,000 of them
@@ -100,15 +104,17 @@ class ProtocolError(Exception):
 # ---- Events out ----
 
 
+_LEFT_OUT = ("speaker", "file_name")  # where there is none
+
+
 def to_wire(event: SessionEvent) -> dict[str, Any]:
-    """Gives the event as the JSON object that goes to a client; a `speaker` nobody has named is left out."""
+    """Gives the event as the JSON object that goes to a client; a `speaker` or file nobody has named is left out."""
     if isinstance(event, MessageDrafted | MessageTranscribed | TranscriptionFailed):
         fields = _words_to_wire(event)
     else:
         fields = asdict(event)
-    if fields.get("speaker", "") is None:
-        del fields["speaker"]
-    return {"type": WIRE_NAMES[type(event)], **fields}
+    named = {name: value for name, value in fields.items() if value is not None or name not in _LEFT_OUT}
+    return {"type": WIRE_NAMES[type(event)], **named}
 
 
 def _words_to_wire(event: MessageDrafted | MessageTranscribed | TranscriptionFailed) -> dict[str, Any]:
@@ -194,15 +200,25 @@ class RequestMetrics:
     """The session's numbers are wanted now."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ChangeSettings:
-    """How the user is listened to is to change; None leaves a setting as it is."""
+    """Settings are to change; those that are not named stay as they are."""
 
-    muted: bool | None = None
-    protect_answer: bool | None = None
-    turn_detection: bool | None = None
-    spoken: bool | None = None
-    voice: str | None = None
+    changes: SettingChanges
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """A message, and all that follow it, are to be forgotten: another one comes in its place."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportConversation:
+    """A new conversation is to begin, with this as what was said before."""
+
+    messages: tuple[ImportedMessage, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +237,8 @@ Command = (
     | ReleaseToTalk
     | RequestMetrics
     | ChangeSettings
+    | TakeBack
+    | ImportConversation
     | CloseSession
 )
 
@@ -254,7 +272,13 @@ def command_of(message: dict[str, Any]) -> Command:
             return AddText(_text_of(item))
         case {"type": "session.update", "session": dict(changes)}:
             _refuse_others(message, "type", "event_id", "session")
-            return _settings_of(changes)
+            return ChangeSettings(_settings_of(changes))
+        case {"type": "conversation.item.truncate_after", "item_id": str(item_id)}:
+            _refuse_others(message, "type", "event_id", "item_id")
+            return TakeBack(item_id)
+        case {"type": "conversation.import", "items": list(items)}:
+            _refuse_others(message, "type", "event_id", "items")
+            return ImportConversation(tuple(map(_imported, items)))
         case {"type": str(name)} if name in _PLAIN_COMMANDS:
             _refuse_others(message, "type", "event_id")
             return _PLAIN_COMMANDS[name]
@@ -294,21 +318,58 @@ def _text_of_part(part: Any) -> str:
             )
 
 
-def _settings_of(changes: dict[str, Any]) -> ChangeSettings:
+def _imported(item: Any) -> ImportedMessage:
+    match item:
+        case {"role": "user" | "assistant" as role, "text": str(text)}:
+            return ImportedMessage(role, text)
+        case _:
+            raise ProtocolError(
+                f'an item to import is {{"role": "user" or "assistant", "text": "…"}}, and not {_short(item)}'
+            )
+
+
+def _is_switch(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+_SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "muted": (_is_switch, "true or false"),
+    "protect_answer": (_is_switch, "true or false"),
+    "captions": (_is_switch, "true or false"),
+    "spoken": (_is_switch, "true or false"),
+    "turn_detection": (lambda value: value in (None, {}), "null or {}: how turns end is set when the server starts"),
+    "patience": (lambda value: value in get_args(Patience), '"low", "normal" or "high"'),
+    "instructions": (_is_text, "a text"),
+    "temperature": (_is_number, "a number"),
+    "max_output_tokens": (_is_integer, "a whole number"),
+    "model": (_is_text, "the name of a model"),
+    "voice": (_is_text, "the name of a voice"),
+}
+
+
+def _settings_of(changes: dict[str, Any]) -> SettingChanges:
+    """Reads settings by their form; whether a value can be is the session's to say."""
     settings: dict[str, Any] = {}
     for name, value in changes.items():
-        is_switch = name in ("muted", "protect_answer", "spoken")
-        if (is_switch and isinstance(value, bool)) or (name == "voice" and isinstance(value, str)):
-            settings[name] = value
-        elif name == "turn_detection" and value in (None, {}):
-            settings[name] = value is not None
-        else:
-            raise ProtocolError(
-                f"cannot set {_short(name)} to {_short(value)}; there are muted, protect_answer and spoken (true or "
-                "false), voice (a name in session.created) and turn_detection (null or {}: how turns end is set when "
-                "the server starts)"
-            )
-    return ChangeSettings(**settings)
+        if name not in _SETTINGS:
+            raise ProtocolError(f"there is no setting {_short(name)}; there are {', '.join(_SETTINGS)}")
+        is_right, form = _SETTINGS[name]
+        if not is_right(value):
+            raise ProtocolError(f"cannot set {name} to {_short(value)}; it is {form}")
+        settings[name] = value is not None if name == "turn_detection" else value
+    return cast(SettingChanges, settings)
 
 
 # ---- Coming back ----

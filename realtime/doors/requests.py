@@ -1,7 +1,5 @@
 """What a client asks for, done in its session. Read `protocol.py` for the commands, `session.py` for what they do."""
 
-from dataclasses import asdict
-
 from realtime.doors.protocol import (
     AddText,
     CancelResponse,
@@ -10,10 +8,12 @@ from realtime.doors.protocol import (
     ClearSpeech,
     Command,
     EndTurn,
+    ImportConversation,
     PressToTalk,
     ReleaseToTalk,
     RequestAnswer,
     RequestMetrics,
+    TakeBack,
 )
 from realtime.session import Session
 
@@ -39,5 +39,9 @@ def carry_out(command: Command, session: Session) -> None:
             session.release_to_talk()
         case RequestMetrics():
             session.request_metrics()
-        case ChangeSettings():
-            session.change_settings(**asdict(command))
+        case ChangeSettings(changes):
+            session.change_settings(**changes)
+        case TakeBack(item_id):
+            session.remove_from(item_id)
+        case ImportConversation(messages):
+            session.import_conversation(messages)

@@ -53,7 +53,6 @@ _ERRORS = {"full": "concurrency_limit_reached", "closing": "going_down", "known"
 
 def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
     """Opens the door."""
-    ice_servers = WebRTCConnectionMixin.convert_to_aiortc_format({"iceServers": list(options.ice_servers)})
 
     @app.post(PATH)
     async def offer(request: Request) -> Any:
@@ -63,11 +62,12 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
             return _refusal("invalid_offer", str(error), 422)
         if isinstance(posted, Candidate):
             return await _add(posted, lobby)
-        return await _answer(posted, lobby, ice_servers, speaks=options.speaks)
+        servers = WebRTCConnectionMixin.convert_to_aiortc_format({"iceServers": await options.current_ice_servers()})
+        return await _answer(posted, lobby, servers, speaks=options.speaks)
 
     @app.get(SERVERS_PATH)
     async def servers() -> dict[str, Any]:
-        return {"iceServers": list(options.ice_servers)}
+        return {"iceServers": await options.current_ice_servers()}
 
     return [Way(path=PATH, methods=("POST",), max_body_bytes=MAX_BODY_BYTES), Way(path=SERVERS_PATH)]
 

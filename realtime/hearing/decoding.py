@@ -27,6 +27,10 @@ class UnreadableAudio(Exception):
     """A recording that gives no audio; the message says why and what to do, without its name."""
 
 
+class TooLong(UnreadableAudio):
+    """A recording that is longer than was allowed."""
+
+
 class UnreadableRate(UnreadableAudio):
     """Frames with a sample rate or a number of channels that cannot be."""
 
@@ -51,10 +55,10 @@ class Collected:
         """Adds float32 `(n_samples,)`, limited to [-1, 1].
 
         Raises:
-            UnreadableAudio: it is longer than was allowed.
+            TooLong: it is longer than was allowed.
         """
         if self.duration_s + len(samples) / SAMPLE_RATE_HZ > self._max_s:
-            raise UnreadableAudio(f"longer than {self._max_s:.0f} s; cut it into parts")
+            raise TooLong(f"longer than {self._max_s:.0f} s; cut it into parts")
         self._bytes += np.clip(samples, -1, 1).astype(np.float32).tobytes()
 
     def samples(self) -> Samples:

@@ -14,7 +14,7 @@ from typing import Any
 import av
 
 from models.types import SAMPLE_RATE_HZ, Samples
-from realtime.hearing.decoding import Collected, Mixer, TrackDecoder, UnreadableAudio
+from realtime.hearing.decoding import Collected, Mixer, TooLong, TrackDecoder, UnreadableAudio
 from realtime.hearing.joined import Part, split_recordings
 from realtime.hearing.sources import NoAudio, open_container, open_source, read_wav_length
 
@@ -26,6 +26,10 @@ MAX_UNREAD = 0.1  # of a file's bytes behind its audio that are not worth a word
 
 class AudioFileError(Exception):
     """A file that cannot be read as audio; the message says why and what to do."""
+
+
+class AudioTooLong(AudioFileError):
+    """A recording that is longer than was allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,8 @@ def read_audio_file(path: str | Path, *, track: int | None = None, max_s: float 
         All that can be decoded, and what is missing.
 
     Raises:
-        AudioFileError: it cannot be opened, is no audio, is empty, has no such track, or is longer than `max_s`.
+        AudioFileError: it cannot be opened, is no audio, is empty, or has no such track.
+        AudioTooLong: it is longer than `max_s`.
     """
     with _faults_of(str(path)), open_source(path) as file:
         reader = _Reader(track, max_s)
@@ -94,6 +99,8 @@ def _faults_of(name: str) -> Iterator[None]:
     name = printable(name)
     try:
         yield
+    except TooLong as error:
+        raise AudioTooLong(f"{name}: {error}") from error
     except UnreadableAudio as error:
         raise AudioFileError(f"{name}: {error}") from error
     except av.FFmpegError as error:

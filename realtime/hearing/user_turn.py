@@ -3,7 +3,7 @@
 When a turn begins, ends, or is none is decided elsewhere (`turns/floor.py`). Read `listener.py` for who asks.
 """
 
-from models.types import AudioClip, Message
+from models.types import AudioClip, Message, Part
 from realtime.hearing.intake import Intake
 from realtime.hearing.speech import SpeechLog
 from realtime.turns.actions import Turn
@@ -29,12 +29,20 @@ class UserTurn:
         self._intake = intake
         self._speech = speech
         self._texts: list[str] = []
+        self._recordings: list[AudioClip] = []
+        self.file_name: str | None = None  # of the recording, if there is one
         self._n_finished_windows = 0
         self._message: tuple[int, Message] | None = None  # and where its audio ends
 
     def add_text(self, text: str) -> None:
-        """Adds what was typed."""
-        self._texts.append(text)
+        """Adds what was typed, if anything was."""
+        self._texts += [text] if text else []
+        self._message = None
+
+    def add_recording(self, clip: AudioClip, file_name: str) -> None:
+        """Adds a file."""
+        self._recordings.append(clip)
+        self.file_name = file_name
         self._message = None
 
     def add_audio(self, turn: Turn) -> None:
@@ -45,7 +53,12 @@ class UserTurn:
     def message(self, end_sample: int) -> Message:
         """The turn up to a position; the same message for the same position, until something is typed."""
         if self._message is None or self._message[0] != end_sample:
-            message = Message("user", (*self._texts, *self._clips(end_sample)), id=self.item_id, speaker=self._speaker)
+            parts: tuple[Part, ...] = (
+                *self._recordings,
+                *self._texts,
+                *self._clips(end_sample),
+            )  # a text behind a recording is about it
+            message = Message("user", parts, id=self.item_id, speaker=self._speaker)
             self._message = end_sample, message
         return self._message[1]
 

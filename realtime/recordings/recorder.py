@@ -2,8 +2,9 @@
 
 `events.jsonl` holds one JSON object a line, in order: the `item`s of the session's inbox (audio by position and
 length), what the floor `observed` and what it `asked` for, and the events that were `sent`. `audio.wav` is what the
-speaker said, 16-bit mono at 16 kHz; of several speakers each has a file. While muted, silence is recorded. Where there
-is a voice, `answers.wav` is what it read aloud, at 24 kHz: also what was not played.
+speaker said, 16-bit mono at 16 kHz; of several speakers each has a file. While muted, silence is recorded. A file that
+the user sent is kept in the same form, as `file-1.wav` and so on. Where there is a voice, `answers.wav` is what it read
+aloud, at 24 kHz: also what was not played.
 
 A thread of its own writes, so that a slow disk never holds up a conversation; one that is much too slow, or full, ends
 the recording and not the session. What people said is nobody else's business: folder and files are their owner's alone.
@@ -37,7 +38,7 @@ from models.types import (
 )
 from realtime.events import SessionEvent
 from realtime.hearing.audio import AudioChunk, to_int16
-from realtime.inbox import Generated, InboxItem, SettingsChanged, Spoken
+from realtime.inbox import Generated, InboxItem, RecordingSubmitted, SettingsChanged, Spoken
 from realtime.session import SessionOptions
 from realtime.turns.actions import Action
 from realtime.turns.observations import DEFAULT_SPEAKER, Observation
@@ -45,7 +46,7 @@ from realtime.turns.options import FloorOptions
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 EVENTS_NAME = "events.jsonl"
 ANSWERS_NAME = "answers.wav"
 MAX_WAITING_LINES = 20_000  # to be written: minutes of a session; a disk that is so far behind will not catch up
@@ -54,6 +55,11 @@ MAX_WAITING_LINES = 20_000  # to be written: minutes of a session; a disk that i
 def audio_name(speaker: str) -> str:
     """The file with a speaker's audio."""
     return "audio.wav" if speaker == DEFAULT_SPEAKER else f"audio-{speaker}.wav"
+
+
+def sent_file_name(number: int) -> str:
+    """The file with the n-th recording that the user sent."""
+    return f"file-{number}.wav"
 
 
 class SessionRecorder:
@@ -70,6 +76,7 @@ class SessionRecorder:
         make_private_folder(folder)
         self._folder = folder
         self._is_muted = False
+        self._n_sent_files = 0
         self._is_broken = False
         _make_private_file(folder / EVENTS_NAME)
         self._events = (folder / EVENTS_NAME).open(
@@ -112,9 +119,13 @@ class SessionRecorder:
         if isinstance(item, AudioChunk):
             samples = np.zeros_like(item.samples) if self._is_muted else item.samples
             self._put(lambda: self._write_audio(audio_name(item.speaker), samples))
-        elif isinstance(item, Spoken) and item.speech is not None:
+        if isinstance(item, Spoken) and item.speech is not None:
             read = item.speech.samples
             self._put(lambda: self._write_audio(ANSWERS_NAME, read))
+        if isinstance(item, RecordingSubmitted):
+            self._n_sent_files += 1
+            name, sent = sent_file_name(self._n_sent_files), item.clip.samples
+            self._put(lambda: self._write_file(name, sent))
         self._write_line(lambda: {"item": type(item).__name__, "now_s": now_s} | _fields_of(item))
 
     def take_decision(self, observation: Observation, actions: tuple[Action, ...]) -> None:
@@ -164,14 +175,21 @@ class SessionRecorder:
             logger.exception("%s: the recording ends on a bug", self._folder)
             self._is_broken = True
 
+    def _write_file(self, name: str, samples: Samples) -> None:
+        with self._open_wave(name, SAMPLE_RATE_HZ) as file:
+            file.writeframes(to_int16(samples).tobytes())
+
     def _open_audio(self, name: str, rate_hz: int) -> None:
+        self._audio[name] = self._open_wave(name, rate_hz)
+
+    def _open_wave(self, name: str, rate_hz: int) -> wave.Wave_write:
         path = self._folder / name
         _make_private_file(path)
         file = wave.open(str(path), "wb")  # noqa: SIM115  # closed at the end
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(rate_hz)
-        self._audio[name] = file
+        return file
 
     def _write_audio(self, name: str, samples: Samples) -> None:
         self._audio[name].writeframes(to_int16(samples).tobytes())
@@ -214,6 +232,8 @@ def _fields_of(item: InboxItem) -> dict[str, Any]:
     match item:
         case AudioChunk():
             return {"speaker": item.speaker, "start_sample": item.start_sample, "n_samples": len(item.samples)}
+        case RecordingSubmitted():
+            return {"file_name": item.file_name}
         case Generated(generation, ModelError() as error):
             return {"generation": generation, "error": type(error).__name__, "message": str(error)}
         case Generated(generation, TextDelta() | Transcription() | GenerationStats() as event):

@@ -21,6 +21,7 @@ from models.errors import ModelError
 from models.types import (
     SAMPLE_RATE_HZ,
     VOICE_RATE_HZ,
+    AudioClip,
     GenerationEvent,
     GenerationOptions,
     GenerationStats,
@@ -39,8 +40,24 @@ from realtime.conversation import ConversationOptions
 from realtime.events import SessionEvent, SessionMetricsReported
 from realtime.hearing.audio import AudioChunk, to_float32
 from realtime.hearing.vad import SpeechDetector, VadOptions
-from realtime.inbox import Captioned, Generated, InboxItem, Spoken, WordsDrafted
-from realtime.recordings.recorder import ANSWERS_NAME, EVENTS_NAME, FORMAT_VERSION, audio_name, to_json
+from realtime.inbox import (
+    Captioned,
+    ConversationImported,
+    Generated,
+    ImportedMessage,
+    InboxItem,
+    RecordingSubmitted,
+    Spoken,
+    WordsDrafted,
+)
+from realtime.recordings.recorder import (
+    ANSWERS_NAME,
+    EVENTS_NAME,
+    FORMAT_VERSION,
+    audio_name,
+    sent_file_name,
+    to_json,
+)
 from realtime.session import Session, SessionOptions
 from realtime.speaking import SpeakingOptions
 from realtime.turns.endpointing import EndpointingOptions
@@ -166,6 +183,7 @@ class _AudioReader:
     def __init__(self, audio: Mapping[str, Samples], folder: Path) -> None:
         self._audio, self._folder = audio, folder
         self._positions = dict.fromkeys(audio, 0)
+        self._n_files = 0
 
     def take(self, name: str, n_samples: int) -> Samples:
         start = self._positions[name]
@@ -174,6 +192,10 @@ class _AudioReader:
             raise RecordingError(f"{self._folder / name}: shorter than the events say")
         self._positions[name] += n_samples
         return piece
+
+    def take_file(self) -> Samples:
+        self._n_files += 1
+        return _read_audio(self._folder / sent_file_name(self._n_files), SAMPLE_RATE_HZ)
 
 
 def _item_of(line: dict[str, Any], audio: _AudioReader) -> InboxItem:
@@ -184,6 +206,10 @@ def _item_of(line: dict[str, Any], audio: _AudioReader) -> InboxItem:
             return AudioChunk(samples, fields["start_sample"], fields["speaker"])
         case "Generated":
             return _generated_of(**fields)
+        case "RecordingSubmitted":
+            return RecordingSubmitted(AudioClip(audio.take_file()), fields["file_name"])
+        case "ConversationImported":
+            return ConversationImported(tuple(ImportedMessage(**message) for message in fields["messages"]))
         case "Captioned":
             written = fields.pop("transcript")
             return Captioned(**fields, transcript=None if written is None else _transcript_of(**written))

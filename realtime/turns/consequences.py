@@ -47,6 +47,7 @@ from realtime.turns.observations import (
     CancelRequested,
     KeyPressed,
     KeyReleased,
+    Patience,
     SpeechCleared,
     SpeechStarted,
     SpeechStopped,
@@ -100,6 +101,11 @@ class Consequences:
         """Where a turn would begin with what the user has said while no turn was opened; None: nothing."""
         start_sample = self._user.unopened_sample
         return None if start_sample is None else max(start_sample, self._user.sample - self._max_turn_samples)
+
+    def set_patience(self, patience: Patience) -> None:
+        """Waits so long at everybody's pauses."""
+        for speaker in self.speakers.values():
+            speaker.endpointing.wanted = patience
 
     def drop_unopened(self) -> None:
         """Forgets what was said while no turn was opened."""

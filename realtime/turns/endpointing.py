@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from models.types import SAMPLE_RATE_HZ, Samples
+from realtime.turns.observations import Patience
 
 MAX_WAIT_S = 3.0  # LiveKit's longest; nobody is silent for longer within a turn without having lost the thread
 WAIT_STEP_S = 0.02  # between the waits that are compared
@@ -26,6 +27,8 @@ PATIENCE_STEP = 0.1  # of log-odds, for a turn that went on or ended though the 
 MAX_PATIENCE = 2.0
 MAX_EXPONENT = 500.0  # of a number that float64 holds, and leaves room to multiply
 LEAST_DOUBT = 1e-6  # no score is surer
+
+PATIENCE: dict[Patience, float] = {"low": 2 / 3, "normal": 1.0, "high": 2.0}  # times the wait: 0.4, 0.6 or 1.2 s
 
 
 class EndOfTurnScorer(Protocol):
@@ -123,9 +126,13 @@ class Endpointing:
     S begins as exponential, with c so that the wait for p = 0.5 is `silence_s`; the speaker's own pauses take its
     place one by one. The odds of p are the score's, divided by the speaker's patience: a turn that goes on makes it
     grow, one that ends makes it shrink, each by as much as the score had been wrong (logistic regression on line).
+
+    Attributes:
+        wanted: how patient the user wants it to be; stretches every wait.
     """
 
     def __init__(self, options: EndpointingOptions) -> None:
+        self.wanted: Patience = "normal"
         self._options = options
         mean_s, longer_s = options.mean_pause_s, options.silence_s - SHORTEST_PAUSE_S
         self._cut_in_s = mean_s * math.exp(min(MAX_EXPONENT, longer_s / mean_s))
@@ -148,7 +155,8 @@ class Endpointing:
         """
         complete = self._complete(score)
         costs = complete * self._waits_s + (1 - complete) * self._cut_in_s * self._longer
-        return round(float(self._waits_s[costs.argmin()]) * SAMPLE_RATE_HZ)
+        wait_s = PATIENCE[self.wanted] * float(self._waits_s[costs.argmin()])
+        return round(min(float(self._waits_s[-1]), max(float(self._waits_s[0]), wait_s)) * SAMPLE_RATE_HZ)
 
     def observe_hold(self, pause_samples: int, score: float | None) -> None:
         """Learns that the speaker went on after a pause that had this score."""

@@ -232,6 +232,8 @@ class Floor:
     def _change_rules(self, change: RulesChanged) -> None:
         if change.protect_answer is not None:
             self._then.protect_answer = change.protect_answer
+        if change.patience is not None:
+            self._then.set_patience(change.patience)
         if change.turn_detection is not None:
             self._turn_detection = change.turn_detection
             self._then.drop_unopened()

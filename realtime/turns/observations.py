@@ -6,6 +6,9 @@ Read `machine.py` next.
 """
 
 from dataclasses import dataclass
+from typing import Literal
+
+Patience = Literal["low", "normal", "high"]  # at pauses
 
 DEFAULT_SPEAKER = "user"  # where a session has one
 
@@ -141,10 +144,12 @@ class RulesChanged:
     Attributes:
         protect_answer: speech does not stop the answer under way, or the next one.
         turn_detection: turns begin and end by speech and silence; otherwise by push-to-talk and typing alone.
+        patience: how long pauses are waited at.
     """
 
     protect_answer: bool | None = None
     turn_detection: bool | None = None
+    patience: Patience | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ async def test_the_page_is_a_door_like_any_other() -> None:
     assert settings == {
         "model": "scripted",
         "description": ScriptedModel.info.description,
-        "iceServers": [],
+        "languages": {"de": "Deutsch", "en": "English"},
     }
     page = await ask("/")
     assert page.headers["content-type"].startswith("text/html")

@@ -88,6 +88,8 @@ def statuses(answered: list[Message]) -> int:
         ("::", (), "[2001:db8::1]:7860", 200),
         ("0.0.0.0", ("https://talk.example",), "talk.example", 200),
         ("0.0.0.0", ("https://talk.example",), "anything.example", 403),
+        ("0.0.0.0", ("https://talk.example",), "10.1.2.3:7860", 200),  # whoever looks whether it is up
+        ("0.0.0.0", ("https://talk.example",), "10.1.2.3.evil.example", 403),
         ("10.0.0.7", ("https://talk.example",), "10.0.0.7:7860", 200),
         ("127.0.0.1", ("https://talk.example",), "talk.example", 200),
         ("127.0.0.1", ("https://talk.example",), "localhost", 200),
@@ -195,6 +197,7 @@ async def test_headers_keep_the_browser_here() -> None:
             headers = dict((await ask(entrance, path))[0]["headers"])
             policy = headers[b"content-security-policy"].decode()
             assert policy.endswith(framing)
+            assert headers[b"permissions-policy"] == b"microphone=(self), autoplay=(self)"
             assert "ws:" not in policy and "unsafe" not in policy
             assert headers[b"x-content-type-options"] == b"nosniff"
     assert (await ask(entrance))[0]["headers"].count((b"Referrer-Policy", b"origin")) == 1, "the door's own word counts"
@@ -224,14 +227,24 @@ def everything() -> list[tuple[str, str]]:
     return [(str(getattr(route, "path", "")), type(route).__name__) for route in routes]
 
 
+ASKED = {  # in another way, or with another answer, than a page
+    "/webrtc/offer": ("POST", 422),
+    "/session/close": ("POST", 204),
+    "/conversation/audio": ("POST", 404),
+    "/conversation/audio/{item_id}": ("GET", 404),
+}
+GRADIOS = ("/gradio_api/info", "/gradio_api/startup-events", "/vibe-code/", "/theme.css", "/conversation/audio/x/y")
+
+
 async def test_every_route_of_ours_is_let_through_and_no_other(port: int) -> None:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
         for path, kind in everything():
-            status = 422 if path == "/webrtc/offer" else 200
-            method = "POST" if path == "/webrtc/offer" else "GET"
+            method, status = ASKED.get(path, ("GET", 200))
             if kind == "APIRoute":
-                assert (await http.request(method, path)).status_code == status, path
-        for path in ("/docs", "/redoc", "/openapi.json", "/config", "/gradio_api/info", "/telephone/incoming", "/x"):
+                answer = await http.request(method, path)
+                assert answer.status_code == status and "nothing here" not in answer.text, path
+            assert not any(word in path for word in ("gradio", "vibe", "queue", "component")), "FastRTC imports Gradio"
+        for path in ("/docs", "/redoc", "/openapi.json", "/config", *GRADIOS, "/telephone/incoming", "/x"):
             answer = await http.get(path)
             assert answer.status_code == 404
             assert "nothing here" in answer.json()["meta"]["message"]

@@ -42,7 +42,7 @@ async def test_a_visit_from_door_to_door(lobby: Lobby) -> None:
     await transport.until(ResponseDone)
     visit.obey(PressToTalk())
     visit.obey(ReleaseToTalk())
-    visit.obey(ChangeSettings(muted=True))
+    visit.obey(ChangeSettings({"muted": True}))
     visit.obey(RequestMetrics())
     visit.listen(8_000, np.zeros(160, np.int16))
     assert visit.reject("no such thing")

@@ -22,8 +22,10 @@ from realtime.doors.protocol import (
     ChangeSettings,
     ClearConversation,
     ClearSpeech,
+    CloseSession,
     EndTurn,
     EnvelopeReader,
+    ImportConversation,
     Media,
     Ping,
     PressToTalk,
@@ -33,6 +35,7 @@ from realtime.doors.protocol import (
     RequestMetrics,
     Start,
     Stop,
+    TakeBack,
     decode_mu_law,
     dump,
     parse,
@@ -47,6 +50,7 @@ from realtime.events import (
     TranscriptionFailed,
     UserSpeechStarted,
 )
+from realtime.inbox import ImportedMessage
 
 START = '{"event": "start", "websocket_id": "any"}'
 
@@ -122,13 +126,29 @@ def test_what_is_sent_is_ascii_whatever_was_said() -> None:
         ({"type": "push_to_talk.release"}, ReleaseToTalk()),
         ({"type": "session.metrics"}, RequestMetrics()),
         ({"type": "response.create"}, RequestAnswer()),
-        ({"type": "session.update", "session": {}}, ChangeSettings()),
-        ({"type": "session.update", "session": {"muted": True}}, ChangeSettings(muted=True)),
+        ({"type": "session.update", "session": {}}, ChangeSettings({})),
+        ({"type": "session.update", "session": {"muted": True}}, ChangeSettings({"muted": True})),
         (
             {"type": "session.update", "session": {"protect_answer": False, "turn_detection": None}},
-            ChangeSettings(protect_answer=False, turn_detection=False),
+            ChangeSettings({"protect_answer": False, "turn_detection": False}),
         ),
-        ({"type": "session.update", "session": {"turn_detection": {}}}, ChangeSettings(turn_detection=True)),
+        ({"type": "session.update", "session": {"turn_detection": {}}}, ChangeSettings({"turn_detection": True})),
+        (
+            {
+                "type": "session.update",
+                "session": {"patience": "high", "instructions": "", "temperature": 1, "max_output_tokens": 9},
+            },
+            ChangeSettings({"patience": "high", "instructions": "", "temperature": 1, "max_output_tokens": 9}),
+        ),
+        ({"type": "conversation.item.truncate_after", "item_id": "i"}, TakeBack("i")),
+        (
+            {
+                "type": "conversation.import",
+                "items": [{"role": "user", "text": "Hi."}, {"role": "assistant", "text": "x"}],
+            },
+            ImportConversation((ImportedMessage("user", "Hi."), ImportedMessage("assistant", "x"))),
+        ),
+        ({"type": "session.close"}, CloseSession()),
     ],
 )
 def test_commands_are_read(message: dict[str, Any], command: object) -> None:
@@ -155,9 +175,18 @@ def test_the_parts_of_an_item_are_one_text() -> None:
         ('{"type": "x", "a": NaN}', "NaN"),
         ('{"type": "session.update"}', "wrong fields"),
         ('{"type": "session.update", "session": {"muted": 1}}', "true or false"),
-        ('{"type": "session.update", "session": {"voice": "alloy"}}', "'voice'"),
+        ('{"type": "session.update", "session": {"voice": 5}}', "'voice'"),
         ('{"type": "session.update", "session": {"turn_detection": false}}', "null or {}"),
         ('{"type": "session.update", "session": {"turn_detection": {"threshold": 0.5}}}', "when the server starts"),
+        ('{"type": "session.update", "session": {"patience": "endless"}}', '"low", "normal" or "high"'),
+        ('{"type": "session.update", "session": {"patience": {}}}', '"low", "normal" or "high"'),
+        ('{"type": "session.update", "session": {"temperature": true}}', "a number"),
+        ('{"type": "session.update", "session": {"max_output_tokens": 1.5}}', "a whole number"),
+        ('{"type": "session.update", "session": {"instructions": null}}', "a text"),
+        ('{"type": "conversation.item.truncate_after", "item_id": 5}', "wrong fields"),
+        ('{"type": "conversation.import", "items": [{"role": "system", "text": "x"}]}', '"user" or "assistant"'),
+        ('{"type": "conversation.import", "items": "x"}', "wrong fields"),
+        ('{"type": "session.close", "now": 1}', "'now' has no effect"),
         ('{"type": "response.create", "response": {"instructions": "Sing."}}', "'response' has no effect"),
         (typed("x", role="system"), "role"),
         (typed("x", id="mine"), "'id' has no effect"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import io
 import json
 import os
 import re
@@ -16,12 +17,15 @@ from unittest import mock
 import av
 import numpy as np
 import pytest
+from rich.console import Console
 
 from app import EXIT_NO_SPEECH, main
+from commands.event_lines import EventLines
 from models.catalogue import MODELS
 from models.scripted import ScriptedModel
 from models.types import SAMPLE_RATE_HZ, Samples, Transcript, Word
 from realtime.conversation import SYSTEM_PROMPT
+from realtime.events import ResponseDelta, ResponseDone, ResponseRetracted
 from realtime.hearing.files import read_audio_file
 from realtime.server import open_session
 from realtime.session import SessionOptions
@@ -103,7 +107,11 @@ def test_a_language_that_only_the_ears_do_not_know_is_no_hindrance_to_a_model_th
     model = ScriptedModel([["He asks for bread."]], sounds=[foreign], languages=("en",))
     monkeypatch.setattr("commands.loading.load_model", lambda *_: model)
     assert main(["ask", CAPITAL, "What does he want?"]) == 0
-    assert (capsys.readouterr().err, model.requests[0][0].text) == ("", "What does he want?")
+    note = "to the ears it sounds like another language than theirs; the model, which listens itself, was asked"
+    assert capsys.readouterr().err == f"earpiece: {CAPITAL}: {note}\n"
+    assert model.requests[0][0].text == "What does he want?", "the model is told nothing of it"
+    assert main(["ask", CAPITAL, "What does he want?", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == [note]
     assert main(["ask", CAPITAL, "--transcribe", "auto"]) == EXIT_NO_SPEECH
     complaint = "it sounds like another language. I understand only English."
     assert capsys.readouterr().err == f"earpiece: {CAPITAL}: {complaint}\n"
@@ -192,6 +200,11 @@ def test_a_recorded_talk_replays_with_the_same_events(tmp_path: Path, capsys: py
     capsys.readouterr()
     assert main(["replay", str(folder)]) == 0
     captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("All ") and captured.err.count("\n") == 2, "the verdict, and what there was"
+    assert "1 ResponseDone" in captured.err
+    assert main(["replay", str(folder), "-v"]) == 0
+    captured = capsys.readouterr()
     events = [json.loads(line) for line in captured.out.splitlines()]
     assert [event["text"] for event in events if event["name"] == "ResponseDone"] == ["The capital of France is Paris."]
     assert "byte for byte" in captured.err
@@ -208,6 +221,22 @@ def test_nothing_is_recorded_unless_asked(
     assert main(["talk", CAPITAL]) == 0
     assert list(tmp_path.iterdir()) == []
     assert "Paris" in capsys.readouterr().out
+
+
+def test_text_that_may_be_taken_back_stands_in_brackets_and_numbers_are_short() -> None:
+    shown = io.StringIO()
+    lines = EventLines(Console(file=shown, highlight=False))
+    one = {"response_id": "resp_1"}
+    lines.show(ResponseDelta(**one, delta="In ", provisional=True))
+    lines.show(ResponseDelta(**one, delta="[France", provisional=True))
+    lines.show(ResponseRetracted(**one))
+    lines.show(ResponseDelta(**one, delta="In Spain.", provisional=False))
+    stats = {"prompt_tokens": 7, "cached_tokens": 0, "completion_tokens": 3}
+    lines.show(ResponseDone(**one, status="completed", text="", response_latency_s=0.7000001, ttft_s=1 / 3, **stats))
+    text, retracted, done = shown.getvalue().split("\n  response.")
+    assert text == "[In [France]"
+    assert retracted == "retracted  response_id=resp_1  (what stands in brackets above is taken back)\nIn Spain."
+    assert "response_latency_s=0.7  ttft_s=0.333  prompt_tokens=7" in done
 
 
 def test_models_lists_what_there_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,9 @@ async def test_an_answer_is_read_aloud_to_its_end() -> None:
     types = conversation.types()
     assert [name for name in types if name in AUDIO_EVENTS] == [AUDIO_EVENTS[0], AUDIO_EVENTS[2]]
     assert types.index("output_audio_buffer.stopped") < types.index("response.done")
+    timing = done(conversation).timing
+    assert timing is not None and timing.first_audio_s is not None and timing.first_token_s is not None
+    assert timing.first_audio_s >= timing.first_token_s
 
 
 async def test_nothing_is_played_before_the_turn_has_ended_but_the_first_phrase_is_read() -> None:
@@ -151,7 +154,7 @@ async def test_there_is_no_sound_without_a_voice_and_no_voice_of_another_name() 
         if isinstance(event, ErrorReported)
     ]
     assert "start the server with --voice" in messages[0]
-    assert "there is no voice 'nobody'; there are: tone, other" in messages[1]
+    assert "there is no voice 'nobody' here; there are: tone, other" in messages[1]
     created = other.of("session.created")[0]
     assert isinstance(created, SessionCreated)
     assert [voice.name for voice in created.voices] == ["tone", "other"]

@@ -1,47 +1,102 @@
-"""The page at `/`: static files, and the settings they ask for. No framework, no build.
+"""The page at `/`: static files, the settings they ask for, and Markdown. No framework, no build.
 
 The page is a client like any other: it speaks `protocol.py` over a WebRTC or WebSocket connection, and what it shows is
-what the session's events say. `main.js` is where it begins; every other module there has one subject.
+what the session's events say. `main.js` is where it begins; every other module there has one subject. The words of the
+interface are in `words.<language>.json`, one file per language, and nowhere else; `index.html` names them and gets the
+English ones here, before any script runs. Read `markdown.py` for what becomes of an answer.
 """
 
+import asyncio
+import json
+import re
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 
 from realtime.doors import DoorOptions
 from realtime.doors.entrance import Way
 from realtime.doors.lobby import Lobby
+from realtime.doors.page.markdown import MAX_CHARACTERS, render
 
 _HERE = Path(__file__).parent
-_MEDIA_TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript"}
+_MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+}
 _HEADERS = {"cache-control": "no-cache"}  # a new server brings a new page
+_MAX_MARKDOWN_BYTES = 6 * MAX_CHARACTERS + 1000  # as JSON, in which a character may take 6
 
 
 def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
-    """Puts the page at `/`, its files and its settings under `/page/`."""
-    ways = [_serve(app, _HERE / "index.html", "/")]
-    ways += [
-        _serve(app, file, f"/page/{file.name}") for file in sorted(_HERE.iterdir()) if file.suffix in (".css", ".js")
-    ]
+    """Puts the page at `/`, its files, its settings and Markdown under `/page/`."""
+    files = [file for file in sorted(_HERE.iterdir()) if file.suffix in _MEDIA_TYPES]
+    page, languages = _page(), _languages()
+
+    @app.get("/")
+    async def index(request: Request) -> Response:
+        content = page.replace("{address}", escape(str(request.base_url)))
+        return Response(content, media_type="text/html; charset=utf-8", headers=_HEADERS)
 
     @app.get("/page/settings.json")
     async def settings() -> dict[str, Any]:
         return {
             "model": options.model.name,
             "description": options.model.description,
-            "iceServers": list(options.ice_servers),
+            "languages": languages,
         }
 
-    return [*ways, Way(path="/page/settings.json")]
+    @app.post("/page/markdown")
+    async def markdown(request: Request) -> Response:
+        return await _lay_out(await request.body())
+
+    return [
+        Way(path="/"),
+        Way(path="/page/settings.json"),
+        Way(path="/page/markdown", methods=("POST",), max_body_bytes=_MAX_MARKDOWN_BYTES),
+        *(_serve(app, file) for file in files),
+    ]
 
 
-def _serve(app: FastAPI, file: Path, path: str) -> Way:
-    content, media_type = file.read_bytes(), _MEDIA_TYPES[file.suffix]
+def _serve(app: FastAPI, file: Path) -> Way:
+    path, content, media_type = f"/page/{file.name}", file.read_bytes(), _MEDIA_TYPES[file.suffix]
 
     @app.get(path)
     async def serve() -> Response:
         return Response(content, media_type=media_type, headers=_HEADERS)
 
     return Way(path=path)
+
+
+def _languages() -> dict[str, str]:
+    """Gives the name of each language that there are words in, by its code."""
+    return {file.name.split(".")[1]: _words(file)["language"] for file in sorted(_HERE.glob("words.*.json"))}
+
+
+def _words(file: Path) -> dict[str, str]:
+    words: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+    return words
+
+
+def _page() -> str:
+    """Gives the page with its English words in it; its address is still to be put in."""
+    words = {key: escape(text) for key, text in _words(_HERE / "words.en.json").items()}
+    page = (_HERE / "index.html").read_text(encoding="utf-8")
+    page = re.sub(r"\{(title|description)\}", lambda named: words[named[1]], page)
+    return re.sub(r'(data-words="([\w.]+)"[^>]*>)', lambda named: named[1] + words[named[2]], page)
+
+
+async def _lay_out(body: bytes) -> Response:
+    try:
+        text = json.loads(body)["text"]
+        html = await asyncio.to_thread(render, text)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        message = f'send {{"text": "..."}} with at most {MAX_CHARACTERS} characters of Markdown: {error}'
+        return JSONResponse({"message": message}, 422)
+    return JSONResponse({"html": html})

@@ -1,162 +1,173 @@
-// The page's client: a microphone, one connection, and the conversation it draws from the session's events.
+// The page: puts the client, what it draws and what the person does together.
 //
-// The connection is opened by the first word, spoken or typed, and carries both. Nothing is kept here that the server
-// does not say: who has the floor comes with `floor.changed`, why a session ends with `session.ended`.
-import { connect } from "./connection.js";
+// It is a client like any other, and shows what the session's events say. Every other module has one subject: `client.js`
+// has the connection and the microphone, `log.js` the messages, `floor.js` who has the floor.
+import { announce } from "./announcer.js";
+import { answerEvents, endAnswer, isAnswering, isThinking } from "./answers.js";
+import { Client } from "./client.js";
+import { bindComposer, sendMessage } from "./composer.js";
 import { bindControls } from "./controls.js";
-import * as drawing from "./drawing.js";
-import { openMicrophone, watchLevel } from "./microphone.js";
-
-const WORDS = {
-  "connection.lost": "The connection was lost. Start again to reconnect; the conversation begins anew.",
-  "connection.unreachable": "The server cannot be reached.",
-  "connection.closed": "The server closed the connection. Its log says why.",
-  "connection.refused": "The server refused.",
-};
-
-const settings = { muted: false, protect_answer: false, turn_detection: true }; // as the server has them, or will
-let connection = null;
-let microphone = null;
-let floor = "listening"; // as the server calls it
-let endReason = ""; // what the server said when it ended the session
-let held = false; // the push-to-talk button or key is down
-
-// Of several calls while one is under way, all wait for that one.
-function once(action) {
-  let running = null;
-  return () => (running ??= action().finally(() => (running = null)));
-}
-
-const showFloor = () => drawing.showFloor(floor, settings, microphone !== null);
-
-// ---- The connection ----
+import { byId, icon, showError } from "./dom.js";
+import { describeFloor } from "./floor.js";
+import { bindItemActions, offerActions } from "./item_actions.js";
+import * as log from "./log.js";
+import { drawMemory } from "./memory.js";
+import * as numbers from "./numbers.js";
+import * as ring from "./orb.js";
+import { stopPlayback } from "./playback.js";
+import { preferences, prefer } from "./preferences.js";
+import { CommittedSentences } from "./sentences.js";
+import { bindSettings } from "./settings.js";
+import { endWaiting, setLanguages, userEvents } from "./user_items.js";
+import { Voice } from "./voice.js";
+import { putWords, speakLanguage, words } from "./words.js";
 
 const served = fetch("page/settings.json").then((response) => response.json());
-served.then(
-  ({ model, description }) => drawing.showModel(model, description),
-  () => drawing.showError("The server cannot be reached."),
-);
 
-function onEvent(event) {
-  if (event.type === "session.created") floor = "listening";
-  if (event.type === "floor.changed") floor = event.state;
-  if (event.type === "session.ended") endReason = event.reason;
-  if (event.type === "session.updated") {
-    for (const name of Object.keys(settings)) settings[name] = event[name];
-    drawing.showSettings(settings);
+const voice = new Voice(() => showState());
+const sentences = new CommittedSentences((sentence) => {
+  voice.say(sentence);
+  if (preferences.voice === "off") announce(sentence); // otherwise it is heard already
+});
+const client = new Client({
+  onEvent: draw,
+  onChange: () => showState(),
+  onLost: lose,
+  onLevel: ring.showLevel,
+  onTrack: (track) => voice.play(track),
+});
+
+// ---- What the session says ----
+
+const pageEvents = {
+  "session.created": greet,
+  "conversation.item.deleted": ({ item_id }) => log.withdraw(log.find(item_id)),
+  "conversation.cleared": () => (endAnswer(), log.clear(), numbers.forgetNumbers()),
+  "conversation.window": drawMemory,
+  "session.metrics": numbers.drawMetrics,
+  "response.output_text.delta": ({ provisional }) => ring.showWord(provisional),
+  "response.committed": () => ring.commitWords(),
+  "response.retracted": () => ring.retractWords(),
+  "response.done": numbers.noteAnswer,
+  error: ({ message }) => showError(message),
+};
+
+function draw(event) {
+  for (const events of [userEvents, answerEvents, pageEvents]) events[event.type]?.(event);
+  sentences.take(event);
+  voice.take(event);
+  const isWhole = event.type === "conversation.item.created" || event.type === "response.done";
+  const known = isWhole && log.find(event.item_id ?? event.response_id);
+  if (known) offerActions(known, client.isModern);
+  log.follow();
+}
+
+// A session begins, or goes on after a gap; one that does not know what was said before begins anew.
+function greet(event) {
+  if (!event.resumed) {
+    endAnswer();
+    log.retire();
   }
-  drawing.drawEvent(event);
-  showFloor();
+  showModel(event);
+  setLanguages(event.caption_languages);
+  byId("hint").hidden = event.caption_languages !== null;
+  document.body.dataset.resumed = Boolean(event.resumed);
 }
 
-function onLost(why) {
-  if (!connection) return;
-  connection = null;
-  floor = "listening";
-  stopMicrophone();
-  drawing.showError(endReason ? `The session has ended: ${endReason}.` : WORDS[why]);
+function showModel({ model, description }) {
+  byId("model").textContent = model;
+  byId("model").title = description;
+  byId("model").hidden = false;
+  byId("about").textContent = `${model}: ${description}`;
 }
 
-const showWire = (name) => (document.querySelector(".earpiece").dataset.transport = name);
-
-const ensureConnected = once(async () => {
-  if (connection) return;
-  drawing.showConnecting();
-  endReason = "";
-  connection = await connect(onEvent, onLost, {
-    onReconnecting: () => (showWire("none"), drawing.showConnecting()),
-    onResumed: (name) => (showWire(name), showFloor()),
-    words: (key) => WORDS[key],
-    track: microphone?.getAudioTracks()[0],
-  });
-  showWire(connection.name);
-  sendSettings();
-});
-
-window.addEventListener("pagehide", () => connection?.close());
-
-function sendSettings() {
-  const { muted, protect_answer, turn_detection } = settings;
-  const session = { muted, protect_answer, turn_detection: turn_detection ? {} : null };
-  connection?.send({ type: "session.update", session });
+function lose(reason, why) {
+  voice.stop();
+  endAnswer();
+  endWaiting();
+  showError(reason ? words("connection.ended", { reason }) : words(why));
+  showState();
 }
 
-function change(changes) {
-  Object.assign(settings, changes);
-  microphone?.getAudioTracks().forEach((track) => (track.enabled = !settings.muted));
-  drawing.showSettings(settings);
-  showFloor();
-  sendSettings();
-}
+// ---- Who has the floor ----
 
-// ---- The microphone ----
-
-const startMicrophone = once(async () => {
-  microphone = await openMicrophone();
-  const [track] = microphone.getAudioTracks();
-  track.onended = () => (stopMicrophone(), drawing.showError("The microphone was unplugged. Start again when it is back."));
-  track.enabled = !settings.muted;
-  await ensureConnected();
-  await connection.setTrack(track);
-  const stream = microphone;
-  watchLevel(stream, drawing.showLevel, () => microphone === stream);
-  drawing.showMicrophone(true);
-  showFloor();
-});
-
-function releaseMicrophone() {
-  microphone?.getTracks().forEach((track) => track.stop());
-  microphone = null;
-}
-
-function stopMicrophone() {
-  releaseMicrophone();
-  connection?.setTrack(null);
-  drawing.showMicrophone(false);
-  showFloor();
+function showState() {
+  const [kind, key] = describeFloor(client, { isThinking: isThinking(), isSpeaking: voice.isSpeaking });
+  const status = byId("status");
+  if (status.dataset.state !== kind) status.dataset.state = byId("talk").dataset.state = kind;
+  byId("status-text").textContent = words(key);
+  const { muted, protect_answer, turn_detection } = client.settings;
+  for (const [name, on] of Object.entries({ mute: muted, protect: protect_answer, push: !turn_detection }))
+    byId(name).setAttribute("aria-pressed", on);
+  byId("mute-text").textContent = words(muted ? "mute.on" : "mute");
+  byId("hold").hidden = turn_detection;
+  byId("hold").classList.toggle("on", client.isHeld);
+  byId("talk-text").textContent = words(client.microphone ? "talk.stop" : "talk.start");
+  byId("talk").classList.toggle("on", client.microphone !== null);
+  byId("stop").hidden = !(isAnswering() || voice.isSpeaking);
+  if (document.body.dataset.transport !== client.transport) {
+    document.body.dataset.transport = client.transport;
+    numbers.noteAbout({ transport: client.transport });
+  }
 }
 
 // ---- What the person does ----
 
-async function press() {
-  if (held) return;
-  held = true;
-  drawing.byId("hold").classList.add("on");
-  if (!microphone) await perform("talk");
-  else await ensureConnected().catch(() => {}); // whoever began to connect says what is wrong
-  if (held) connection?.send({ type: "push_to_talk.press" });
-}
-
-function release() {
-  if (!held) return;
-  held = false;
-  drawing.byId("hold").classList.remove("on");
-  connection?.send({ type: "push_to_talk.release" });
-}
-
-async function sendText() {
-  const words = drawing.byId("text").value.trim();
-  if (!words) return;
-  await ensureConnected();
-  drawing.byId("text").value = "";
-  showFloor();
-  const content = [{ type: "input_text", text: words }];
-  connection.send({ type: "conversation.item.create", item: { type: "message", role: "user", content } });
-  connection.send({ type: "response.create" });
+function togglePush() {
+  client.release();
+  const isPush = client.settings.turn_detection;
+  prefer({ push_to_talk: isPush });
+  client.change({ turn_detection: !isPush });
+  if (isPush) byId("hold").focus(); // so that the space bar talks
 }
 
 const perform = bindControls({
   actions: {
-    "talk": () => (microphone ? stopMicrophone() : startMicrophone()),
-    "send": sendText,
-    "stop": () => connection?.send({ type: "response.cancel" }),
-    "mute": () => change({ muted: !settings.muted }),
-    "protect": () => change({ protect_answer: !settings.protect_answer }),
-    "push": () => (release(), change({ turn_detection: !settings.turn_detection })),
-    "new": () => connection?.send({ type: "conversation.clear" }),
+    "talk": () => (client.microphone ? client.stopMicrophone() : client.startMicrophone()),
+    "send": sendMessage,
+    "stop": () => (voice.stop(), client.send({ type: "response.cancel" })),
+    "mute": () => client.change({ muted: !client.settings.muted }),
+    "protect": () => client.change({ protect_answer: !client.settings.protect_answer }),
+    "push": togglePush,
+    "new": () => (stopPlayback(), client.isOpen ? client.send({ type: "conversation.clear" }) : log.clear()),
   },
-  isPushToTalk: () => !settings.turn_detection,
-  press,
-  release,
-  onFailure: () => (releaseMicrophone(), showFloor()),
+  isPushToTalk: () => !client.settings.turn_detection,
+  isAnswering: () => isAnswering() || voice.isSpeaking,
+  press: () => client.press(),
+  release: () => client.release(),
 });
+
+// The page is left for good, or put aside by the browser, which ends connections without a word.
+window.addEventListener("pagehide", () => client.leave());
+window.addEventListener("pageshow", ({ persisted }) => {
+  if (!persisted) return;
+  endAnswer();
+  endWaiting();
+  showState();
+});
+
+// ---- The beginning ----
+
+async function speak(code) {
+  await speakLanguage(code);
+  showState();
+  ring.refreshRing();
+}
+
+async function begin() {
+  const settings = await served;
+  const known = Object.keys(settings.languages);
+  const wanted = [preferences.language, ...navigator.languages.map((code) => code.slice(0, 2)), "en"];
+  await speak(wanted.find((code) => known.includes(code)));
+  for (const element of document.querySelectorAll("[data-icon]")) element.prepend(icon(element.dataset.icon));
+  bindComposer(client, perform);
+  bindItemActions(client);
+  bindSettings(client, settings.languages, { onLanguage: speak });
+  log.watchScrolling();
+  showModel({ model: settings.model, description: settings.description });
+  numbers.forgetNumbers();
+  putWords(document.body);
+  document.body.dataset.ready = "true";
+}
+
+begin().catch((error) => showError(`${words("connection.unreachable")} ${error.message}`));

@@ -1,23 +1,33 @@
-// The microphone: getting it, showing how loud it is, and its sound as mu-law for a WebSocket.
+// The microphone: getting it, how loud it is, and its sound as mu-law for a WebSocket.
+import { words } from "./words.js";
+
 export const SAMPLE_RATE_HZ = 16000; // of the session, and of the WebSocket
 
 const NO_MICROPHONE = {
-  NotAllowedError: "The browser refused the microphone. Allow it in the address bar, then start again. You can also type.",
-  NotFoundError: "No microphone was found. Plug one in, then start again. You can also type.",
-  NotReadableError: "Another program is using the microphone. Close it, then start again. You can also type.",
+  NotAllowedError: "microphone.refused",
+  NotFoundError: "microphone.none",
+  NotReadableError: "microphone.busy",
 };
 
-// Gives the stream, or throws an error that says what the person can do.
-export async function openMicrophone() {
-  if (!navigator.mediaDevices)
-    throw new Error("The browser gives microphones only to https:// and localhost pages. Open the page that way, or type.");
+// Gives the stream of the microphone that is preferred, or of another one where that has gone; or throws an error that
+// says what the person can do.
+export async function openMicrophone({ microphone, noise_suppression, echo_cancellation }) {
+  if (!navigator.mediaDevices) throw new Error(words("microphone.insecure"));
+  const audio = { echoCancellation: echo_cancellation, noiseSuppression: noise_suppression, autoGainControl: true };
+  if (microphone) audio.deviceId = { ideal: microphone };
   try {
-    return await navigator.mediaDevices.getUserMedia({
-      audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true },
-    });
+    return await navigator.mediaDevices.getUserMedia({ audio });
   } catch (error) {
-    throw new Error(NO_MICROPHONE[error.name] || `The microphone cannot be used: ${error.message}`);
+    const key = NO_MICROPHONE[error.name] || "microphone.failed";
+    throw new Error(words(key, { reason: error.message }), { cause: error });
   }
+}
+
+// Gives the microphones there are: {id, name}; names are known once one has been allowed.
+export async function listMicrophones() {
+  const devices = (await navigator.mediaDevices?.enumerateDevices()) || [];
+  const microphones = devices.filter(({ kind, deviceId }) => kind === "audioinput" && deviceId);
+  return microphones.map(({ deviceId, label }) => ({ id: deviceId, name: label }));
 }
 
 // Calls `show` with the level in percent, as often as the page is drawn, as long as `isOn` says so.

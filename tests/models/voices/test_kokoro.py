@@ -39,9 +39,9 @@ async def test_a_text_without_words_makes_no_sound(real_voice):
 LONG = (  # more phonemes than the model takes at once
     "The library opens at nine and closes at six. Most birds can fly, but penguins cannot. I would take an umbrella, "
     "because it may rain. Gold is heavier than iron and does not rust. We could meet at the corner of the park. "
-    "Her sister works as an engineer in Toronto. The train to London leaves in half an hour. A triangle has three sides "
-    "and three angles. He forgot his password and had to ask for help. Sound travels faster in water than in air. "
-    "The film was long, yet nobody left the cinema. Honey never spoils if it is kept dry."
+    "Her sister works as an engineer in Toronto. The train to London leaves in half an hour. A triangle has "
+    "three sides and three angles. He forgot his password and had to ask for help. Sound travels faster in water "
+    "than in air. The film was long, yet nobody left the cinema. Honey never spoils if it is kept dry."
 )
 
 

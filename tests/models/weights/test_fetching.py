@@ -1,6 +1,7 @@
 """Weights fetched by a real pip from an index on this machine, and what is said and left where that goes wrong."""
 
 import hashlib
+import io
 import os
 import resource
 import subprocess
@@ -18,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from models.errors import ModelUnavailable
 from models.weights.checksums import CHECKSUMS
 from models.weights.fetching import fetch_weights, find_weights, weights_folder
 from models.weights.limits import check_memory, memory_bytes
 from models.weights.packages import QWEN_1_5B, Package, WeightFile
-from models.weights.progress import bytes_in
+from models.weights.progress import Steps, bytes_in
 
 PART_BYTES = 3_000_000
 PARTS = tuple(hashlib.shake_128(bytes([number])).digest(PART_BYTES) for number in range(3))
@@ -264,6 +266,16 @@ def test_a_run_that_was_killed_goes_on_where_it_was(index: Index, tmp_path: Path
     fetch_weights(PACKAGE, cache)
     assert index.served == [stalled]
     assert left(cache) == ["model.gguf"]
+
+
+def test_a_log_is_told_now_and_then_how_far_it_is() -> None:
+    log = io.StringIO()
+    with Steps(Console(file=log), log_every_s=0).step("Downloading", 2e9) as report:
+        report(5e8)
+        report(3e9)
+    with Steps(Console(file=log), log_every_s=60).step("Verifying", 1) as report:
+        report(0.5)
+    assert log.getvalue().splitlines() == ["Downloading", "Downloading: 25%", "Downloading: 100%", "Verifying"]
 
 
 def test_two_processes_fetch_once(index: Index, tmp_path: Path) -> None:

@@ -1,0 +1,245 @@
+// The page's side of one visit: a connection, a microphone, and the settings that the server has.
+//
+// The connection is opened by the first word, spoken or typed, and carries both. Nothing is kept here that the server
+// does not say: who has the floor comes with `floor.changed`, why a session ends with `session.ended`. Whoever makes a
+// client is told of every event (`onEvent`), of every change of its state (`onChange`) and of its end (`onLost`).
+import { connect } from "./connection.js";
+import { openMicrophone, watchLevel } from "./microphone.js";
+import { preferences } from "./preferences.js";
+import { words } from "./words.js";
+
+// Of several calls while one is under way, all wait for that one.
+function once(action) {
+  let running = null;
+  return () => (running ??= action().finally(() => (running = null)));
+}
+
+export class Client {
+  phase = "off"; // or "connecting", "open", "reconnecting"
+  floor = "listening"; // as the server calls it
+  created = null; // what `session.created` said
+  defaults = null; // what the server had set by itself
+  microphone = null;
+  settings = { muted: false, protect_answer: false, turn_detection: !preferences.push_to_talk }; // as the server has them, or will
+  #connection = null;
+  #visit = null; // the attempt to connect that is wanted
+  #endReason = ""; // what the server said when it ended the session
+  #isHeld = false; // the push-to-talk button or key is down
+
+  constructor({ onEvent, onChange, onLost, onLevel, onTrack }) {
+    Object.assign(this, { onEvent, onChange, onLost, onLevel, onTrack });
+    this.ensureConnected = once(() => this.#open());
+    this.startMicrophone = once(() => this.#startMicrophone());
+  }
+
+  get isOpen() {
+    return this.phase === "open";
+  }
+
+  // The wire's name: "WebRTC", "WebSocket", or "" where there is none.
+  get transport() {
+    return this.#connection?.name ?? "";
+  }
+
+  get isListening() {
+    return this.microphone !== null && !this.settings.muted;
+  }
+
+  // Whether the server knows what came with resuming: rewriting, importing, files, settings of the answers.
+  get isModern() {
+    return this.created?.resume_token !== undefined;
+  }
+
+  get token() {
+    return this.created?.resume_token ?? "";
+  }
+
+  // ---- The connection ----
+
+  async #open() {
+    if (this.#connection) return;
+    const visit = (this.#visit = {});
+    this.#enter("connecting");
+    this.#endReason = "";
+    try {
+      const connection = await connect((event) => this.#take(event), (why) => this.#lose(why), {
+        onReconnecting: () => this.#enter("reconnecting"),
+        onResumed: () => this.#resume(),
+        onTrack: this.onTrack,
+        words,
+        track: this.microphone?.getAudioTracks()[0],
+      });
+      if (this.#visit === visit) this.#connection = connection;
+      else connection.close(); // the page was left meanwhile
+    } catch (error) {
+      if (this.#visit === visit) this.#enter("off");
+      throw error;
+    }
+    if (!this.#connection) throw new Error("connection.lost");
+    this.#enter("open");
+    this.configure();
+  }
+
+  // A session that had to begin anew has the server's settings; one that went on keeps its own.
+  #resume() {
+    this.#enter("open");
+    if (!this.created.resumed) this.configure();
+  }
+
+  #enter(phase) {
+    this.phase = phase;
+    this.onChange();
+  }
+
+  #take(event) {
+    if (event.type === "session.created") this.created = event;
+    if (event.type === "session.created" && !event.resumed) {
+      this.floor = "listening";
+      this.defaults = null;
+    }
+    if (event.type === "floor.changed") this.floor = event.state;
+    if (event.type === "session.ended") this.#endReason = event.reason;
+    if (event.type === "session.updated") this.#adopt(event);
+    this.onEvent(event);
+    this.onChange();
+  }
+
+  #adopt(event) {
+    this.defaults ??= event; // the first one comes before any choice has been made
+    for (const name of Object.keys(this.settings)) this.settings[name] = event[name];
+    this.#mute();
+  }
+
+  #lose(why) {
+    if (!this.#connection) return;
+    const reason = this.#endReason;
+    this.leave();
+    this.onLost(reason, why);
+  }
+
+  // Leaves for good: the place on the server is free at once.
+  leave() {
+    const connection = this.#connection;
+    this.#connection = this.#visit = null;
+    this.floor = "listening";
+    this.phase = "off";
+    connection?.close();
+    this.stopMicrophone();
+  }
+
+  // Sends a command; gives whether there was a connection to take it.
+  send(message) {
+    if (!this.#connection) return false;
+    return this.#connection.send(message);
+  }
+
+  // ---- Settings ----
+
+  // Tells the server what was chosen here, each choice by itself: one that it refuses takes no other with it. What the
+  // server does not know of is not sent.
+  configure() {
+    const { muted, protect_answer, turn_detection } = this.settings;
+    this.#update({ muted, protect_answer, turn_detection: turn_detection ? {} : null });
+    if (!this.isModern) return;
+    for (const [name, value] of Object.entries(this.#choices())) this.#update({ [name]: value });
+  }
+
+  #update(session) {
+    this.send({ type: "session.update", session });
+  }
+
+  #choices() {
+    const { instructions, captions } = preferences;
+    const choices = { instructions, captions };
+    for (const name of ["patience", "temperature", "max_output_tokens"]) {
+      const value = preferences[name] ?? this.defaults?.[name];
+      if (value !== undefined) choices[name] = value;
+    }
+    if (this.created.models?.includes(preferences.model)) choices.model = preferences.model;
+    const voices = this.created.voices || [];
+    if (voices.length) choices.spoken = preferences.voice === "server";
+    if (choices.spoken && voices.some(({ name }) => name === preferences.server_voice)) choices.voice = preferences.server_voice;
+    return choices;
+  }
+
+  change(changes) {
+    Object.assign(this.settings, changes);
+    this.#mute();
+    this.onChange();
+    this.configure();
+  }
+
+  #mute() {
+    for (const track of this.microphone?.getAudioTracks() || []) track.enabled = !this.settings.muted;
+  }
+
+  // ---- The microphone ----
+
+  async #startMicrophone() {
+    const stream = await openMicrophone(preferences);
+    this.#releaseMicrophone();
+    this.microphone = stream;
+    this.#mute();
+    try {
+      await this.ensureConnected();
+    } catch (error) {
+      this.#releaseMicrophone();
+      throw error;
+    }
+    const [track] = stream.getAudioTracks();
+    track.onended = () => (this.stopMicrophone(), this.onLost("", "microphone.unplugged"));
+    await this.#connection?.setTrack(track);
+    watchLevel(stream, this.onLevel, () => this.microphone === stream);
+    this.onChange();
+  }
+
+  #releaseMicrophone() {
+    this.microphone?.getTracks().forEach((track) => track.stop());
+    this.microphone = null;
+  }
+
+  stopMicrophone() {
+    this.#releaseMicrophone();
+    this.#connection?.setTrack(null);
+    this.onLevel(0);
+    this.onChange();
+  }
+
+  // ---- Push to talk ----
+
+  get isHeld() {
+    return this.#isHeld;
+  }
+
+  // Begins to talk; a key or button that is let go before the microphone is ready says nothing.
+  async press() {
+    if (this.#isHeld) return;
+    this.#isHeld = true;
+    this.onChange();
+    if (!this.microphone) await this.startMicrophone();
+    if (this.#isHeld) this.send({ type: "push_to_talk.press" });
+  }
+
+  release() {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    this.send({ type: "push_to_talk.release" });
+    this.onChange();
+  }
+
+  // ---- Messages ----
+
+  // Sends a message of one or more texts, to be answered; gives whether it was sent.
+  async ask(...texts) {
+    await this.ensureConnected();
+    const content = texts.map((text) => ({ type: "input_text", text }));
+    const item = { type: "message", role: "user", content };
+    return this.send({ type: "conversation.item.create", item }) && this.send({ type: "response.create" });
+  }
+
+  // Takes a message, and all that followed it, back; then sends another one in its place.
+  rewrite(itemId, text) {
+    this.send({ type: "conversation.item.truncate_after", item_id: itemId });
+    return this.ask(text);
+  }
+}
