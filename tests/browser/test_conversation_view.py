@@ -74,9 +74,7 @@ def test_html_is_shown_as_text_wherever_it_comes_from(open_scripted: OpenScripte
     page, session = begun(open_scripted, MODERN | {"model": HOSTILE, "description": HOSTILE})
     session.user_types("u1", HOSTILE)
     session.user_says("u2", HOSTILE)
-    session.say(
-        "conversation.item.created", item_id="u3", role="user", text="", audio_s=2, file_name="<b>x</b>.wav"
-    )
+    session.say("conversation.item.created", item_id="u3", role="user", text="", audio_s=2, file_name="<b>x</b>.wav")
     session.say(f"{WORDS}.delta", item_id="u3", delta=HOSTILE, draft=HOSTILE)
     session.answer(1, HOSTILE)
     session.say("error", error_type="server_error", message=HOSTILE)
@@ -108,7 +106,9 @@ def test_a_turn_whose_words_never_come_says_so(open_scripted: OpenScripted) -> N
     expect(bubble).to_have_text("(spoken; its words were not written down)")
     session.say(f"{WORDS}.completed", item_id="u1", transcript="Late.", logprobs=None, is_foreign=False)
     expect(bubble).to_have_text("Late.")
-    session.say("session.created", resumed=True, **{k: v for k, v in PLAIN.items() if k != "type"}, caption_languages=None)
+    session.say(
+        "session.created", resumed=True, **{k: v for k, v in PLAIN.items() if k != "type"}, caption_languages=None
+    )
     session.say("conversation.item.created", item_id="u2", role="user", text="", audio_s=1)
     expect(bubble.nth(1)).to_have_text("(spoken; its words were not written down)")
 
@@ -152,7 +152,9 @@ def test_what_the_user_said_is_played(open_scripted: OpenScripted) -> None:
     page, session = begun(open_scripted)
     asked = []
     wav = page.context.request.get(page.url).body()[:0]  # no sound is needed to be asked for one
-    page.route("**/conversation/audio/**", lambda route: (asked.append(route.request.url), route.fulfill(status=404, body=wav)))
+    page.route(
+        "**/conversation/audio/**", lambda route: (asked.append(route.request.url), route.fulfill(status=404, body=wav))
+    )
     session.user_says("u1", "Hello.")
     page.click("[data-action=play]")
     expect(page.locator("#ep-error-text")).to_contain_text("has left the memory")
@@ -218,7 +220,9 @@ def test_sending_goes_to_the_end_and_reading_stays(open_scripted: OpenScripted) 
     page, session = begun(open_scripted)
     for number in range(30):
         session.answer(number, f"Answer {number}. " * 20)
-    place = "() => { const e = document.getElementById('ep-log'); return e.scrollHeight - e.scrollTop - e.clientHeight; }"
+    place = (
+        "() => { const e = document.getElementById('ep-log'); return e.scrollHeight - e.scrollTop - e.clientHeight; }"
+    )
     page.wait_for_function(f"() => ({place})() < 5")
     page.locator("#ep-log").evaluate("(e) => e.scrollTo(0, 0)")
     expect(page.locator("#ep-latest")).to_be_visible()
@@ -269,7 +273,9 @@ def test_waterfall_memory_and_numbers_are_true(open_scripted: OpenScripted) -> N
     assert bars.last.locator("i").evaluate("(e) => e.style.marginInlineStart") == f"{100 * 0.36 / 1.24:.4f}%"
     session.metrics(cut_ins=2)
     page.click("#ep-details-open")
-    widths = page.locator("#ep-memory .ep-meter").first.locator("i").evaluate_all("(all) => all.map((e) => e.style.width)")
+    widths = (
+        page.locator("#ep-memory .ep-meter").first.locator("i").evaluate_all("(all) => all.map((e) => e.style.width)")
+    )
     assert widths[:2] == ["4%", "6%"]
     expect(page.locator("#ep-memory .ep-meter").first.locator("i.leaving")).to_have_count(2)
     expect(page.locator("#ep-metrics")).to_contain_text("2 of 12 turns")
