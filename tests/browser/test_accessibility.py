@@ -1,4 +1,4 @@
-"""The page for everybody: every view passes axe, the keyboard does everything, a screen reader is told what it needs."""
+"""The page for everybody: every view passes axe, the keyboard does everything, a screen reader is told enough."""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe

@@ -31,7 +31,7 @@ def idle(page: Page, session: ScriptedSession) -> None:
 
 def _begun(page: Page, session: ScriptedSession) -> None:
     page.click("#ep-talk")
-    page.wait_for_selector("#ep-talk.on")
+    page.wait_for_selector("body[data-transport=WebSocket]")
     session.say("conversation.cleared")
     session.window()
 
