@@ -21,6 +21,7 @@ from commands.replay import replay
 from commands.serve import TURN_VARIABLES, serve
 from commands.space import is_zero_gpu, space_settings
 from commands.talk import talk
+from models.voices.names import VOICE_NAMES
 from models.watched import SILENCE_LIMIT_S
 from realtime.hearing.vad import VAD_ENGINES
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION
@@ -38,6 +39,12 @@ def _weights_options(*, behind: bool) -> Options:
         default="moonshine",
         help="what writes speech down: moonshine (English), whisper (many languages), none, a folder or hub id of a "
         "Whisper for CTranslate2 (%(default)s)",
+    )
+    weights.add_argument(
+        "--voice",
+        default="none",
+        choices=("none", *VOICE_NAMES),
+        help="what can read answers aloud, in English, where somebody wants it (%(default)s)",
     )
     weights.add_argument("--cache-dir", type=Path, help="converted weights (~/.cache/earpiece)")
     return weights
@@ -174,6 +181,7 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
         "--transcribe", metavar="LANGUAGE", help="write it down instead: en, fr, ... or auto; where the model can"
     )
     one.add_argument("--track", type=int, metavar="N", help="which audio track of several; its default if not given")
+    one.add_argument("--speak", type=Path, metavar="FILE.wav", help="write the answer, read aloud, into a file as well")
     one.add_argument("--json", action="store_true", help="one JSON object instead of streamed text")
     one.set_defaults(command=ask)
     many = commands.add_parser(

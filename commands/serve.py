@@ -14,11 +14,13 @@ from commands.loading import (
     check_folder,
     load,
     load_scorer,
+    load_voice,
     options_that_cannot_be,
     session_options,
+    weights_folder,
 )
 from commands.zero_gpu import borrow_gpu, say_ready
-from models.base import AudioLanguageModel
+from models.base import AudioLanguageModel, Voice
 from models.errors import ModelUnavailable, WeightsMissing
 
 if TYPE_CHECKING:
@@ -40,7 +42,13 @@ def serve(options: argparse.Namespace) -> None:
     model = _load_for_serving(options)
     if options.zero_gpu:
         say_ready()
-    app = create_app(model, session_options(options, model), server_options, scorer=load_scorer(options))
+    app = create_app(
+        model,
+        session_options(options, model),
+        server_options,
+        scorer=load_scorer(options),
+        voice=_load_or_fetch_voice(options),
+    )
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
     shown = f"[{shown}]" if ":" in shown else shown
     print(f"Earpiece is at http://{shown}:{options.port} (Ctrl-C ends it)", flush=True)
@@ -105,6 +113,19 @@ def _load_or_fetch(options: argparse.Namespace, name: str) -> AudioLanguageModel
         print(f"The weights of {name} are fetched first, once:", flush=True)
     fetch(chosen)
     return load(chosen)
+
+
+def _load_or_fetch_voice(options: argparse.Namespace) -> Voice | None:
+    """Loads what reads answers aloud, if that is wanted, and at its first start gets its weights before."""
+    from models.voices.loading import fetch_voice
+
+    try:
+        return load_voice(options, options.voice)
+    except WeightsMissing:
+        print("The weights of the voice are fetched first, once:", flush=True)
+    with weights_folder(options) as cache_dir:
+        fetch_voice(cache_dir)
+    return load_voice(options, options.voice)
 
 
 def _check_port(host: str, port: int) -> None:

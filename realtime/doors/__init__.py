@@ -27,11 +27,13 @@ class DoorOptions:
     Attributes:
         model: what answers.
         ice_servers: STUN and TURN servers of both sides, as the WebRTC API takes them.
+        speaks: answers may be read aloud.
         turn: gives more of them, which expire.
     """
 
     model: ModelInfo
     ice_servers: tuple[dict[str, Any], ...] = ()
+    speaks: bool = False
     turn: "TurnServers | None" = None
 
     async def current_ice_servers(self) -> list[dict[str, Any]]:
