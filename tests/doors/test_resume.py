@@ -131,6 +131,17 @@ def test_however_often_it_is_cut_each_event_is_seen_once(cuts: list[tuple[int, i
     asyncio.run(play([cut for cut, _ in cuts], [n_unread for _, n_unread in cuts]))
 
 
+async def test_who_comes_back_is_told_how_many_commands_have_come(lobby: Lobby) -> None:
+    visit, before = await enter(lobby)
+    ask(visit)  # two
+    visit.reject("what is this?")
+    await before.until(ResponseDone)
+    await drop(visit)
+    visit.obey(RequestMetrics())  # over a connection that has gone
+    _, after = await enter(lobby, Resume(token_of(before), before.sequences[-1]))
+    assert cast(SessionCreated, after.events[0]).received == 3
+
+
 async def test_who_never_comes_back_loses_the_session_and_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stay_module, "RESUME_WITHIN_S", 0.05)
     model = ScriptedModel([WORDS])
