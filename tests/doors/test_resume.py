@@ -187,6 +187,25 @@ async def test_a_newcomer_pushes_out_who_has_waited_the_longest(lobby: Lobby) ->
         await enter(lobby, Resume(token_of(visits[0][1]), 1))
 
 
+async def test_sessions_that_are_slow_to_end_are_not_piled_up() -> None:
+    class SlowToForget(ScriptedModel):
+        async def forget(self, *, dialogue: str) -> None:
+            await forgets.wait()
+
+    forgets = asyncio.Event()
+    lobby = Lobby(open_session(SlowToForget([WORDS])), max_sessions=1)
+    for _ in range(2):
+        await drop((await enter(lobby))[0])
+    with pytest.raises(Refused, match="the only place is taken"):
+        await enter(lobby)
+    assert lobby.health()["sessions"] == 2
+    forgets.set()
+    await asyncio.sleep(0.05)
+    await enter(lobby)
+    await lobby.drain(5)
+    assert lobby.health()["sessions"] == 0
+
+
 async def test_an_unknown_token_begins_anew(lobby: Lobby) -> None:
     _, transport = await enter(lobby, Resume("of a server that was restarted", 7))
     assert not cast(SessionCreated, transport.events[0]).resumed and transport.sequences[0] == 1
