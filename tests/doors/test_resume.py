@@ -102,6 +102,7 @@ async def play(cuts: list[int], unread: list[int]) -> None:
         visit.begin()
         if not resume.token:
             ask(visit)
+        await transport.until(SessionCreated)
         if cut is not None:
             await asyncio.wait([asyncio.create_task(visit.ended())], timeout=0.02)
             await drop(visit)

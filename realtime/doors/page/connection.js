@@ -47,6 +47,7 @@ class Connection {
   #token = "";
   #last = 0; // number of the newest event that has come
   #hasEnded = false; // the server has said why
+  #isShaky = false;
   #isOver = false;
   #wake = nothing; // ends a pause
   #awakeUntil = 0;
@@ -76,6 +77,10 @@ class Connection {
   close() {
     if (this.#isOver) return;
     this.#stop();
+    this.#sayGoodbye();
+  }
+
+  #sayGoodbye() {
     if (this.#token && !this.#hasEnded) navigator.sendBeacon("session/close", this.#token);
   }
 
@@ -91,8 +96,9 @@ class Connection {
     };
     try {
       const wire = await openFirst(resume, handlers);
-      if (this.#isOver) return wire.close();
+      if (this.#isOver) return wire.close(), this.#sayGoodbye(); // it was closed meanwhile
       this.#wire = wire;
+      this.#isShaky = false;
       await this.#sound.setWire(wire);
     } catch (error) {
       attempt.isCurrent = false;
@@ -111,6 +117,8 @@ class Connection {
   }
 
   #doubt(isShaky) {
+    if (isShaky === this.#isShaky) return;
+    this.#isShaky = isShaky;
     if (!isShaky) this.#sound.forget();
     this.#sound.setWire(isShaky ? null : this.#wire);
   }
