@@ -42,7 +42,7 @@ weights: .venv/.installed
 	@$(BIN)/python app.py fetch
 
 test-weights: weights
-	@$(BIN)/python app.py fetch --model pocket-tiny --ears whisper
+	@$(BIN)/python app.py fetch --model pocket-tiny --ears whisper --voice af_heart
 
 run: weights
 	$(BIN)/python app.py

@@ -11,6 +11,7 @@ from typing import Any
 from commands.errors import NothingUnderstood, UsageError
 from commands.loading import generation_options, load
 from commands.recording import read_recording
+from commands.speech import load_reader, read_aloud, write_wav
 from models.base import AudioLanguageModel
 from models.checks import check_clip
 from models.ears.languages import what_is_understood
@@ -44,8 +45,11 @@ def ask(options: argparse.Namespace) -> None:
     if options.transcribe is not None and (options.prompt or options.system_prompt):
         raise UsageError("--transcribe writes down the recording alone; leave out the question and --system-prompt")
     generation = generation_options(options)
+    reader = load_reader(options)
     model = load(options)
     transcript, report = asyncio.run(_ask(model, clip, options, generation))
+    if reader is not None:
+        write_wav(options.speak, asyncio.run(read_aloud(report["text"], *reader)))
     reason = _why_no_words(model, clip, transcript)
     note = report.pop("note", None)
     if options.json:

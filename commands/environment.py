@@ -29,7 +29,7 @@ def name_variables(message: str, environment: Mapping[str, str]) -> str:
     """Adds to a message about options which of them the environment has set."""
     variables = [_variable(name) for name in dict.fromkeys(re.findall(r"--[a-z]+[a-z-]*", message))]
     named = [variable for variable in variables if environment.get(variable)]
-    return f"{message} ({', '.join(named)} is set)" if named else message
+    return f"{message} (set in the environment: {', '.join(named)})" if named else message
 
 
 def _variable(name: str) -> str:

@@ -12,8 +12,9 @@ UNUSED_WEIGHTS = ("pocket-1",)  # in caches of earlier versions
 
 
 def fetch(options: argparse.Namespace) -> None:
-    """Gets and verifies the weights of a model, of its ears and of the end-of-turn scorer."""
+    """Gets and verifies the weights of a model, of its ears and voice, and of the end-of-turn scorer."""
     from models.ears.loading import fetch_ears
+    from models.voices.loading import fetch_voice
     from realtime.turns.smart_turn import fetch_smart_turn
 
     with weights_folder(options) as cache_dir:
@@ -21,6 +22,8 @@ def fetch(options: argparse.Namespace) -> None:
         ears = fetch_ears(options.ears, cache_dir)
         if ears is not None:
             print(f"The ears ({options.ears}) are in {ears}")
+        if options.voice != "none":
+            print(f"The voice ({options.voice}) is in {fetch_voice(cache_dir)}")
         _fetch_model(options, cache_dir)
         for old in UNUSED_WEIGHTS:
             if (cache_dir / old).is_dir():

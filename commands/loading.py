@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands.errors import UsageError
-from models.base import AudioLanguageModel
+from models.base import AudioLanguageModel, Voice
 from models.errors import ModelUnavailable
 from models.registry import load_model
 from models.types import GenerationOptions
@@ -90,6 +90,7 @@ def session_options(options: argparse.Namespace, model: AudioLanguageModel) -> "
     from realtime.conversation import SYSTEM_PROMPT, ConversationOptions
     from realtime.hearing.vad import VadOptions
     from realtime.session import SessionOptions
+    from realtime.speaking import SpeakingOptions
     from realtime.turns.endpointing import MAX_WAIT_S, EndpointingOptions
 
     info = model.info
@@ -113,6 +114,7 @@ def session_options(options: argparse.Namespace, model: AudioLanguageModel) -> "
             endpointing=endpointing,
             conversation=conversation,
             generation=generation_options(options),
+            speaking=SpeakingOptions(voice="" if options.voice == "none" else options.voice),
         )
 
 
@@ -129,6 +131,20 @@ def load_scorer(options: argparse.Namespace) -> "EndOfTurnScorer | None":
     except ModelUnavailable as error:
         print(f"Turns will end by silence alone: {error}", file=sys.stderr)
         return None
+
+
+def load_voice(options: argparse.Namespace, name: str) -> Voice | None:
+    """Loads what reads answers aloud; None for the name "none".
+
+    Raises:
+        ModelUnavailable: its weights are missing; the message says how to get them.
+    """
+    if name == "none":
+        return None
+    from models.voices import loading
+
+    with weights_folder(options) as cache_dir:
+        return loading.load_voice(cache_dir)
 
 
 def check_folder(record: Path | None) -> None:

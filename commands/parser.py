@@ -18,9 +18,10 @@ from commands.loading import DEFAULT_MODEL
 from commands.models import list_models
 from commands.options import CommandParser, Options
 from commands.replay import replay
-from commands.serve import serve
+from commands.serve import TURN_VARIABLES, serve
 from commands.space import is_zero_gpu, space_settings
 from commands.talk import talk
+from models.voices.names import VOICE_NAMES
 from models.watched import SILENCE_LIMIT_S
 from realtime.hearing.vad import VAD_ENGINES
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION
@@ -38,6 +39,12 @@ def _weights_options(*, behind: bool) -> Options:
         default="moonshine",
         help="what writes speech down: moonshine (English), whisper (many languages), none, a folder or hub id of a "
         "Whisper for CTranslate2 (%(default)s)",
+    )
+    weights.add_argument(
+        "--voice",
+        default="none",
+        choices=("none", *VOICE_NAMES),
+        help="what can read answers aloud, in English, where somebody wants it (%(default)s)",
     )
     weights.add_argument("--cache-dir", type=Path, help="converted weights (~/.cache/earpiece)")
     return weights
@@ -123,6 +130,13 @@ def _serving_options() -> Options:
         help="an answer for which the model gives nothing for so many seconds has failed (%(default)s)",
     )
     serving.add_argument("--ice-servers", type=_ice_servers, default=[], metavar="JSON", help="STUN and TURN servers")
+    serving.add_argument(
+        "--turn",
+        default="none",
+        choices=("none", *TURN_VARIABLES),
+        help="relays for networks without a direct way: huggingface (HF_TOKEN), twilio (TWILIO_ACCOUNT_SID and "
+        "TWILIO_AUTH_TOKEN) (%(default)s)",
+    )
     return serving
 
 
@@ -149,7 +163,9 @@ def build_parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         parents=parents,
     )
     parser.add_argument("--version", action="version", version=f"Earpiece {VERSION}")
-    parser.set_defaults(command=serve, needs_weights=True, zero_gpu=is_zero_gpu(environment), lend=None)
+    parser.set_defaults(
+        command=serve, needs_weights=True, zero_gpu=is_zero_gpu(environment), lend=None, environment=environment
+    )
     parser.set_defaults(**defaults_from({**space_settings(environment), **environment}, parents))
     _add_commands(parser)
     return parser
@@ -165,6 +181,7 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
         "--transcribe", metavar="LANGUAGE", help="write it down instead: en, fr, ... or auto; where the model can"
     )
     one.add_argument("--track", type=int, metavar="N", help="which audio track of several; its default if not given")
+    one.add_argument("--speak", type=Path, metavar="FILE.wav", help="write the answer, read aloud, into a file as well")
     one.add_argument("--json", action="store_true", help="one JSON object instead of streamed text")
     one.set_defaults(command=ask)
     many = commands.add_parser(

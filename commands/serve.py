@@ -14,15 +14,20 @@ from commands.loading import (
     check_folder,
     load,
     load_scorer,
+    load_voice,
     options_that_cannot_be,
     session_options,
+    weights_folder,
 )
 from commands.zero_gpu import borrow_gpu, say_ready
-from models.base import AudioLanguageModel
+from models.base import AudioLanguageModel, Voice
 from models.errors import ModelUnavailable, WeightsMissing
 
 if TYPE_CHECKING:
+    from realtime.doors.turn_servers import TurnAccount
     from realtime.server import ServerOptions
+
+TURN_VARIABLES = {"huggingface": ("HF_TOKEN",), "twilio": ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN")}
 
 
 def serve(options: argparse.Namespace) -> None:
@@ -37,7 +42,13 @@ def serve(options: argparse.Namespace) -> None:
     model = _load_for_serving(options)
     if options.zero_gpu:
         say_ready()
-    app = create_app(model, session_options(options, model), server_options, scorer=load_scorer(options))
+    app = create_app(
+        model,
+        session_options(options, model),
+        server_options,
+        scorer=load_scorer(options),
+        voice=_load_or_fetch_voice(options),
+    )
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
     shown = f"[{shown}]" if ":" in shown else shown
     print(f"Earpiece is at http://{shown}:{options.port} (Ctrl-C ends it)", flush=True)
@@ -58,9 +69,22 @@ def _server_options(options: argparse.Namespace) -> "ServerOptions":
             max_session_s=None if minutes is None else 60 * minutes,
             speculate_below=options.speculate_below,
             ice_servers=tuple(options.ice_servers),
+            turn=_turn_account(options),
             record=options.record,
             answer_timeout_s=options.answer_timeout,
         )
+
+
+def _turn_account(options: argparse.Namespace) -> "TurnAccount | None":
+    """Whose relays are used; `options.environment` has what the environment says of it."""
+    from realtime.doors.turn_servers import HuggingFaceTurn, TwilioTurn
+
+    if options.turn == "none":
+        return None
+    values = [options.environment.get(name, "").strip() for name in TURN_VARIABLES[options.turn]]
+    if missing := [name for name, value in zip(TURN_VARIABLES[options.turn], values, strict=True) if not value]:
+        raise UsageError(f"--turn {options.turn} needs the environment variable {' and '.join(missing)}")
+    return HuggingFaceTurn(*values) if options.turn == "huggingface" else TwilioTurn(*values)
 
 
 def _load_for_serving(options: argparse.Namespace) -> AudioLanguageModel:
@@ -89,6 +113,19 @@ def _load_or_fetch(options: argparse.Namespace, name: str) -> AudioLanguageModel
         print(f"The weights of {name} are fetched first, once:", flush=True)
     fetch(chosen)
     return load(chosen)
+
+
+def _load_or_fetch_voice(options: argparse.Namespace) -> Voice | None:
+    """Loads what reads answers aloud, if that is wanted, and at its first start gets its weights before."""
+    from models.voices.loading import fetch_voice
+
+    try:
+        return load_voice(options, options.voice)
+    except WeightsMissing:
+        print("The weights of the voice are fetched first, once:", flush=True)
+    with weights_folder(options) as cache_dir:
+        fetch_voice(cache_dir)
+    return load_voice(options, options.voice)
 
 
 def _check_port(host: str, port: int) -> None:

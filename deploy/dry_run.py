@@ -37,7 +37,7 @@ ROOT = Path(__file__).parent.parent
 FRAMING_HOST, SPACE_HOST = "huggingface.co", "somebody-earpiece.hf.space"
 HOME = "/proc/nobody"  # no folder can be made there, not even by root
 CLIP = ROOT / "assets" / "clips" / "question_capital.ogg"
-CONNECT_S = 10  # WebRTC is tried first
+CONNECT_S = 2  # WebRTC is tried first; what is said until the WebSocket connects is kept
 START_LIMIT_S, ANSWER_LIMIT_MS = 900, 90_000
 # What huggingface.co gives the frame of a Space, in November 2026.
 SANDBOX = (

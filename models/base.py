@@ -8,7 +8,16 @@ Read `registry.py` for how a model is loaded, `cascade/pocket.py` for the embedd
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
-from models.types import AudioClip, GenerationEvent, GenerationOptions, Message, ModelInfo, Transcript
+from models.types import (
+    AudioClip,
+    GenerationEvent,
+    GenerationOptions,
+    Message,
+    ModelInfo,
+    Speech,
+    Transcript,
+    VoiceInfo,
+)
 
 
 class Transcriber(Protocol):
@@ -38,6 +47,31 @@ class Transcriber(Protocol):
 
     async def forget(self, *, dialogue: str) -> None:
         """Frees what is cached of the dialogue."""
+        ...
+
+
+class Voice(Protocol):
+    """Reads text aloud, in one of several voices."""
+
+    @property
+    def voices(self) -> tuple[VoiceInfo, ...]:
+        """Those there are; at least one."""
+        ...
+
+    async def speak(self, text: str, *, voice: str) -> Speech:
+        """Reads one phrase or sentence aloud; cancelling it leaves the phrase unread.
+
+        Args:
+            text: of a length that a person would say in one breath, or a little more.
+            voice: the name of one of `voices`.
+
+        Returns:
+            Its sound; none where nothing in it can be read.
+
+        Raises:
+            InvalidPrompt: there is no such voice.
+            GenerationFailed: it failed.
+        """
         ...
 
 

@@ -101,8 +101,7 @@ class LoadOptions:
         """What transformers' `from_pretrained` is given: no code, no pickles, and where and how the weights go."""
         return {
             "dtype": self.torch_dtype,
-            # Where a GPU is only lent, the calling thread alone can put weights on it; transformers loads on others.
-            "device_map": {"": self.torch_device if self.lend is None else torch.device("cpu")},
+            "device_map": {"": self.torch_device},
             "use_safetensors": True,
             "trust_remote_code": False,
             "quantization_config": self._quantization_config(),
@@ -219,7 +218,7 @@ def load_pretrained(model_class: Any, folder: Path | None, options: LoadOptions,
     if report["missing_keys"]:
         missing = sorted(report["missing_keys"])
         raise ModelUnavailable(f"{folder or 'the checkpoint'} lacks {len(missing)} weights, {missing[0]} among them")
-    return model if options.lend is None else model.to(options.torch_device)
+    return model
 
 
 def check_adapter(folder: Path) -> None:

@@ -1,24 +1,34 @@
 """A model that says what it was told to: for tests and demonstrations of turn-taking, where the words do not matter.
 
-It keeps the interface's promises (cancellation, errors, stats) and records what it was asked. It hears nothing.
+It keeps the interface's promises (cancellation, errors, stats) and records what it was asked. It hears nothing. Beside
+it is a voice of which each word is a tone of the same length.
 """
 
 import asyncio
+import math
+import re
 import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from models.base import Transcriber
 from models.types import (
+    VOICE_RATE_HZ,
     AudioClip,
     GenerationEvent,
     GenerationOptions,
     GenerationStats,
     Message,
     ModelInfo,
+    Samples,
+    Speech,
+    SpokenWord,
     TextDelta,
     Transcript,
     Transcription,
+    VoiceInfo,
 )
 
 
@@ -130,6 +140,50 @@ class ScriptedModel:
 
     async def close(self) -> None:
         """Has nothing to free."""
+
+
+class ScriptedVoice:
+    """Reads every word as a tone of the same length; each word is at another pitch than the one before.
+
+    Args:
+        word_s: of each word, in seconds of its sound.
+        failures: raised instead of reading the next phrases, in order; None reads one.
+        gate: if given, awaited before every phrase, so that a test decides when sound comes.
+    """
+
+    voices = (VoiceInfo("tone", "en", "Tones, one a word"), VoiceInfo("other", "en", "The same"))
+
+    def __init__(
+        self,
+        *,
+        word_s: float = 0.2,
+        failures: Sequence[Exception | None] = (),
+        gate: asyncio.Semaphore | None = None,
+    ) -> None:
+        self._word_samples = round(word_s * VOICE_RATE_HZ)
+        self._failures = list(failures)
+        self._gate = gate
+        self._n_words = 0
+        self.asked: list[tuple[str, str]] = []
+
+    async def speak(self, text: str, *, voice: str) -> Speech:
+        """Reads a phrase."""
+        self.asked.append((text, voice))
+        if self._gate is not None:
+            await self._gate.acquire()
+        if self._failures and (failure := self._failures.pop(0)) is not None:
+            raise failure
+        words, tones = [], [np.zeros(0, np.float32)]
+        for number, word in enumerate(re.finditer(r"\S*\w\S*", text), 1):
+            words.append(SpokenWord(word.end(), number * self._word_samples))
+            tones.append(self._tone())
+        return Speech(np.concatenate(tones), tuple(words))
+
+    def _tone(self) -> Samples:
+        self._n_words += 1
+        phases = 2 * math.pi * (200 + 20 * (self._n_words % 10)) / VOICE_RATE_HZ * np.arange(self._word_samples)
+        tone: Samples = (0.5 * np.sin(phases)).astype(np.float32)
+        return tone
 
 
 def _transcript_of(words: str | Transcript) -> Transcript:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_RATE_HZ = 16_000  # what every speech encoder in this project was trained on
+VOICE_RATE_HZ = 24_000  # what voices speak at, as most do
 
 Samples = NDArray[np.float32]
 Role = Literal["system", "user", "assistant"]
@@ -226,3 +227,44 @@ class ModelInfo:
     context_tokens: int
     max_audio_s: float | None = None
     audio_window_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenWord:
+    """Where one word of a text is in its sound.
+
+    Attributes:
+        end: of the word in the text, in characters, its punctuation included.
+        end_sample: of the word in the sound.
+    """
+
+    end: int
+    end_sample: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Speech:
+    """A text read aloud.
+
+    Attributes:
+        samples: mono float32 `(n_samples,)` in [-1, 1] at `VOICE_RATE_HZ`.
+        words: in the order of the text, which is in the order of the sound.
+    """
+
+    samples: Samples
+    words: tuple[SpokenWord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceInfo:
+    """What a voice is.
+
+    Attributes:
+        name: what it is asked for by.
+        language: that it speaks, in two letters (ISO 639-1).
+        description: for a person who chooses.
+    """
+
+    name: str
+    language: str
+    description: str

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from models.base import AudioLanguageModel
-from models.errors import InvalidPrompt, ModelError
+from models.errors import GenerationFailed, InvalidPrompt, ModelError
 from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationOptions, Message, Samples, Transcription
 from realtime.answer import Answer, Surroundings
 from realtime.answer_times import AnswerTimes
@@ -27,11 +27,21 @@ from realtime.events import (
     sample_to_ms,
 )
 from realtime.hearing.listener import Listener
-from realtime.inbox import Captioned, Generated, ImportedMessage, SettingsChanged, Summarised, WordsDrafted
+from realtime.inbox import (
+    Captioned,
+    Generated,
+    ImportedMessage,
+    Played,
+    SettingsChanged,
+    Spoken,
+    Summarised,
+    WordsDrafted,
+)
 from realtime.load import LoadShare
 from realtime.memory import Memory
 from realtime.metrics import SessionMetrics
 from realtime.model_work import ModelWork, Put
+from realtime.speaking import Speaking
 from realtime.turns import actions
 from realtime.turns.events import (
     DetectionStopped,
@@ -56,6 +66,7 @@ class Dialogue:
         listeners: by speaker.
         generation: options of answers.
         conversation: how much is remembered.
+        speaking: reads answers aloud.
         load: the session's share of the process's.
         metrics: where all this is counted.
         send: tells the client.
@@ -71,6 +82,7 @@ class Dialogue:
         *,
         generation: GenerationOptions,
         conversation: ConversationOptions,
+        speaking: Speaking,
         load: LoadShare,
         metrics: SessionMetrics,
         send: Callable[[SessionEvent], None],
@@ -98,7 +110,10 @@ class Dialogue:
             new_id=lambda: self._new_id("item"),
             send=send,
         )
-        self._answers = Surroundings(work=self._work, send=send, shorten=self._memory.shorten)
+        self._speaking = speaking
+        self._answers = Surroundings(
+            work=self._work, read_aloud=speaking.begin, send=send, shorten=self._memory.shorten
+        )
         self._answer: Answer | None = None
         self._answer_has_ended = False  # and the window has not been looked at since
         self._noticed_s: float | None = None  # wall time of the last pause
@@ -107,8 +122,8 @@ class Dialogue:
 
     @property
     def is_answering(self) -> bool:
-        """Whether an answer is being generated, or waits to go on."""
-        return self._answer is not None and not self._answer.is_finished
+        """Whether an answer is being generated or read aloud, or waits to go on."""
+        return self._answer is not None and self._answer.is_under_way
 
     @property
     def is_captioning(self) -> bool:
@@ -130,6 +145,19 @@ class Dialogue:
             self._observe(AnswerFinished())
         self._ask_for_words()
 
+    def take_sound(self, item: Spoken | Played) -> None:
+        """Takes what the voice has read, or how far it has been played, unless that belongs to an earlier answer."""
+        answer = self._answer
+        if answer is None or not self._speaking.is_current(item):
+            return
+        try:
+            is_over = answer.take_sound(item, self._now_s)
+        except GenerationFailed as error:
+            self._send(report_of(error))
+            is_over = answer.is_over
+        if is_over:
+            self._observe(AnswerFinished())
+
     def take_summary(self, summarised: Summarised) -> None:
         """Takes what the oldest messages have become, unless that has been given up."""
         self._memory.take_summary(summarised)
@@ -150,7 +178,10 @@ class Dialogue:
         self._memory.prefill()
 
     def change_settings(self, change: SettingsChanged) -> None:
-        """Changes how the next answers are made, and whether words are written down."""
+        """Changes how the next answers are made and read, and whether words are written down."""
+        self._speaking.change(spoken=change.spoken, voice_name=change.voice)
+        if change.spoken is False and self._answer is not None and self._answer.fall_silent():
+            self._observe(AnswerFinished())
         self._work.set_options(temperature=change.temperature, max_new_tokens=change.max_output_tokens)
         if change.captions is not None:
             self._captions.is_on = change.captions
@@ -202,7 +233,8 @@ class Dialogue:
             self._work.start_summary(prompt)
 
     async def close(self) -> None:
-        """Ends the model's work."""
+        """Ends the work of model and voice."""
+        await self._speaking.close()
         await self._work.close()
 
     def carry_out(self, action: actions.Action) -> None:

@@ -7,7 +7,7 @@ session's audio. Read `dialogue.py` for who sends most of them.
 from dataclasses import dataclass
 from typing import Literal
 
-from models.types import SAMPLE_RATE_HZ, Role, Word
+from models.types import SAMPLE_RATE_HZ, Role, VoiceInfo, Word
 from realtime.turns.observations import Patience
 
 ResponseStatus = Literal["completed", "incomplete", "cancelled", "failed"]
@@ -31,6 +31,7 @@ class SessionCreated:
         description: of the model, in a sentence.
         caption_languages: in which the user's words are written down, in two letters; none if that is not known; None:
             nobody writes them down.
+        voices: that can read answers aloud; none where the server has none.
         models: the names of all that could answer.
         resume_token: a secret with which the client comes back to this session over another connection.
         resumed: it has come back, and the events that it has not seen follow.
@@ -41,6 +42,7 @@ class SessionCreated:
     model: str
     description: str
     caption_languages: tuple[str, ...] | None = None
+    voices: tuple[VoiceInfo, ...] = ()
     models: tuple[str, ...] = ()
     resume_token: str = ""
     resumed: bool = False
@@ -61,6 +63,8 @@ class SessionUpdated:
         max_output_tokens: answers end after so many.
         captions: the user's words are written down and sent.
         model: that answers.
+        spoken: answers are read aloud, from the next one on.
+        voice: the name of the voice that does; "" where there is none.
     """
 
     muted: bool
@@ -72,6 +76,8 @@ class SessionUpdated:
     max_output_tokens: int
     captions: bool
     model: str
+    spoken: bool
+    voice: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +256,7 @@ class ResponseDone:
     Attributes:
         response_id: which answer.
         status: "cancelled" was interrupted, "incomplete" reached its longest length.
-        text: all that was delivered.
+        text: all that was delivered: shown, or heard where answers are read aloud.
         response_latency_s: last voiced sample to first delta sent, wall time; None for answers to typed text.
         ttft_s: `generate` called to first delta.
         prompt_tokens: length of the prompt.
@@ -270,6 +276,34 @@ class ResponseDone:
     completion_tokens: int = 0
     stop_reason: Literal["stop", "length"] | None = None
     timing: ResponseTiming = ResponseTiming()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioStarted:
+    """The sound of an answer has begun to be played, or goes on, as far as the server knows."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioDone:
+    """All the sound of an answer has been sent."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioStopped:
+    """The sound of an answer has been played to its end, as far as the server knows."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioCleared:
+    """The sound of an answer stops at once: what was sent of it and not played is not to be played."""
+
+    response_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -371,6 +405,10 @@ SessionEvent = (
     | ResponseRetracted
     | ResponseResumed
     | ResponseDone
+    | AudioStarted
+    | AudioDone
+    | AudioStopped
+    | AudioCleared
     | ConversationWasCleared
     | ConversationWindow
     | SessionMetricsReported

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.errors import ModelError
-from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationEvent, Transcript
+from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationEvent, Speech, Transcript
 from realtime.events import ErrorReported
 from realtime.hearing.audio import AudioChunk
 from realtime.turns.observations import (
@@ -73,6 +73,23 @@ class WordsDrafted:
     transcript: Transcript
 
 
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What the voice made of the next phrase of the n-th spoken answer; None: it failed, and `failure` says why."""
+
+    number: int
+    speech: Speech | None
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """The client has played so many samples of this session's n-th spoken answer, at `VOICE_RATE_HZ`."""
+
+    number: int
+    n_samples: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsChanged:
     """The user changed a setting; None leaves it as it is. `SessionUpdated` says what each means."""
@@ -86,6 +103,8 @@ class SettingsChanged:
     max_output_tokens: int | None = None
     captions: bool | None = None
     model: str | None = None
+    spoken: bool | None = None
+    voice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +167,35 @@ Request = (
     | RecordingSubmitted
     | MetricsRequested
 )
-InboxItem = AudioChunk | ForFloor | Request | Generated | Summarised | Captioned | WordsDrafted | ErrorReported
+InboxItem = (
+    AudioChunk
+    | ForFloor
+    | Request
+    | Generated
+    | Summarised
+    | Captioned
+    | WordsDrafted
+    | Spoken
+    | Played
+    | ErrorReported
+)
 
 
 MAX_WAITING_SAMPLES = 20 * SAMPLE_RATE_HZ  # beyond it new audio is dropped and counted
 MAX_WAITING_COMMANDS = 256  # beyond it new ones are dropped, and the client is told
 
-_FROM_WITHIN = Closed | PauseScored | SoundTranscribed | LoadChanged | Generated | Summarised | Captioned | WordsDrafted
+_FROM_WITHIN = (
+    Closed
+    | PauseScored
+    | SoundTranscribed
+    | LoadChanged
+    | Generated
+    | Summarised
+    | Captioned
+    | WordsDrafted
+    | Spoken
+    | Played
+)
 _TOO_MANY = ErrorReported(
     error_type="invalid_request_error",
     message=f"commands come faster than they are done: what came after {MAX_WAITING_COMMANDS} that wait was dropped; "

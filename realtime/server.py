@@ -21,12 +21,13 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
-from models.base import AudioLanguageModel
+from models.base import AudioLanguageModel, Voice
 from models.watched import SILENCE_LIMIT_S, WatchedModel
 from realtime.doors import DoorOptions, open_doors
 from realtime.doors.connections import HttpConnection, WebSocketConnection
 from realtime.doors.entrance import Entrance, Way, read_origin
 from realtime.doors.lobby import Lobby
+from realtime.doors.turn_servers import TurnAccount, TurnServers
 from realtime.hearing.vad import SileroBatch, SpeechDetector
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION, AnswerLoad
 from realtime.recordings.recorder import SessionRecorder
@@ -57,6 +58,7 @@ class ServerOptions:
         max_session_s: the longest a session may last; None: for ever.
         speculate_below: provisional answers are made while fewer answers than this are generated.
         ice_servers: STUN and TURN servers of both sides, as the WebRTC API takes them.
+        turn: whose relays are used beside them.
         record: folder in which every session is kept; None: nothing is.
         answer_timeout_s: the longest that the model may be silent in an answer, until that is given up.
         drain_limit_s: how long clients have, when the server goes down, until they are cut off.
@@ -69,6 +71,7 @@ class ServerOptions:
     max_session_s: float | None = None
     speculate_below: int = MAX_ANSWERS_WITH_SPECULATION
     ice_servers: tuple[dict[str, Any], ...] = ()
+    turn: TurnAccount | None = None
     record: Path | None = None
     answer_timeout_s: float = SILENCE_LIMIT_S
     drain_limit_s: float = DRAIN_LIMIT_S
@@ -96,6 +99,7 @@ def open_session(
     options: SessionOptions,
     *,
     scorer: EndOfTurnScorer | None = None,
+    voice: Voice | None = None,
     load: AnswerLoad | None = None,
     batch: SileroBatch | None = None,
     record: Path | None = None,
@@ -106,6 +110,7 @@ def open_session(
         model: answers; shared.
         options: of the session.
         scorer: judges at pauses whether a turn is complete; shared.
+        voice: reads answers aloud; shared.
         load: decides when provisional answers are given up; shared.
         batch: scores the audio of all sessions in one call; shared.
         record: folder in which the session gets a folder of its own; nothing is kept if not given, or if it cannot be.
@@ -122,15 +127,21 @@ def open_session(
         return SpeechDetector(options.vad, batch=batch, speaker=speaker)
 
     taps = [recorder] if recorder is not None else []
-    return Session(model, options, make_detector=make_detector, scorer=scorer, load=load, taps=taps)
+    return Session(model, options, make_detector=make_detector, scorer=scorer, voice=voice, load=load, taps=taps)
 
 
 def _make_lobby(
-    model: AudioLanguageModel, session_options: SessionOptions, options: ServerOptions, scorer: EndOfTurnScorer | None
+    model: AudioLanguageModel,
+    session_options: SessionOptions,
+    options: ServerOptions,
+    scorer: EndOfTurnScorer | None,
+    voice: Voice | None,
 ) -> Lobby:
     load, batch = AnswerLoad(options.speculate_below), SileroBatch()
     return Lobby(
-        lambda: open_session(model, session_options, scorer=scorer, load=load, batch=batch, record=options.record),
+        lambda: open_session(
+            model, session_options, scorer=scorer, voice=voice, load=load, batch=batch, record=options.record
+        ),
         model_name=model.info.name,
         max_sessions=options.max_sessions,
         max_session_s=options.max_session_s,
@@ -143,6 +154,7 @@ def create_app(
     options: ServerOptions | None = None,
     *,
     scorer: EndOfTurnScorer | None = None,
+    voice: Voice | None = None,
 ) -> FastAPI:
     """Puts all doors around one lobby, and the entrance before them.
 
@@ -151,6 +163,7 @@ def create_app(
         session_options: of every session.
         options: of the server.
         scorer: judges at pauses whether a turn is complete; shared by all sessions.
+        voice: reads answers aloud, where a client wants it; shared by all sessions.
 
     Returns:
         The application; its `state.lobby` is the lobby.
@@ -161,7 +174,7 @@ def create_app(
     options = options or ServerOptions()
     SpeechDetector(session_options.vad)  # loads what finds speech, before anybody comes
     watched = WatchedModel(model, options.answer_timeout_s)
-    lobby = _make_lobby(watched, session_options, options, scorer)
+    lobby = _make_lobby(watched, session_options, options, scorer, voice)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -171,7 +184,7 @@ def create_app(
 
     app = FastAPI(title="Earpiece", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.lobby = lobby
-    ways = open_doors(app, lobby, DoorOptions(model=model.info, ice_servers=options.ice_servers))
+    ways = open_doors(app, lobby, _door_options(model, options, voice))
 
     @app.get("/health")
     async def health() -> JSONResponse:
@@ -187,6 +200,12 @@ def create_app(
         allowed_origins=[read_origin(origin) for origin in options.allowed_origins],
     )
     return app
+
+
+def _door_options(model: AudioLanguageModel, options: ServerOptions, voice: Voice | None) -> DoorOptions:
+    turn = None if options.turn is None else TurnServers(options.turn)
+    voices = () if voice is None else voice.voices
+    return DoorOptions(model=model.info, ice_servers=options.ice_servers, turn=turn, voices=voices)
 
 
 class Server(uvicorn.Server):

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Unpack
 
-from models.base import AudioLanguageModel
+from models.base import AudioLanguageModel, Voice
 from models.errors import GenerationFailed, InvalidPrompt, ModelError
 from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationOptions, Samples
 from realtime.conversation import ConversationOptions
@@ -26,6 +26,7 @@ from realtime.dialogue import Dialogue, report_of
 from realtime.events import ErrorReported, FloorChanged, SessionCreated, SessionEnded, SessionEvent, SessionUpdated
 from realtime.hearing.audio import AudioChunk, to_float32, to_int16
 from realtime.hearing.listener import Listener
+from realtime.hearing.own_voice import OwnVoice
 from realtime.hearing.vad import SpeechDetector, VadOptions
 from realtime.inbox import (
     AnswerWanted,
@@ -39,16 +40,20 @@ from realtime.inbox import (
     KeyMoved,
     MessagesRemoved,
     MetricsRequested,
+    Played,
     RecordingSubmitted,
     Request,
     SettingsChanged,
+    Spoken,
     Summarised,
     WordsDrafted,
 )
 from realtime.load import AnswerLoad
 from realtime.metrics import SessionMetrics
 from realtime.outbox import Outbox
+from realtime.playout import Playout
 from realtime.settings import SettingChanges, SettingRefused, check_change
+from realtime.speaking import Speaking, SpeakingOptions
 from realtime.taps import Tap, Taps
 from realtime.turns.actions import EndProtection
 from realtime.turns.endpointing import EndOfTurnScorer, EndpointingOptions
@@ -73,6 +78,7 @@ from realtime.turns.options import MAX_TEXT_CHARACTERS, FloorOptions
 
 logger = logging.getLogger(__name__)
 
+MAX_IMPORTED_MESSAGES = 1000  # of which the newest are remembered
 MAX_PIECE_SAMPLES = 5 * SAMPLE_RATE_HZ  # are listened to at once, of a chunk that may be much longer
 
 _session_numbers = itertools.count(1)
@@ -87,6 +93,7 @@ class SessionOptions:
         endpointing: when a turn has ended.
         conversation: how much is remembered.
         generation: how answers are sampled.
+        speaking: whether answers are read aloud.
         speakers: who is listened to, each with a name and audio of their own, which comes all the time.
     """
 
@@ -94,6 +101,7 @@ class SessionOptions:
     endpointing: EndpointingOptions = field(default_factory=EndpointingOptions)
     conversation: ConversationOptions = field(default_factory=ConversationOptions)
     generation: GenerationOptions = field(default_factory=GenerationOptions)
+    speaking: SpeakingOptions = field(default_factory=SpeakingOptions)
     speakers: tuple[str, ...] = (DEFAULT_SPEAKER,)
 
 
@@ -107,8 +115,14 @@ class Session:
         now: wall time in seconds, for metrics only.
         make_detector: finds the speech of a speaker; made from the options if not given.
         scorer: judges at pauses whether a turn is complete; without it silence alone decides.
+        voice: reads answers aloud, shared between sessions; without it they are read by the eye.
         load: of the process, shared between sessions; without it the session has one of its own.
         taps: are told what goes in and what comes out; closed with the session.
+
+    Attributes:
+        id: names it.
+        metrics: what has happened in it.
+        playout: the sound of the answer under way, for whoever has the connection.
     """
 
     def __init__(
@@ -120,6 +134,7 @@ class Session:
         now: Callable[[], float] = time.perf_counter,
         make_detector: Callable[[str], SpeechDetector] | None = None,
         scorer: EndOfTurnScorer | None = None,
+        voice: Voice | None = None,
         load: AnswerLoad | None = None,
         taps: Sequence[Tap] = (),
     ) -> None:
@@ -128,6 +143,7 @@ class Session:
         self._options = options = options or SessionOptions()
         self._model = model
         self._now = now
+        self._voices = () if voice is None else voice.voices
         self._taps = Taps(taps, self.id)
         self._inbox = Inbox()
         self._outbox = Outbox()
@@ -140,6 +156,16 @@ class Session:
         )
         self._floor = Floor(self._floor_options)
         self._shown_state = self._floor.state
+        self.playout = Playout(self._put)
+        self._own_voices = {name: OwnVoice() for name in options.speakers if voice is not None}
+        self._speaking = Speaking(
+            voice,
+            options.speaking,
+            playout=self.playout,
+            own_voices=tuple(self._own_voices.values()),
+            send=self._send,
+            put=self._put,
+        )
         make_detector = make_detector or (lambda speaker: SpeechDetector(options.vad, speaker=speaker))
         self._listeners = {name: self._make_listener(name, make_detector(name), scorer) for name in options.speakers}
         self.metrics.intakes = [listener.counters for listener in self._listeners.values()]
@@ -149,6 +175,7 @@ class Session:
             self._listeners,
             generation=options.generation,
             conversation=options.conversation,
+            speaking=self._speaking,
             load=(load or AnswerLoad()).share(lambda allows: self._put(LoadChanged(allows))),
             metrics=self.metrics,
             send=self._send,
@@ -167,9 +194,12 @@ class Session:
             max_output_tokens=options.generation.max_new_tokens,
             captions=True,
             model=model.info.name,
+            spoken=self._speaking.is_on,
+            voice=self._speaking.voice_name,
         )
 
     def _make_listener(self, name: str, detector: SpeechDetector, scorer: EndOfTurnScorer | None) -> Listener:
+        detector.own_voice = self._own_voices.get(name)
         shown_name = name if len(self._options.speakers) > 1 else None
         return Listener(name, detector, scorer=scorer, put=self._put, shown_name=shown_name)
 
@@ -215,10 +245,13 @@ class Session:
     def change_settings(self, **changes: Unpack[SettingChanges]) -> None:
         """Changes settings, which `SessionUpdated` describes; reports one that cannot be, and then changes none."""
         change = SettingsChanged(**changes)
+        if change.instructions is not None:
+            change = replace(change, instructions=_whole_characters(change.instructions).strip())
         try:
             check_change(
                 change,
                 models=(self._model.info.name,),
+                voices=self._voices,
                 conversation=self._options.conversation,
                 max_output_tokens=self._options.generation.max_new_tokens,
             )
@@ -229,11 +262,14 @@ class Session:
 
     def remove_from(self, item_id: str) -> None:
         """Takes back a message and all that follow it, with the answer under way; reports one that is not there."""
-        self._put(MessagesRemoved(item_id))
+        self._put(MessagesRemoved(_whole_characters(item_id)))
 
     def import_conversation(self, messages: Sequence[ImportedMessage]) -> None:
         """Begins a new conversation, with these as what was said before; reports those that cannot be."""
-        if messages and messages[0].role != "user":
+        messages = [replace(message, text=_whole_characters(message.text)) for message in messages]
+        if len(messages) > MAX_IMPORTED_MESSAGES:
+            self.report(InvalidPrompt(f"at most {MAX_IMPORTED_MESSAGES} messages are taken; leave out the oldest"))
+        elif messages and messages[0].role != "user":
             self.report(InvalidPrompt("a conversation begins with what the user said; leave out what is before it"))
         elif not all(0 < len(message.text) <= MAX_TEXT_CHARACTERS for message in messages):
             self.report(InvalidPrompt(f"each message of a conversation has 1 to {MAX_TEXT_CHARACTERS} characters"))
@@ -242,7 +278,7 @@ class Session:
 
     def submit_recording(self, samples: Samples, file_name: str) -> None:
         """Takes a recording, float32 `(n_samples,)` at 16 kHz, as (part of) the user's turn, to be answered."""
-        self._put(RecordingSubmitted(AudioClip(to_float32(to_int16(samples))), file_name))
+        self._put(RecordingSubmitted(AudioClip(to_float32(to_int16(samples))), _whole_characters(file_name)))
 
     def audio_of(self, item_id: str) -> Samples | None:
         """The audio of a message, float32 `(n_samples,)` at 16 kHz; None if there is none, or none any more."""
@@ -322,13 +358,14 @@ class Session:
         """Says what answers; the first part of `run`, which a replay calls itself."""
         info, ears = self._model.info, self._model.transcriber if self._model.has_ears else None
         languages = None if ears is None else ears.languages
-        self._taps.start(info, self._options, self._floor_options, languages)
+        self._taps.start(info, self._options, self._floor_options, caption_languages=languages, voices=self._voices)
         self._send(
             SessionCreated(
                 session_id=self.id,
                 model=info.name,
                 description=info.description,
                 caption_languages=languages,
+                voices=self._voices,
                 models=(info.name,),
             )
         )
@@ -347,6 +384,8 @@ class Session:
                     await asyncio.sleep(0)  # others have their turn
             case Generated():
                 self._dialogue.take(item)
+            case Spoken() | Played():
+                self._dialogue.take_sound(item)
             case Summarised():
                 self._dialogue.take_summary(item)
             case Captioned() | WordsDrafted():

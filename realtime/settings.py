@@ -7,6 +7,7 @@ can. Read `session.py` for where a change is made, `doors/protocol.py` for how i
 import math
 from typing import TypedDict
 
+from models.types import VoiceInfo
 from realtime.conversation import ConversationOptions, longest_system_prompt
 from realtime.inbox import SettingsChanged
 from realtime.turns.observations import Patience
@@ -26,6 +27,8 @@ class SettingChanges(TypedDict, total=False):
     max_output_tokens: int | None
     captions: bool | None
     model: str | None
+    spoken: bool | None
+    voice: str | None
 
 
 class SettingRefused(Exception):
@@ -33,13 +36,19 @@ class SettingRefused(Exception):
 
 
 def check_change(
-    change: SettingsChanged, *, models: tuple[str, ...], conversation: ConversationOptions, max_output_tokens: int
+    change: SettingsChanged,
+    *,
+    models: tuple[str, ...],
+    voices: tuple[VoiceInfo, ...],
+    conversation: ConversationOptions,
+    max_output_tokens: int,
 ) -> None:
     """Looks at a change before it is made.
 
     Args:
         change: what the client wants.
         models: the names of those that could answer.
+        voices: that could read answers aloud.
         conversation: how much is remembered: the instructions must leave room in it.
         max_output_tokens: the longest answer that the server allows.
 
@@ -48,6 +57,7 @@ def check_change(
     """
     if change.model is not None and change.model not in models:
         raise SettingRefused(f"there is no model {change.model[:100]!r} here; there is {', '.join(models)}")
+    _check_voice(change, voices)
     longest = longest_system_prompt(conversation)
     if change.instructions is not None and len(change.instructions) > longest:
         raise SettingRefused(
@@ -62,3 +72,11 @@ def check_change(
         raise SettingRefused(
             f"max_output_tokens is from 1 to {max_output_tokens}, the longest answer that this server allows"
         )
+
+
+def _check_voice(change: SettingsChanged, voices: tuple[VoiceInfo, ...]) -> None:
+    if change.spoken and not voices:
+        raise SettingRefused("no voice is loaded here; start the server with --voice, or leave spoken false")
+    names = [voice.name for voice in voices]
+    if change.voice is not None and change.voice not in names:
+        raise SettingRefused(f"there is no voice {change.voice[:100]!r} here; there are: {', '.join(names) or 'none'}")

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from models.types import ModelInfo
+from models.types import ModelInfo, VoiceInfo
 from realtime.events import SessionEvent
 from realtime.inbox import InboxItem
 from realtime.turns.actions import Action
@@ -30,9 +30,11 @@ class Tap(Protocol):
         model: ModelInfo,
         options: "SessionOptions",
         floor: FloorOptions,
+        *,
         caption_languages: tuple[str, ...] | None,
+        voices: tuple[VoiceInfo, ...],
     ) -> None:
-        """Takes note of who talks to what, and of what the ears beside it know, before anything else."""
+        """Takes note of who talks to what, and of the ears and voices beside it, before anything else."""
         ...
 
     def take_item(self, item: InboxItem, now_s: float) -> None:
@@ -70,10 +72,16 @@ class Taps:
         model: ModelInfo,
         options: "SessionOptions",
         floor: FloorOptions,
+        *,
         caption_languages: tuple[str, ...] | None,
+        voices: tuple[VoiceInfo, ...],
     ) -> None:
         """Tells all who talks to what."""
-        self._tell(lambda tap: tap.start(self._session_id, model, options, floor, caption_languages))
+        self._tell(
+            lambda tap: tap.start(
+                self._session_id, model, options, floor, caption_languages=caption_languages, voices=voices
+            )
+        )
 
     def take_item(self, item: InboxItem, now_s: float) -> None:
         """Tells all what is about to be handled."""

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from app import default_cache_dir
-from models.base import Transcriber
+from models.base import Transcriber, Voice
 from models.ears.loading import load_ears
 from models.types import SAMPLE_RATE_HZ, Samples
+from models.voices.loading import load_voice
 from realtime.hearing.files import read_audio_file
 
 CLIPS = Path(__file__).parent.parent / "assets" / "clips"
@@ -40,6 +41,12 @@ def real_ears() -> Transcriber:
     ears = load_ears("moonshine", default_cache_dir())
     assert ears is not None
     return ears
+
+
+@pytest.fixture(scope="session")
+def real_voice() -> Voice:
+    """A voice for English with its own weights, as a server has it that speaks."""
+    return load_voice(default_cache_dir())
 
 
 def silence(seconds: float) -> Samples:

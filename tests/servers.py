@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from models.base import AudioLanguageModel
+from models.base import AudioLanguageModel, Voice
 from realtime.server import Server, ServerOptions, create_app
 from realtime.session import SessionOptions
 
@@ -19,6 +19,7 @@ def serving(
     max_session_s: float | None = None,
     allowed_origins: tuple[str, ...] = (),
     answer_timeout_s: float = 60.0,
+    voice: Voice | None = None,
 ) -> Iterator[int]:
     """Serves until the block ends and gives the port."""
     server_options = ServerOptions(
@@ -29,7 +30,7 @@ def serving(
         drain_limit_s=4,
     )
     listener = socket.create_server((server_options.host, 0))
-    server = Server(create_app(model, options or SessionOptions(), server_options), server_options)
+    server = Server(create_app(model, options or SessionOptions(), server_options, voice=voice), server_options)
     server.config.load()
     thread = threading.Thread(target=lambda: server.run(sockets=[listener]), daemon=True)
     thread.start()

@@ -90,7 +90,7 @@ def test_an_option_is_set_by_its_variable_and_the_command_line_wins(tmp_path: Pa
         (
             "EARPIECE_MAX_SESSIONS",
             "0",
-            "--max-sessions 0: nobody could connect; give 1 or more (EARPIECE_MAX_SESSIONS is set)",
+            "--max-sessions 0: nobody could connect; give 1 or more (set in the environment: EARPIECE_MAX_SESSIONS)",
         ),
     ],
 )

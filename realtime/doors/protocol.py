@@ -8,9 +8,10 @@ the switches `muted` and `protect_answer` in `session.update`. A WebSocket carri
 JSON object with an `event` (`start`, `media`, `ping`, `stop`).
 
 An event goes out as a JSON object whose `type` is its name in `WIRE_NAMES`, with its number in the session as
-`sequence`. A client that says how far it has read (`Resume`) gets what came after that, and nothing twice. A field that
-is added to an event goes out by itself. Whatever a client sends, nothing but `ProtocolError` is raised here, and its
-message tells the client what to send instead. Read `lobby.py` for who carries the commands out.
+`sequence`. A client that says how far it has read (`Resume`) gets what came after that, and nothing twice. The sound of
+an answer, where it goes by this wire, has no number: `response.output_audio.delta`, 16-bit mono at 24 kHz in base64. A
+field that is added to an event goes out by itself. Whatever a client sends, nothing but `ProtocolError` is raised here,
+and its message tells the client what to send instead. Read `lobby.py` for who carries the commands out.
 """
 
 import base64
@@ -23,8 +24,12 @@ from typing import Any, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from models.types import Word
+from models.types import Samples, Word
 from realtime.events import (
+    AudioCleared,
+    AudioDone,
+    AudioStarted,
+    AudioStopped,
     ConversationWasCleared,
     ConversationWindow,
     ErrorReported,
@@ -49,6 +54,7 @@ from realtime.events import (
     UserSpeechStarted,
     UserSpeechStopped,
 )
+from realtime.hearing.audio import to_int16
 from realtime.inbox import ImportedMessage
 from realtime.settings import SettingChanges
 from realtime.turns.observations import Patience
@@ -80,6 +86,10 @@ WIRE_NAMES: dict[type, str] = {
     ResponseRetracted: "response.retracted",
     ResponseResumed: "response.resumed",
     ResponseDone: "response.done",
+    AudioStarted: "output_audio_buffer.started",
+    AudioDone: "response.output_audio.done",
+    AudioStopped: "output_audio_buffer.stopped",
+    AudioCleared: "output_audio_buffer.cleared",
     ConversationWasCleared: "conversation.cleared",
     ConversationWindow: "conversation.window",
     SessionMetricsReported: "session.metrics",
@@ -131,6 +141,13 @@ def _logprob_of(word: Word, *, follows: bool) -> dict[str, Any]:
 def dump(event: SessionEvent, sequence: int = 0) -> str:
     """Gives the event as JSON text, with its number in the session; 0: it has none, as where there is no session."""
     return json.dumps(to_wire(event) | ({"sequence": sequence} if sequence else {}))
+
+
+def dump_audio(response_id: str, samples: Samples) -> str:
+    """Gives sound of an answer, (n_samples,) at 24 kHz, as JSON text; it has no number, for it is never sent again."""
+    pcm = to_int16(samples).astype("<i2").tobytes()
+    delta = base64.b64encode(pcm).decode()
+    return json.dumps({"type": "response.output_audio.delta", "response_id": response_id, "delta": delta})
 
 
 # ---- Commands in ----
@@ -331,12 +348,14 @@ _SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "muted": (_is_switch, "true or false"),
     "protect_answer": (_is_switch, "true or false"),
     "captions": (_is_switch, "true or false"),
+    "spoken": (_is_switch, "true or false"),
     "turn_detection": (lambda value: value in (None, {}), "null or {}: how turns end is set when the server starts"),
     "patience": (lambda value: value in get_args(Patience), '"low", "normal" or "high"'),
     "instructions": (_is_text, "a text"),
     "temperature": (_is_number, "a number"),
     "max_output_tokens": (_is_integer, "a whole number"),
     "model": (_is_text, "the name of a model"),
+    "voice": (_is_text, "the name of a voice"),
 }
 
 

@@ -8,6 +8,7 @@ import enum
 import logging
 from typing import Protocol
 
+from models.types import Samples
 from realtime.events import SessionEvent
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,10 @@ class Transport(Protocol):
 
     async def send(self, event: SessionEvent, sequence: int) -> None:
         """Sends one event with its number in the session, 0 without one; raises whatever it likes once that fails."""
+        ...
+
+    async def play(self, response_id: str, samples: Samples) -> None:
+        """Sends sound of an answer, (n_samples,) at `VOICE_RATE_HZ`, to follow what was sent; raises as `send` does."""
         ...
 
     async def close(self, ending: Ending) -> None:

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
+from realtime.doors.playing import play
 from realtime.doors.protocol import CloseSession, Command, Resume
 from realtime.doors.stay import Stay
 from realtime.doors.transport import Ending, Transport, finish, log_failure
@@ -210,12 +211,21 @@ class Visit:
     async def _carry(self, stay: Stay) -> None:
         """Sends the session's events until it has ended, or this connection."""
         sending = self._sending = asyncio.create_task(self._send_events(stay))
+        playing = asyncio.create_task(self._play(stay))
         try:
             await asyncio.wait([sending, stay.living], return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait([sending], timeout=LAST_EVENTS_S)
         finally:
             sending.cancel()  # of a client that reads nothing
-            await finish(self.name, CLOSE_TIMEOUT_S, sending)
+            playing.cancel()
+            await finish(self.name, CLOSE_TIMEOUT_S, sending, playing)
+
+    async def _play(self, stay: Stay) -> None:
+        try:
+            await play(stay.session.playout, self.transport)
+        except Exception as error:
+            logger.info("%s: the client takes no sound (%s: %s)", self.name, type(error).__name__, error)
+            self.leave()
 
     async def _send_events(self, stay: Stay) -> None:
         if self._sent and stay.created is not None and not await self._send(replace(stay.created, resumed=True)):

@@ -1,15 +1,15 @@
 """The WebRTC door: audio over FastRTC, commands and events over a data channel.
 
 FastRTC's wire format is kept (`POST /webrtc/offer`); what it leaves open is closed here. A connection is one `Peer`:
-one id, one session, one audio track, one data channel, and a deadline by which all of them are there. An exception in
-`receive` would end the audio for good, so none leaves it. FastRTC's tasks wait for channels and tracks that may never
-come, so a connection that ends wakes them all. Whatever clean-up raises, the lobby takes the place back.
+one id, one session, one audio track each way, one data channel, and a deadline by which all of them are there. An
+exception in `receive` would end the audio for good, so none leaves it. FastRTC's tasks wait for channels and tracks
+that may never come, so a connection that ends wakes them all. Whatever clean-up raises, the lobby takes the place back.
 Read `offers.py` for what is accepted, and `packets.py` for the way of the audio.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -21,16 +21,18 @@ from fastrtc import AsyncStreamHandler
 from fastrtc.webrtc_connection_mixin import WebRTCConnectionMixin
 from numpy.typing import NDArray
 
+from models.types import Samples
 from realtime.doors import DoorOptions
 from realtime.doors.entrance import Way
 from realtime.doors.guards import guard
 from realtime.doors.lobby import Lobby, Refused
+from realtime.doors.loudspeaker import Loudspeaker
 from realtime.doors.offers import MAX_BODY_BYTES, Candidate, Offer, check_sdp, read_body
 from realtime.doors.packets import FrameGaps, hear_at_once
 from realtime.doors.protocol import Media, ProtocolError, dump, read_in_channel
 from realtime.doors.transport import Ending
 from realtime.doors.visit import Visit
-from realtime.events import ErrorReported, SessionEvent
+from realtime.events import AudioCleared, ErrorReported, SessionEvent
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +53,6 @@ _ERRORS = {"full": "concurrency_limit_reached", "closing": "going_down", "known"
 
 def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
     """Opens the door."""
-    ice_servers = WebRTCConnectionMixin.convert_to_aiortc_format({"iceServers": list(options.ice_servers)})
 
     @app.post(PATH)
     async def offer(request: Request) -> Any:
@@ -61,18 +62,19 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
             return _refusal("invalid_offer", str(error), 422)
         if isinstance(posted, Candidate):
             return await _add(posted, lobby)
-        return await _answer(posted, lobby, ice_servers)
+        servers = WebRTCConnectionMixin.convert_to_aiortc_format({"iceServers": await options.current_ice_servers()})
+        return await _answer(posted, lobby, servers, speaks=bool(options.voices))
 
     @app.get(SERVERS_PATH)
     async def servers() -> dict[str, Any]:
-        return {"iceServers": list(options.ice_servers)}
+        return {"iceServers": await options.current_ice_servers()}
 
     return [Way(path=PATH, methods=("POST",), max_body_bytes=MAX_BODY_BYTES), Way(path=SERVERS_PATH)]
 
 
-async def _answer(offer: Offer, lobby: Lobby, ice_servers: Any) -> Any:
+async def _answer(offer: Offer, lobby: Lobby, ice_servers: Any, *, speaks: bool) -> Any:
     """Answers an offer; a bad one is told what is wrong and keeps no place."""
-    peer = Peer(offer.client_id, ice_servers)
+    peer = Peer(offer.client_id, ice_servers, speaks=speaks)
     try:
         visit = lobby.admit(
             peer, door=DOOR, client_id=offer.client_id, begin_within_s=ANSWER_TIMEOUT_S, resume=offer.resume
@@ -107,16 +109,22 @@ def _refusal(error: str, message: str, status_code: int) -> JSONResponse:
 
 
 class PeerHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is not typed
-    """What FastRTC calls for one connection."""
+    """What FastRTC calls for one connection.
 
-    def __init__(self) -> None:
+    Args:
+        prepare: called when the connection is there, and has not been described.
+    """
+
+    def __init__(self, prepare: Callable[[], None]) -> None:
         super().__init__("mono", input_sample_rate=WEBRTC_RATE_HZ)
+        self._prepare = prepare
         self.visit: Visit | None = None
         self.over = asyncio.Event()
         self._gaps = FrameGaps()
 
     def copy(self) -> "PeerHandler":
-        """Gives itself: every connection has its own from the beginning."""
+        """Gives itself: every connection has its own from the beginning; FastRTC has just made it."""
+        self._prepare()
         return self
 
     def set_channel(self, channel: Any) -> None:
@@ -148,7 +156,7 @@ class PeerHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is not t
             self.visit.listen(*frame)
 
     async def emit(self) -> None:
-        """Has no audio to play, and ends FastRTC's loop that asks for it when the connection is over."""
+        """Has no audio, for `Loudspeaker` has it, and ends FastRTC's loop that asks when the connection is over."""
         with suppress(TimeoutError):
             async with asyncio.timeout(IDLE_EMIT_S):
                 await self.over.wait()
@@ -194,12 +202,14 @@ class Peer(WebRTCConnectionMixin):  # type: ignore[misc]  # FastRTC is not typed
     Args:
         client_id: the client's own name.
         ice_servers: aiortc's configuration.
+        speaks: the client may hear answers.
     """
 
-    def __init__(self, client_id: str, ice_servers: Any) -> None:
+    def __init__(self, client_id: str, ice_servers: Any, *, speaks: bool) -> None:
         super().__init__()
         self._client_id = client_id
-        self._handler = PeerHandler()
+        self._loudspeaker = Loudspeaker() if speaks else None
+        self._handler = PeerHandler(self._add_loudspeaker)
         self._n_candidates = 0
         self._readable = asyncio.Event()  # what waits in the data channel has been sent
         self._tracks: list[Any] = []
@@ -249,6 +259,8 @@ class Peer(WebRTCConnectionMixin):  # type: ignore[misc]  # FastRTC is not typed
 
     async def send(self, event: SessionEvent, sequence: int) -> None:
         """Sends one event, once not too much waits to be sent."""
+        if isinstance(event, AudioCleared) and self._loudspeaker is not None:
+            self._loudspeaker.hush()
         channel = self._handler.channel
         if channel.bufferedAmount > MAX_UNSENT_BYTES:
             self._readable.clear()
@@ -259,6 +271,16 @@ class Peer(WebRTCConnectionMixin):  # type: ignore[misc]  # FastRTC is not typed
         except ValueError as error:  # the client has said that it takes less
             message = f"an event is too long for this connection ({error}); a WebSocket carries longer ones"
             channel.send(dump(ErrorReported(error_type="server_error", message=message), sequence))
+
+    async def play(self, response_id: str, samples: Samples) -> None:
+        """Gives sound to the track, which sends it in its time."""
+        if self._loudspeaker is not None:
+            self._loudspeaker.play(samples)
+
+    def _add_loudspeaker(self) -> None:
+        """Adds a track of our own: FastRTC's keeps a queue, of which nobody knows how much has been played."""
+        if self._loudspeaker is not None:
+            self.pcs[self._client_id].addTrack(self._loudspeaker)
 
     async def close(self, ending: Ending) -> None:
         """Closes the connection, when the client has the last events if it is still there."""
@@ -295,6 +317,8 @@ class Peer(WebRTCConnectionMixin):  # type: ignore[misc]  # FastRTC is not typed
 
     def _wake_all(self) -> None:
         """Has every task that waits for this connection look up and end."""
+        if self._loudspeaker is not None:
+            self._loudspeaker.stop()
         for track in (*self._tracks, *self.connections[self._client_id]):
             track.stop()
         self.connections[self._client_id] = [_NoTrack()]

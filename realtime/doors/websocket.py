@@ -1,9 +1,9 @@
 """The WebSocket door, in FastRTC's wire format: `/websocket/offer?rate=16000`.
 
-Audio comes as mu-law in JSON, commands as JSON, and events go back as JSON (`protocol.py`). A malformed message is
-answered with an `error` event and the connection goes on. A message is handled the moment it is read: nothing waits
-here, so the end of a connection is never behind a backlog, and who sends faster than real time fills no queue of ours
-(the session drops what is too much, and counts it).
+Audio comes as mu-law in JSON, commands as JSON; events, and the sound of answers, go back as JSON (`protocol.py`). A
+malformed message is answered with an `error` event and the connection goes on. A message is handled the moment it is
+read: nothing waits here, so the end of a connection is never behind a backlog, and who sends faster than real time
+fills no queue of ours (the session drops what is too much, and counts it).
 """
 
 import asyncio
@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from fastapi import FastAPI, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
+from models.types import Samples
 from realtime.doors import DoorOptions
 from realtime.doors.entrance import Way
 from realtime.doors.lobby import Lobby, Refused
-from realtime.doors.protocol import PONG, EnvelopeReader, Media, Ping, ProtocolError, Start, Stop, dump
+from realtime.doors.protocol import PONG, EnvelopeReader, Media, Ping, ProtocolError, Start, Stop, dump, dump_audio
 from realtime.doors.transport import Ending
 from realtime.doors.visit import SEND_TIMEOUT_S, Visit
 from realtime.events import ErrorReported, ErrorType, SessionEvent
@@ -85,6 +86,10 @@ class Connection:
     async def send(self, event: SessionEvent, sequence: int) -> None:
         """Sends one event."""
         await self._websocket.send_text(dump(event, sequence))
+
+    async def play(self, response_id: str, samples: Samples) -> None:
+        """Sends sound."""
+        await self._websocket.send_text(dump_audio(response_id, samples))
 
     async def close(self, ending: Ending) -> None:
         """Closes it, if the client has not."""

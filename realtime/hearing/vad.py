@@ -21,6 +21,7 @@ import webrtcvad
 from models.errors import ModelUnavailable
 from models.types import SAMPLE_RATE_HZ, Samples
 from models.weights.checksums import sha256
+from realtime.hearing.own_voice import OwnVoice
 from realtime.turns.observations import DEFAULT_SPEAKER, DetectedFrame, SpeechStarted, SpeechStopped
 
 SILERO_VERSION = "6.2.3"  # of the wheel
@@ -259,7 +260,12 @@ class SpeechDetector:
         scorer: scores the frames; made from the options if not given.
         batch: scores them together with other sessions' in `push_batched`; for Silero alone.
         speaker: whose audio it is.
+
+    Attributes:
+        own_voice: knows what the assistant says, which is not to be taken for the speaker; None: it says nothing.
     """
+
+    own_voice: OwnVoice | None = None
 
     def __init__(
         self,
@@ -324,6 +330,9 @@ class SpeechDetector:
         start, self._sample = self._sample, self._sample + len(frame.samples)
         threshold = self.options.offset if self._onset_sample is not None else self.options.onset
         voiced = frame.is_audible and score >= threshold
+        if self.own_voice is not None:
+            self.own_voice.listen(frame.samples)
+            voiced = voiced and not self.own_voice.explains_microphone
         if voiced:
             self._last_voiced_sample = self._sample
             if self._onset_sample is None:

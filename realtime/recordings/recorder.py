@@ -3,7 +3,8 @@
 `events.jsonl` holds one JSON object a line, in order: the `item`s of the session's inbox (audio by position and
 length), what the floor `observed` and what it `asked` for, and the events that were `sent`. `audio.wav` is what the
 speaker said, 16-bit mono at 16 kHz; of several speakers each has a file. While muted, silence is recorded. A file that
-the user sent is kept in the same form, as `file-1.wav` and so on.
+the user sent is kept in the same form, as `file-1.wav` and so on. Where there is a voice, `answers.wav` is what it read
+aloud, at 24 kHz: also what was not played.
 
 A thread of its own writes, so that a slow disk never holds up a conversation; one that is much too slow, or full, ends
 the recording and not the session. What people said is nobody else's business: folder and files are their owner's alone.
@@ -24,10 +25,20 @@ from typing import IO, Any
 import numpy as np
 
 from models.errors import ModelError
-from models.types import SAMPLE_RATE_HZ, GenerationStats, ModelInfo, Samples, TextDelta, Transcription
+from models.types import (
+    SAMPLE_RATE_HZ,
+    VOICE_RATE_HZ,
+    GenerationStats,
+    ModelInfo,
+    Samples,
+    Speech,
+    TextDelta,
+    Transcription,
+    VoiceInfo,
+)
 from realtime.events import SessionEvent
 from realtime.hearing.audio import AudioChunk, to_int16
-from realtime.inbox import Generated, InboxItem, RecordingSubmitted, SettingsChanged
+from realtime.inbox import Generated, InboxItem, RecordingSubmitted, SettingsChanged, Spoken
 from realtime.session import SessionOptions
 from realtime.turns.actions import Action
 from realtime.turns.observations import DEFAULT_SPEAKER, Observation
@@ -35,8 +46,9 @@ from realtime.turns.options import FloorOptions
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 EVENTS_NAME = "events.jsonl"
+ANSWERS_NAME = "answers.wav"
 MAX_WAITING_LINES = 20_000  # to be written: minutes of a session; a disk that is so far behind will not catch up
 
 
@@ -80,7 +92,9 @@ class SessionRecorder:
         model: ModelInfo,
         options: SessionOptions,
         floor: FloorOptions,
+        *,
         caption_languages: tuple[str, ...] | None,
+        voices: tuple[VoiceInfo, ...],
     ) -> None:
         """Writes who talks to what, and makes a file for each speaker."""
         self._thread.start()
@@ -90,10 +104,13 @@ class SessionRecorder:
             "floor": asdict(floor),
             "model": asdict(model),
             "caption_languages": caption_languages,
+            "voices": [asdict(voice) for voice in voices],
         }
         self._write_line(lambda: {"session": head | parts})
-        for speaker in options.speakers:
-            self._put(lambda speaker=speaker: self._open_audio(speaker))  # type: ignore[misc]
+        for name in map(audio_name, options.speakers):
+            self._put(lambda name=name: self._open_audio(name, SAMPLE_RATE_HZ))  # type: ignore[misc]
+        if voices:
+            self._put(lambda: self._open_audio(ANSWERS_NAME, VOICE_RATE_HZ))
 
     def take_item(self, item: InboxItem, now_s: float) -> None:
         """Writes what is about to be handled."""
@@ -101,7 +118,10 @@ class SessionRecorder:
             self._is_muted = item.muted
         if isinstance(item, AudioChunk):
             samples = np.zeros_like(item.samples) if self._is_muted else item.samples
-            self._put(lambda: self._write_audio(item.speaker, samples))
+            self._put(lambda: self._write_audio(audio_name(item.speaker), samples))
+        if isinstance(item, Spoken) and item.speech is not None:
+            read = item.speech.samples
+            self._put(lambda: self._write_audio(ANSWERS_NAME, read))
         if isinstance(item, RecordingSubmitted):
             self._n_sent_files += 1
             name, sent = sent_file_name(self._n_sent_files), item.clip.samples
@@ -156,23 +176,23 @@ class SessionRecorder:
             self._is_broken = True
 
     def _write_file(self, name: str, samples: Samples) -> None:
-        with self._open_wave(name) as file:
+        with self._open_wave(name, SAMPLE_RATE_HZ) as file:
             file.writeframes(to_int16(samples).tobytes())
 
-    def _open_audio(self, speaker: str) -> None:
-        self._audio[speaker] = self._open_wave(audio_name(speaker))
+    def _open_audio(self, name: str, rate_hz: int) -> None:
+        self._audio[name] = self._open_wave(name, rate_hz)
 
-    def _open_wave(self, name: str) -> wave.Wave_write:
+    def _open_wave(self, name: str, rate_hz: int) -> wave.Wave_write:
         path = self._folder / name
         _make_private_file(path)
         file = wave.open(str(path), "wb")  # noqa: SIM115  # closed at the end
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE_HZ)
+        file.setframerate(rate_hz)
         return file
 
-    def _write_audio(self, speaker: str, samples: Samples) -> None:
-        self._audio[speaker].writeframes(to_int16(samples).tobytes())
+    def _write_audio(self, name: str, samples: Samples) -> None:
+        self._audio[name].writeframes(to_int16(samples).tobytes())
 
     def _give_up(self, error: OSError) -> None:
         if not self._is_broken:
@@ -220,5 +240,8 @@ def _fields_of(item: InboxItem) -> dict[str, Any]:
             return {"generation": generation, "event": type(event).__name__, **asdict(event)}
         case Generated():
             raise AssertionError("a generation yields text, a transcript, its stats or an error")
+        case Spoken(number, Speech() as speech):
+            words = [asdict(word) for word in speech.words]
+            return {"number": number, "n_samples": len(speech.samples), "words": words}
         case _:
             return asdict(item)

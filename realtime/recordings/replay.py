@@ -1,7 +1,7 @@
 """Reads recordings, and plays them again with the same decisions, faster than real time.
 
 Three things can be played again: the whole session, from the items of its inbox (`replay`); the floor alone, from what
-it observed (`decide_again`); and the audio. The model and the scorer are not run again: what they said is in the
+it observed (`decide_again`); and the audio. Model, scorer and voice are not run again: what they said is in the
 recording. Metrics are not compared, since they count what doors did, too. Read `recorder.py` for the format.
 """
 
@@ -20,6 +20,7 @@ import models.errors
 from models.errors import ModelError
 from models.types import (
     SAMPLE_RATE_HZ,
+    VOICE_RATE_HZ,
     AudioClip,
     GenerationEvent,
     GenerationOptions,
@@ -27,9 +28,12 @@ from models.types import (
     Message,
     ModelInfo,
     Samples,
+    Speech,
+    SpokenWord,
     TextDelta,
     Transcript,
     Transcription,
+    VoiceInfo,
     Word,
 )
 from realtime.conversation import ConversationOptions
@@ -43,17 +47,28 @@ from realtime.inbox import (
     ImportedMessage,
     InboxItem,
     RecordingSubmitted,
+    Spoken,
     WordsDrafted,
 )
-from realtime.recordings.recorder import EVENTS_NAME, FORMAT_VERSION, audio_name, sent_file_name, to_json
+from realtime.recordings.recorder import (
+    ANSWERS_NAME,
+    EVENTS_NAME,
+    FORMAT_VERSION,
+    audio_name,
+    sent_file_name,
+    to_json,
+)
 from realtime.session import Session, SessionOptions
+from realtime.speaking import SpeakingOptions
 from realtime.turns.endpointing import EndpointingOptions
 from realtime.turns.floor import Floor
 from realtime.turns.observations import Closed, Observation, SpeechStarted, SpeechStopped
 from realtime.turns.options import FloorOptions
 
 _ITEM_TYPES = {
-    kind.__name__: kind for kind in get_args(InboxItem) if kind not in (AudioChunk, Generated, Captioned, WordsDrafted)
+    kind.__name__: kind
+    for kind in get_args(InboxItem)
+    if kind not in (AudioChunk, Generated, Captioned, WordsDrafted, Spoken)
 }
 _GENERATION_EVENT_TYPES = {kind.__name__: kind for kind in (TextDelta, GenerationStats)}
 _OBSERVATION_TYPES = {kind.__name__: kind for kind in (*get_args(Observation), SpeechStarted, SpeechStopped)}
@@ -73,6 +88,7 @@ class Recording:
         model: that answered.
         floor: what its floor decided by.
         caption_languages: that the ears beside the model knew; None: there were none.
+        voices: that could read answers aloud.
         items: what reached the session, each with the wall time that counted for it.
         decisions: what the floor observed, each with what it asked for, as JSON.
         sent: the events, as JSON, without metrics.
@@ -84,6 +100,7 @@ class Recording:
     model: ModelInfo
     floor: FloorOptions
     caption_languages: tuple[str, ...] | None
+    voices: tuple[VoiceInfo, ...]
     items: tuple[tuple[InboxItem, float], ...]
     decisions: tuple[tuple[Observation, tuple[str, ...]], ...]
     sent: tuple[str, ...]
@@ -113,14 +130,17 @@ def read_recording(folder: Path) -> Recording:
         )
     try:
         options = _options_of(session["options"])
-        audio = {speaker: _read_audio(folder / audio_name(speaker)) for speaker in options.speakers}
-        reader = _AudioReader(audio, folder)
+        voices = tuple(VoiceInfo(**voice) for voice in session["voices"])
+        audio = {speaker: _read_audio(folder / audio_name(speaker), SAMPLE_RATE_HZ) for speaker in options.speakers}
+        answers = {ANSWERS_NAME: _read_audio(folder / ANSWERS_NAME, VOICE_RATE_HZ)} if voices else {}
+        reader = _AudioReader({audio_name(speaker): samples for speaker, samples in audio.items()} | answers, folder)
         return Recording(
             id=session["id"],
             options=options,
             model=ModelInfo(**{**session["model"], "checkpoints": tuple(session["model"]["checkpoints"])}),
             floor=_floor_options_of(session["floor"]),
             caption_languages=None if (known := session["caption_languages"]) is None else tuple(known),
+            voices=voices,
             items=tuple((_item_of(line, reader), line["now_s"]) for line in lines if "item" in line),
             decisions=tuple(_decision_of(line) for line in lines if "observed" in line),
             sent=tuple(json.dumps(line["sent"]) for line in lines if "sent" in line and _is_compared(line["sent"])),
@@ -147,11 +167,11 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _read_audio(path: Path) -> Samples:
+def _read_audio(path: Path, rate_hz: int) -> Samples:
     try:
         with wave.open(str(path), "rb") as file:
-            if (file.getnchannels(), file.getsampwidth(), file.getframerate()) != (1, 2, SAMPLE_RATE_HZ):
-                raise RecordingError(f"{path}: not 16-bit mono at {SAMPLE_RATE_HZ} Hz")
+            if (file.getnchannels(), file.getsampwidth(), file.getframerate()) != (1, 2, rate_hz):
+                raise RecordingError(f"{path}: not 16-bit mono at {rate_hz} Hz")
             return to_float32(np.frombuffer(file.readframes(file.getnframes()), np.int16))
     except (OSError, EOFError, wave.Error) as error:
         raise RecordingError(f"{path}: cannot be read ({error})") from error
@@ -165,24 +185,24 @@ class _AudioReader:
         self._positions = dict.fromkeys(audio, 0)
         self._n_files = 0
 
-    def take(self, speaker: str, n_samples: int) -> Samples:
-        start = self._positions[speaker]
-        piece = self._audio[speaker][start : start + n_samples]
+    def take(self, name: str, n_samples: int) -> Samples:
+        start = self._positions[name]
+        piece = self._audio[name][start : start + n_samples]
         if len(piece) < n_samples:
-            raise RecordingError(f"{self._folder / audio_name(speaker)}: shorter than the events say")
-        self._positions[speaker] += n_samples
+            raise RecordingError(f"{self._folder / name}: shorter than the events say")
+        self._positions[name] += n_samples
         return piece
 
     def take_file(self) -> Samples:
         self._n_files += 1
-        return _read_audio(self._folder / sent_file_name(self._n_files))
+        return _read_audio(self._folder / sent_file_name(self._n_files), SAMPLE_RATE_HZ)
 
 
 def _item_of(line: dict[str, Any], audio: _AudioReader) -> InboxItem:
     fields = {key: value for key, value in line.items() if key not in ("item", "now_s")}
     match line["item"]:
         case "AudioChunk":
-            samples = audio.take(fields["speaker"], fields["n_samples"])
+            samples = audio.take(audio_name(fields["speaker"]), fields["n_samples"])
             return AudioChunk(samples, fields["start_sample"], fields["speaker"])
         case "Generated":
             return _generated_of(**fields)
@@ -195,6 +215,11 @@ def _item_of(line: dict[str, Any], audio: _AudioReader) -> InboxItem:
             return Captioned(**fields, transcript=None if written is None else _transcript_of(**written))
         case "WordsDrafted":
             return WordsDrafted(fields["item_id"], _transcript_of(**fields["transcript"]))
+        case "Spoken" if "words" in fields:
+            words = tuple(SpokenWord(**word) for word in fields["words"])
+            return Spoken(fields["number"], Speech(audio.take(ANSWERS_NAME, fields["n_samples"]), words))
+        case "Spoken":
+            return Spoken(**fields)
         case name:
             item: InboxItem = _ITEM_TYPES[name](**fields)
             return item
@@ -232,6 +257,7 @@ def _options_of(fields: dict[str, Any]) -> SessionOptions:
         endpointing=EndpointingOptions(**fields["endpointing"]),
         conversation=ConversationOptions(**fields["conversation"]),
         generation=GenerationOptions(**{**generation, "stop": tuple(generation["stop"])}),
+        speaking=SpeakingOptions(**fields["speaking"]),
         speakers=tuple(fields["speakers"]),
     )
 
@@ -272,6 +298,17 @@ class _SilentModel:
 
     async def close(self) -> None:
         pass
+
+
+class _SilentVoice:
+    """Stands where the voice was."""
+
+    def __init__(self, voices: tuple[VoiceInfo, ...]) -> None:
+        self.voices = voices
+
+    async def speak(self, text: str, *, voice: str) -> Speech:
+        await asyncio.Event().wait()
+        return Speech(np.zeros(0, np.float32), ())
 
 
 class _SilentScorer:
@@ -328,6 +365,7 @@ async def replay(recording: Recording, *, detectors: Mapping[str, SpeechDetector
         now=lambda: now_s,
         make_detector=detectors.__getitem__ if detectors is not None else None,
         scorer=_SilentScorer() if recording.floor.scores_pauses else None,
+        voice=_SilentVoice(recording.voices) if recording.voices else None,
     )
 
     async def collect(events: AsyncIterator[SessionEvent]) -> None:

@@ -6,12 +6,13 @@ import base64
 import fractions
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx
 import numpy as np
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -58,6 +59,11 @@ class Client:
             pcm = (samples[start : start + step] * 32767).astype(np.int16).tobytes()
             yield {"event": "media", "media": {"payload": base64.b64encode(audioop.lin2ulaw(pcm, 2)).decode()}}
 
+    @property
+    def sound(self) -> Samples:
+        """What it has been given to play so far, float32 `(n_samples,)` at 24 kHz."""
+        raise AssertionError("a client hears over its transport")
+
     async def say(self, samples: Samples) -> None:
         """Speaks in real time: float32 `(n_samples,)` at 16 kHz."""
         raise AssertionError("a client speaks over its transport")
@@ -79,6 +85,12 @@ class WebSocketClient(Client):
     def __init__(self, websocket: ClientConnection) -> None:
         super().__init__()
         self.websocket = websocket
+
+    @property
+    def sound(self) -> Samples:
+        """What came in events."""
+        deltas = b"".join(base64.b64decode(event["delta"]) for event in self.of("response.output_audio.delta"))
+        return (np.frombuffer(deltas, "<i2") / 32768).astype(np.float32)
 
     async def say(self, samples: Samples) -> None:
         """Speaks in real time."""
@@ -176,6 +188,20 @@ class WebRtcClient(Client):
     def __init__(self, track: SpeakingTrack, channel: Any) -> None:
         super().__init__()
         self.track, self.channel = track, channel
+        self._frames: list[Samples] = []
+
+    @property
+    def sound(self) -> Samples:
+        """What came on the track."""
+        return np.concatenate([np.zeros(0, np.float32), *self._frames])
+
+    async def hear(self, track: MediaStreamTrack) -> None:
+        """Listens to a track until it ends."""
+        with suppress(MediaStreamError):
+            while True:
+                frame = await track.recv()
+                left = frame.to_ndarray().reshape(-1)[::2]  # of interleaved stereo at 48 kHz
+                self._frames.append((left[::2] / 32768).astype(np.float32))
 
     async def say(self, samples: Samples) -> None:
         """Speaks in real time."""
@@ -205,6 +231,12 @@ async def webrtc_client(
     @client.channel.on("message")  # type: ignore[untyped-decorator]
     def _(text: str) -> None:
         task = asyncio.ensure_future(client.take(text))
+        listening.add(task)
+        task.add_done_callback(listening.discard)
+
+    @peer.on("track")  # type: ignore[untyped-decorator]
+    def _(remote: MediaStreamTrack) -> None:
+        task = asyncio.ensure_future(client.hear(remote))
         listening.add(task)
         task.add_done_callback(listening.discard)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from models.scripted import ScriptedModel
+from models.types import Samples
 from realtime.doors.lobby import Lobby
 from realtime.doors.protocol import AddText, RequestAnswer, Resume
 from realtime.doors.transport import Ending
@@ -30,6 +31,7 @@ class FakeTransport:
         self.events: list[SessionEvent] = []
         self.sequences: list[int] = []
         self.endings: list[Ending] = []
+        self.sound: list[Samples] = []
         self._hang, self._gone_after = hang, gone_after
         self._close_fails, self._close_hangs = close_fails, close_hangs
         self._changed = asyncio.Condition()
@@ -43,6 +45,9 @@ class FakeTransport:
             self.events.append(event)
             self.sequences.append(sequence)
             self._changed.notify_all()
+
+    async def play(self, response_id: str, samples: Samples) -> None:
+        self.sound.append(samples)
 
     async def close(self, ending: Ending) -> None:
         self.endings.append(ending)

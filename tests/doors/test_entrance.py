@@ -197,6 +197,7 @@ async def test_headers_keep_the_browser_here() -> None:
             headers = dict((await ask(entrance, path))[0]["headers"])
             policy = headers[b"content-security-policy"].decode()
             assert policy.endswith(framing)
+            assert headers[b"permissions-policy"] == b"microphone=(self), autoplay=(self)"
             assert "ws:" not in policy and "unsafe" not in policy
             assert headers[b"x-content-type-options"] == b"nosniff"
     assert (await ask(entrance))[0]["headers"].count((b"Referrer-Policy", b"origin")) == 1, "the door's own word counts"

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from models.registry import load_model
 from models.scripted import ScriptedModel
 from models.types import GenerationEvent, GenerationOptions, GenerationStats, Message, TextDelta
 from models.zero_gpu import Answer, Answered, ZeroGpuModel
+from tests.models.tiny import TINY_FAMILIES
 from tests.models.tiny.family import TINY
 from tests.models.tiny.qwen2_audio import QWEN2_AUDIO
 
@@ -96,14 +97,14 @@ def test_a_cascade_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def run_in_space(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], dict[str, Any]]:
+def run_in_space() -> Callable[[Sequence[Path]], dict[str, Any]]:
     """Runs `lent_gpu.py`, where `spaces` is installed; in CI it has to be."""
     if find_spec("spaces") is None:
         message = "the package spaces, which lends GPUs, is not installed: pip install -c constraints.txt spaces"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
 
-    def run(folder: Path) -> dict[str, Any]:
-        command = [sys.executable, "-m", "tests.models.lent_gpu", str(folder)]
+    def run(folders: Sequence[Path]) -> dict[str, Any]:
+        command = [sys.executable, "-m", "tests.models.lent_gpu", *map(str, folders)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
         report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -112,9 +113,14 @@ def run_in_space(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], dict[str, 
     return run
 
 
-def test_spaces_forks_a_process_for_each_answer(run_in_space: Callable[[Path], dict[str, Any]], tmp_path: Path) -> None:
-    QWEN2_AUDIO.save(tmp_path, TINY)
-    report = run_in_space(tmp_path)
+def test_spaces_forks_a_process_for_each_answer(
+    run_in_space: Callable[[Sequence[Path]], dict[str, Any]], tmp_path: Path
+) -> None:
+    families = (QWEN2_AUDIO, *(family for family in TINY_FAMILIES if family is not QWEN2_AUDIO))
+    folders = [tmp_path / family.name for family in families]
+    for family, folder in zip(families, folders, strict=True):
+        family.save(folder, TINY)
+    report = run_in_space(folders)
     ours = report["ours"]
     assert ours["text"] and ours["cached_tokens"] == 0
     assert report["lent"] == [ours, ours], "the same words, and nothing was kept"
@@ -122,15 +128,28 @@ def test_spaces_forks_a_process_for_each_answer(run_in_space: Callable[[Path], d
     assert report["after"] == ours
     assert report["too_long"].startswith("PromptTooLong: the conversation is 200023 tokens long")
     assert "No GPU was available" in report["refused"]
-    assert report["packed_bytes"] > 400_000, "weights that are to be on a GPU were put aside for it"
     assert report["asked"][:4] == ["startup-report", "schedule", "allow", "release"]
     assert report["asked"].count("release") == 5, "each GPU was given back"
+    for folder, put_aside in zip(folders, report["put_aside"], strict=True):
+        weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+        assert put_aside > 0.35 * weights, f"{folder.name}: all of them, in bfloat16, are to be on a GPU"
 
 
 def test_without_the_package_that_lends_the_space_is_told_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "spaces", None)
+    monkeypatch.setattr("torch.version.cuda", "13.0")
     monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    monkeypatch.setenv("HF_DEACTIVATE_ASYNC_LOAD", "")  # which is set then, and is taken back after the test
     assert main(["--port", "0"]) == 2
     assert "pip install -r requirements.txt" in capsys.readouterr().err
+
+
+def test_a_build_of_pytorch_without_gpus_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("torch.version.cuda", None)
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    assert main(["--port", "0"]) == 2
+    assert "this PyTorch is built for CPUs alone" in capsys.readouterr().err

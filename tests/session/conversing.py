@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from models.base import AudioLanguageModel
+from models.base import AudioLanguageModel, Voice
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.doors.protocol import WIRE_NAMES
 from realtime.events import ConversationWindow, FloorChanged, ResponseDelta, SessionEvent
@@ -62,16 +62,18 @@ class Conversation:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.events: list[SessionEvent] = []
+        self.played: list[Samples] = []  # what a client would have been sent
         self._sample = 0
         self._changed = asyncio.Condition()
 
     async def hear(self, *pieces: Samples, chunk_samples: int = 320, wait: bool = True) -> None:
-        """Plays audio in chunks; with `wait`, lets the session and its answer finish after every chunk."""
+        """Plays audio in chunks, and takes what is to be played meanwhile; `wait`s after each for what comes of it."""
         audio = np.concatenate(pieces)
         for start in range(0, len(audio), chunk_samples):
             chunk = audio[start : start + chunk_samples]
             self.session.push_audio(AudioChunk(chunk, self._sample))
             self._sample += len(chunk)
+            self.played.append(self.session.playout.take(self._sample / SAMPLE_RATE_HZ))
             if wait:
                 await self.session.settled()
             else:
@@ -132,12 +134,13 @@ async def conversing(
     *,
     real_vad: bool = False,
     scorer: EndOfTurnScorer | None = None,
+    voice: Voice | None = None,
     load: AnswerLoad | None = None,
     taps: Sequence[Tap] = (),
 ) -> AsyncIterator[Conversation]:
     """Runs a session; the detector takes loudness for speech unless `real_vad`."""
     make_detector = None if real_vad else partial(loudness_detector, options.vad)
-    session = Session(model, options, make_detector=make_detector, scorer=scorer, load=load, taps=taps)
+    session = Session(model, options, make_detector=make_detector, scorer=scorer, voice=voice, load=load, taps=taps)
     conversation = Conversation(session)
     tasks: Iterable[asyncio.Task[None]] = [
         asyncio.create_task(conversation.session.run()),

@@ -34,7 +34,12 @@ class Stage:
         self.model = ScriptedModel([["never"]], gate=asyncio.Semaphore(0))
         self._shorter = iter(shorter)
         work = ModelWork(self.model, "test", GenerationOptions(), AnswerLoad().share(lambda _: None), lambda item: None)
-        self._surroundings = Surroundings(work=work, send=self.events.append, shorten=lambda: next(self._shorter, None))
+        self._surroundings = Surroundings(
+            work=work,
+            read_aloud=lambda _: None,
+            send=self.events.append,
+            shorten=lambda: next(self._shorter, None),
+        )
         self._work = work
 
     def answer(self, *, provisional: bool) -> Answer:

@@ -3,7 +3,7 @@
 import pytest
 
 from models.scripted import ScriptedModel
-from models.types import ModelInfo
+from models.types import ModelInfo, VoiceInfo
 from realtime.events import ResponseDone, SessionCreated, SessionEvent
 from realtime.inbox import InboxItem
 from realtime.session import SessionOptions
@@ -32,7 +32,9 @@ class Notebook:
         model: ModelInfo,
         options: SessionOptions,
         floor: FloorOptions,
+        *,
         caption_languages: tuple[str, ...] | None,
+        voices: tuple[VoiceInfo, ...],
     ) -> None:
         self.note("start", session_id)
 
