@@ -151,16 +151,18 @@ class Conversation:
             Whether anything changed.
         """
         changed, keep = False, self._options.keep
-        for index in range(len(self._messages) - 1):  # the newest message stays as it was given
-            if self._is_over(keep):
-                message = self._messages[index] = self._demoted(before := self._messages[index])
+        for index, before in enumerate(self._messages[:-1]):  # the newest message stays as it was given
+            if before.clips and self._is_over(keep):
+                message = self._messages[index] = self._demoted(before)
                 changed = changed or message is not before
-        while (oldest := _oldest_exchange(self._messages)) < len(self._messages) and (
-            self._is_over(keep) or not changed
+        size, n_leaving = self._size(self.messages), 0
+        while (end := _oldest_exchange(self._messages, n_leaving)) < len(self._messages) and (
+            size.exceeds(self._options, keep) or not changed
         ):
-            self._leaving += self._messages[:oldest]
-            del self._messages[:oldest]
-            changed = True
+            size = size.without(self._size(self._messages[n_leaving:end]))
+            n_leaving, changed = end, True
+        self._leaving += self._messages[:n_leaving]
+        del self._messages[:n_leaving]
         self._trim_leaving()
         known = {message.id for message in self._messages}
         self._transcripts = {key: words for key, words in self._transcripts.items() if key in known}
@@ -194,19 +196,22 @@ class Conversation:
         )
 
     def _is_over(self, share: float) -> bool:
-        return self._exceeds(self.messages, share)
+        return self._size(self.messages).exceeds(self._options, share)
 
-    def _exceeds(self, messages: Sequence[Message], share: float) -> bool:
+    def _size(self, messages: Sequence[Message]) -> "_Size":
         tokens = sum(map(_estimate, messages)) * self._tokens_per_unit
-        audio_s = sum(message.audio_s for message in messages)
-        return tokens > share * self._options.max_tokens or audio_s > share * self._options.max_audio_s
+        return _Size(tokens, sum(message.audio_s for message in messages))
 
     def _trim_leaving(self) -> None:
         """Forgets what a single summary cannot take in."""
         if not self._options.summarise:
             self._leaving.clear()
-        while self._exceeds(self._leaving, 1.0):
-            del self._leaving[: _oldest_exchange(self._leaving)]
+        size, n_forgotten = self._size(self._leaving), 0
+        while size.exceeds(self._options, 1.0):
+            end = _oldest_exchange(self._leaving, n_forgotten)
+            size = size.without(self._size(self._leaving[n_forgotten:end]))
+            n_forgotten = end
+        del self._leaving[:n_forgotten]
 
     def _demoted(self, message: Message) -> Message:
         transcript = self._transcripts.get(message.id)
@@ -222,9 +227,25 @@ def longest_system_prompt(options: ConversationOptions) -> int:
     return int(options.max_tokens * options.keep / 2 / TOKENS_PER_CHARACTER)
 
 
-def _oldest_exchange(messages: Sequence[Message]) -> int:
-    """How many messages the first one and the answers to it are."""
-    end = 1
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """How much some messages are, estimated."""
+
+    tokens: float
+    audio_s: float
+
+    def exceeds(self, options: ConversationOptions, share: float) -> bool:
+        """Whether it is more than a share of either budget."""
+        return self.tokens > share * options.max_tokens or self.audio_s > share * options.max_audio_s
+
+    def without(self, other: "_Size") -> "_Size":
+        """Gives what is left without some of them."""
+        return _Size(self.tokens - other.tokens, self.audio_s - other.audio_s)
+
+
+def _oldest_exchange(messages: Sequence[Message], start: int = 0) -> int:
+    """Where the exchange ends that begins with the message at `start`: behind that message and the answers to it."""
+    end = start + 1
     while end < len(messages) and messages[end].role == "assistant":
         end += 1
     return end

@@ -204,7 +204,8 @@ def create_app(
 
 def _door_options(model: AudioLanguageModel, options: ServerOptions, voice: Voice | None) -> DoorOptions:
     turn = None if options.turn is None else TurnServers(options.turn)
-    return DoorOptions(model=model.info, ice_servers=options.ice_servers, turn=turn, speaks=voice is not None)
+    voices = () if voice is None else voice.voices
+    return DoorOptions(model=model.info, ice_servers=options.ice_servers, turn=turn, voices=voices)
 
 
 class Server(uvicorn.Server):

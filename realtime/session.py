@@ -78,6 +78,7 @@ from realtime.turns.options import MAX_TEXT_CHARACTERS, FloorOptions
 
 logger = logging.getLogger(__name__)
 
+MAX_IMPORTED_MESSAGES = 1000  # of which the newest are remembered
 MAX_PIECE_SAMPLES = 5 * SAMPLE_RATE_HZ  # are listened to at once, of a chunk that may be much longer
 
 _session_numbers = itertools.count(1)
@@ -244,6 +245,8 @@ class Session:
     def change_settings(self, **changes: Unpack[SettingChanges]) -> None:
         """Changes settings, which `SessionUpdated` describes; reports one that cannot be, and then changes none."""
         change = SettingsChanged(**changes)
+        if change.instructions is not None:
+            change = replace(change, instructions=_whole_characters(change.instructions).strip())
         try:
             check_change(
                 change,
@@ -259,11 +262,14 @@ class Session:
 
     def remove_from(self, item_id: str) -> None:
         """Takes back a message and all that follow it, with the answer under way; reports one that is not there."""
-        self._put(MessagesRemoved(item_id))
+        self._put(MessagesRemoved(_whole_characters(item_id)))
 
     def import_conversation(self, messages: Sequence[ImportedMessage]) -> None:
         """Begins a new conversation, with these as what was said before; reports those that cannot be."""
-        if messages and messages[0].role != "user":
+        messages = [replace(message, text=_whole_characters(message.text)) for message in messages]
+        if len(messages) > MAX_IMPORTED_MESSAGES:
+            self.report(InvalidPrompt(f"at most {MAX_IMPORTED_MESSAGES} messages are taken; leave out the oldest"))
+        elif messages and messages[0].role != "user":
             self.report(InvalidPrompt("a conversation begins with what the user said; leave out what is before it"))
         elif not all(0 < len(message.text) <= MAX_TEXT_CHARACTERS for message in messages):
             self.report(InvalidPrompt(f"each message of a conversation has 1 to {MAX_TEXT_CHARACTERS} characters"))
@@ -272,7 +278,7 @@ class Session:
 
     def submit_recording(self, samples: Samples, file_name: str) -> None:
         """Takes a recording, float32 `(n_samples,)` at 16 kHz, as (part of) the user's turn, to be answered."""
-        self._put(RecordingSubmitted(AudioClip(to_float32(to_int16(samples))), file_name))
+        self._put(RecordingSubmitted(AudioClip(to_float32(to_int16(samples))), _whole_characters(file_name)))
 
     def audio_of(self, item_id: str) -> Samples | None:
         """The audio of a message, float32 `(n_samples,)` at 16 kHz; None if there is none, or none any more."""

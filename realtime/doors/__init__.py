@@ -10,7 +10,7 @@ import pkgutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from models.types import ModelInfo
+from models.types import ModelInfo, VoiceInfo
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -27,13 +27,13 @@ class DoorOptions:
     Attributes:
         model: what answers.
         ice_servers: STUN and TURN servers of both sides, as the WebRTC API takes them.
-        speaks: answers may be read aloud.
+        voices: that can read answers aloud.
         turn: gives more of them, which expire.
     """
 
     model: ModelInfo
     ice_servers: tuple[dict[str, Any], ...] = ()
-    speaks: bool = False
+    voices: tuple[VoiceInfo, ...] = ()
     turn: "TurnServers | None" = None
 
     async def current_ice_servers(self) -> list[dict[str, Any]]:

@@ -63,7 +63,7 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
         if isinstance(posted, Candidate):
             return await _add(posted, lobby)
         servers = WebRTCConnectionMixin.convert_to_aiortc_format({"iceServers": await options.current_ice_servers()})
-        return await _answer(posted, lobby, servers, speaks=options.speaks)
+        return await _answer(posted, lobby, servers, speaks=bool(options.voices))
 
     @app.get(SERVERS_PATH)
     async def servers() -> dict[str, Any]:

@@ -1,24 +1,34 @@
 """Pictures of every view at three widths, light and dark: `make screenshots` puts them into assets/screenshots/.
 
 The server is real and serves the page; what the session says is scripted (`views.py`), so that the same picture comes
-out every time. `readme.webp`, the README's first picture, is made here too, and the card that other sites show.
+out every time. The README's first picture, `readme.webp`, is filmed: a real conversation with the default model, which
+must have been fetched (`make weights`). The card that other sites show is made here too.
 """
 
 import io
-from collections.abc import Iterator, Sequence
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import aioice.ice
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
+from app import default_cache_dir
+from models.loading import LoadOptions
+from models.registry import load_model
 from models.scripted import ScriptedModel
+from models.types import SAMPLE_RATE_HZ
 from realtime.doors import page as page_door
 from realtime.hearing.files import read_audio_file
+from realtime.session import SessionOptions
 from tests.browser.conftest import ARGUMENTS, chromium_path, write_microphone
 from tests.browser.scripted import MODERN, ScriptedSession, greeting
 from tests.browser.views import VIEWS
+from tests.conftest import silence
 from tests.servers import serving
 
 ASSETS = Path(__file__).parents[2] / "assets"
@@ -28,9 +38,14 @@ SCHEMES = ("light", "dark")
 QUALITY = 64  # of WebP; text stays sharp
 SETTLE_MS = 700  # for the ring to have something to show
 CREATED = MODERN | {"model": "pocket", "description": "The embedded default: it runs offline on two cores."}
-FRAME_MS = 130  # of the animation
-HELD_FRAMES = 12  # at its end
+FILM_SIZE = ViewportSize(width=920, height=540)
+FRAME_S = 0.12
+AFTER_S = 2.5  # of the speech, in which the answer comes
+HELD_S = 2.0  # the last picture
+FILM_QUALITY = 50
 CARD_SIZE = (1200, 630)
+
+Chromium = Callable[[str], Browser]  # with a recording as its microphone
 
 
 @contextmanager
@@ -69,62 +84,39 @@ def take_views(browser: Browser, address: str, folder: Path) -> None:
                     picture(page).save(target, quality=QUALITY, method=6)
 
 
-def scenes(page: Page, session: ScriptedSession) -> Iterator[None]:
-    """An early answer that is taken back, and one that stays; yields where a frame is to be taken."""
-    prefix = "conversation.item.input_audio_transcription"
-    page.click("#ep-talk")
-    page.wait_for_selector("#ep-talk.on")
-    session.say("conversation.cleared")
-    session.floor("user_speaking")
-    session.say("input_audio_buffer.speech_started", item_id="u1", audio_start_ms=0)
-    for words in ("What is", " the capital", " of France"):
-        session.say(f"{prefix}.delta", item_id="u1", delta=words, draft="")
-        yield
-        yield
-    session.floor("paused")
-    yield from early_answer(session, 1, "Paris is the capital of France.")
-    session.floor("user_speaking")
-    session.say("response.retracted", response_id="resp_1")
-    for words in (" and", " which river", " runs through it?"):
-        session.say(f"{prefix}.delta", item_id="u1", delta=words, draft="")
-        yield
-        yield
-    session.floor("paused")
-    answer = "Paris is the capital, and the Seine runs through it."
-    yield from early_answer(session, 2, answer)
-    session.floor("responding")
-    session.user_says("u1", "What is the capital of France and which river runs through it?", 4.6)
-    session.say("response.committed", response_id="resp_2")
-    yield
-    session.finish(2, answer, response_latency_s=0.36)
-    session.floor("listening")
-    for _ in range(HELD_FRAMES):
-        yield
+def film(page: Page, duration_s: float) -> tuple[list[Image.Image], list[int]]:
+    """Gives what the page shows from now on, and for how many milliseconds each picture stands."""
+    frames, begins_s = [], []
+    began_s = time.monotonic()
+    while (now_s := time.monotonic() - began_s) < duration_s:
+        frames.append(picture(page))
+        begins_s.append(now_s)
+        page.wait_for_timeout(max(0.0, FRAME_S - (time.monotonic() - began_s - now_s)) * 1000)
+    ends_s = [*begins_s[1:], duration_s + HELD_S]
+    return frames, [round(1000 * (end_s - begin_s)) for begin_s, end_s in zip(begins_s, ends_s, strict=True)]
 
 
-def early_answer(session: ScriptedSession, number: int, text: str) -> Iterator[None]:
-    """A provisional answer, word by word."""
-    session.say("response.created", response_id=f"resp_{number}", item_id="u1", provisional=True)
-    yield
-    for word in text.split(" "):
-        session.say("response.output_text.delta", response_id=f"resp_{number}", delta=f"{word} ", provisional=True)
-        yield
-
-
-def take_animation(browser: Browser, address: str, target: Path) -> None:
-    """Makes the moving picture of the README."""
-    with opened(browser, address, 980, "light") as page:
-        frames = []
-        for _ in scenes(page, ScriptedSession(page)):
-            page.wait_for_timeout(FRAME_MS // 2)
-            frames.append(picture(page))
+def take_animation(chromium: Chromium, recording: Path, target: Path) -> None:
+    """Makes the moving picture of the README: a real conversation with the default model, at its own speed."""
+    clip = read_audio_file(ASSETS / "clips" / "hesitation.ogg").samples
+    write_microphone(recording, np.concatenate([silence(1), clip, silence(30)]))
+    model = load_model("pocket", LoadOptions(cache_dir=default_cache_dir()))
+    with serving(model, SessionOptions()) as port:
+        browser = chromium(f"{recording}%noloop")
+        context = browser.new_context(viewport=FILM_SIZE, color_scheme="light", permissions=["microphone"])
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.wait_for_selector("body[data-ready]")
+        page.click("#ep-talk")
+        frames, durations_ms = film(page, 1 + len(clip) / SAMPLE_RATE_HZ + AFTER_S)
+        browser.close()
     frames[0].save(
         target,
         save_all=True,
         append_images=frames[1:],
-        duration=FRAME_MS,
+        duration=durations_ms,
         loop=0,
-        quality=QUALITY,
+        quality=FILM_QUALITY,
         method=6,
         minimize_size=True,
     )
@@ -138,32 +130,28 @@ def take_card(browser: Browser, address: str, target: Path) -> None:
         picture(page).quantize(64).save(target, optimize=True)
 
 
-def report(files: Sequence[Path]) -> None:
-    """Prints how much there is of it."""
-    print(f"{len(files)} pictures, {sum(file.stat().st_size for file in files) / 1e6:.2f} MB")  # noqa: T201
-
-
 def main() -> None:
     """Takes all pictures."""
-    clip = read_audio_file(ASSETS / "clips" / "question_story.ogg").samples
-    recording = ASSETS / "screenshots" / "microphone.wav"
-    recording.parent.mkdir(exist_ok=True)
-    write_microphone(recording, np.tile(clip, 20))
-    arguments = [
-        *ARGUMENTS,
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={recording}",
-    ]
-    with serving(ScriptedModel([["Hello."]])) as port, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path(), args=arguments)
-        address = f"http://127.0.0.1:{port}/"
-        take_views(browser, address, ASSETS / "screenshots")
-        take_animation(browser, address, ASSETS / "readme.webp")
-        take_card(browser, address, Path(page_door.__file__).parent / "card.png")
-        browser.close()
-    recording.unlink()
-    report([*(ASSETS / "screenshots").glob("*.webp"), ASSETS / "readme.webp"])
+    folder = ASSETS / "screenshots"
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        recording = Path(scratch) / "microphone.wav"
+
+        def chromium(microphone: str) -> Browser:
+            fake = ("--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={microphone}")
+            return playwright.chromium.launch(executable_path=chromium_path(), args=[*ARGUMENTS, *fake])
+
+        write_microphone(recording, read_audio_file(ASSETS / "clips" / "question_story.ogg").samples)
+        with serving(ScriptedModel([["Hello."]])) as port:
+            browser, address = chromium(str(recording)), f"http://127.0.0.1:{port}/"
+            take_views(browser, address, folder)
+            take_card(browser, address, Path(page_door.__file__).parent / "card.png")
+            browser.close()
+        take_animation(chromium, recording, ASSETS / "readme.webp")
+    files = list(folder.glob("*.webp"))
+    print(f"{len(files)} pictures, {sum(file.stat().st_size for file in files) / 1e6:.2f} MB")
+    print(f"readme.webp, {(ASSETS / 'readme.webp').stat().st_size / 1e3:.0f} kB")
 
 
 if __name__ == "__main__":
+    aioice.ice.get_host_addresses = lambda *_, **__: ["127.0.0.1"]  # there may be no other network
     main()

@@ -6,9 +6,12 @@ The connection is taken out of the browser, nothing of the page: a WebSocket tha
 
 import json
 import math
+from dataclasses import fields
 from typing import Any
 
 from playwright.sync_api import Page
+
+from realtime.events import SessionMetricsReported
 
 SCRIPTED_SERVER = """
   window.RTCPeerConnection = undefined;
@@ -108,6 +111,17 @@ class ScriptedSession:
         self.say("response.output_text.delta", response_id=name, delta=text, provisional=False)
         self.finish(number, text, status=status, stop_reason=stop_reason, timing=timing)
 
+    def begin_answer(self, number: int, text: str, *, asked: str, provisional: bool) -> None:
+        """An answer that comes word by word, and has not ended."""
+        name = f"resp_{number}"
+        self.say("response.created", response_id=name, item_id=asked, provisional=provisional)
+        for word in text.split(" "):
+            self.say("response.output_text.delta", response_id=name, delta=f"{word} ", provisional=provisional)
+
+    def resume(self, **changes: object) -> None:
+        """The connection is back, and so is the session."""
+        self.say(**{**MODERN, "wire_type": MODERN["type"], "resumed": True} | changes)
+
     def finish(self, number: int, text: str, *, status: str = "completed", **fields: object) -> None:
         """The end of an answer that has begun."""
         self.say(
@@ -147,10 +161,7 @@ class ScriptedSession:
 
     def metrics(self, **changes: object) -> None:
         """The session's counts."""
-        names = """long_turns cut_in_rate regret_rate speculations_skipped scorer_failures summaries
-          failed failed_captions rejected dropped_samples gap_samples repeated_samples non_finite_samples clipped_samples
-          offset_samples flat_samples rate_changes failed_chunks lost_packets late_packets clock_drift_s""".split()
-        counts: dict[str, object] = dict.fromkeys(names, 0)
+        counts: dict[str, object] = {field.name: 0 for field in fields(SessionMetricsReported)}
         counts |= {
             "turns": 12,
             "cut_ins": 0,

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import OpenScripted
 from tests.browser.scripted import MODERN, PLAIN, TIMING, ScriptedSession
@@ -11,6 +11,10 @@ from tests.browser.views import RECIPE, VIEWS
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(60)]
 
+IS_AT_END = """() => {
+  const log = document.getElementById("ep-log");
+  return log.scrollHeight - log.scrollTop - log.clientHeight < 5;
+}"""
 HOSTILE = "<img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script> **bold** [x](javascript:alert(1))"
 WORDS = "conversation.item.input_audio_transcription"
 
@@ -74,9 +78,7 @@ def test_html_is_shown_as_text_wherever_it_comes_from(open_scripted: OpenScripte
     page, session = begun(open_scripted, MODERN | {"model": HOSTILE, "description": HOSTILE})
     session.user_types("u1", HOSTILE)
     session.user_says("u2", HOSTILE)
-    session.say(
-        "conversation.item.created", item_id="u3", role="user", text="", audio_s=2, file_name="<b>x</b>.wav"
-    )
+    session.say("conversation.item.created", item_id="u3", role="user", text="", audio_s=2, file_name="<b>x</b>.wav")
     session.say(f"{WORDS}.delta", item_id="u3", delta=HOSTILE, draft=HOSTILE)
     session.answer(1, HOSTILE)
     session.say("error", error_type="server_error", message=HOSTILE)
@@ -108,7 +110,7 @@ def test_a_turn_whose_words_never_come_says_so(open_scripted: OpenScripted) -> N
     expect(bubble).to_have_text("(spoken; its words were not written down)")
     session.say(f"{WORDS}.completed", item_id="u1", transcript="Late.", logprobs=None, is_foreign=False)
     expect(bubble).to_have_text("Late.")
-    session.say("session.created", resumed=True, **{k: v for k, v in PLAIN.items() if k != "type"}, caption_languages=None)
+    session.resume(caption_languages=None)
     session.say("conversation.item.created", item_id="u2", role="user", text="", audio_s=1)
     expect(bubble.nth(1)).to_have_text("(spoken; its words were not written down)")
 
@@ -148,11 +150,15 @@ def test_the_last_question_is_asked_again(open_scripted: OpenScripted) -> None:
     assert session.sent("conversation.item.create")[-1]["item"]["content"][0]["text"] == "Really?"
 
 
-def test_what_the_user_said_is_played(open_scripted: OpenScripted) -> None:
+def test_sound_that_the_server_has_no_more_is_named(open_scripted: OpenScripted) -> None:
     page, session = begun(open_scripted)
     asked = []
-    wav = page.context.request.get(page.url).body()[:0]  # no sound is needed to be asked for one
-    page.route("**/conversation/audio/**", lambda route: (asked.append(route.request.url), route.fulfill(status=404, body=wav)))
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=404, json={"message": "it has gone"})
+
+    page.route("**/conversation/audio/**", refuse)
     session.user_says("u1", "Hello.")
     page.click("[data-action=play]")
     expect(page.locator("#ep-error-text")).to_contain_text("has left the memory")
@@ -175,9 +181,9 @@ def test_a_server_that_begins_anew_leaves_the_old_conversation_to_be_read(open_s
     page, session = begun(open_scripted)
     session.user_types("u1", "Hello.")
     session.answer(1, "Hi.", asked="u1")
-    session.say("session.created", **{k: v for k, v in MODERN.items() if k != "type"} | {"resumed": True})
+    session.resume()
     expect(page.locator(".ep-divider")).to_have_count(0)
-    session.say("session.created", **{k: v for k, v in MODERN.items() if k != "type"})
+    session.resume(resumed=False)
     expect(page.locator(".ep-divider")).to_contain_text("begun anew")
     expect(page.locator(".ep-item.earlier")).to_have_count(2)
     expect(page.locator("[data-action=edit], [data-action=retry]")).to_have_count(0)
@@ -218,8 +224,7 @@ def test_sending_goes_to_the_end_and_reading_stays(open_scripted: OpenScripted) 
     page, session = begun(open_scripted)
     for number in range(30):
         session.answer(number, f"Answer {number}. " * 20)
-    place = "() => { const e = document.getElementById('ep-log'); return e.scrollHeight - e.scrollTop - e.clientHeight; }"
-    page.wait_for_function(f"() => ({place})() < 5")
+    page.wait_for_function(IS_AT_END)
     page.locator("#ep-log").evaluate("(e) => e.scrollTo(0, 0)")
     expect(page.locator("#ep-latest")).to_be_visible()
     session.answer(30, "A new one.")
@@ -227,7 +232,7 @@ def test_sending_goes_to_the_end_and_reading_stays(open_scripted: OpenScripted) 
     page.fill("#ep-text", "Hello.")
     page.press("#ep-text", "Enter")
     session.user_types("u1", "Hello.")
-    page.wait_for_function(f"() => ({place})() < 5")
+    page.wait_for_function(IS_AT_END)
     expect(page.locator("#ep-latest")).to_be_hidden()
 
 
@@ -269,9 +274,9 @@ def test_waterfall_memory_and_numbers_are_true(open_scripted: OpenScripted) -> N
     assert bars.last.locator("i").evaluate("(e) => e.style.marginInlineStart") == f"{100 * 0.36 / 1.24:.4f}%"
     session.metrics(cut_ins=2)
     page.click("#ep-details-open")
-    widths = page.locator("#ep-memory .ep-meter").first.locator("i").evaluate_all("(all) => all.map((e) => e.style.width)")
-    assert widths[:2] == ["4%", "6%"]
-    expect(page.locator("#ep-memory .ep-meter").first.locator("i.leaving")).to_have_count(2)
+    tokens = page.locator("#ep-memory .ep-meter").first.locator("i")
+    assert tokens.evaluate_all("(all) => all.map((e) => e.style.width)")[:2] == ["4%", "6%"]
+    assert [place for place, bar in enumerate(tokens.all()) if "leaving" in bar.get_attribute("class")] == [2, 3]
     expect(page.locator("#ep-metrics")).to_contain_text("2 of 12 turns")
     expect(page.locator("#ep-metrics")).to_contain_text("360")
     assert TIMING["first_token_s"] == 0.36

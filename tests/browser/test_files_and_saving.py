@@ -43,8 +43,8 @@ def test_a_file_can_be_dropped_while_somebody_speaks(open_scripted: OpenScripted
     page.evaluate("""() => {
       const dataTransfer = new DataTransfer();
       dataTransfer.items.add(new File(["Milk, eggs"], "list.txt", {type: "text/plain"}));
-      for (const type of ["dragenter", "dragover", "drop"])
-        document.getElementById("ep-log").dispatchEvent(new DragEvent(type, {dataTransfer, bubbles: true, cancelable: true}));
+      const log = document.getElementById("ep-log"), init = {dataTransfer, bubbles: true, cancelable: true};
+      for (const type of ["dragenter", "dragover", "drop"]) log.dispatchEvent(new DragEvent(type, init));
     }""")
     expect(page.locator("#ep-attached > li")).to_contain_text("list.txt")
     page.press("#ep-text", "Enter")

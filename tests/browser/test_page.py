@@ -1,14 +1,16 @@
 """The page, as a person uses it: spoken and typed, over WebRTC and over its WebSocket."""
 
 import itertools
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from models.types import Samples
 from tests.browser.conftest import OpenPage
-from tests.conftest import silence
+from tests.conftest import CLIPS, silence
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -138,6 +140,67 @@ def test_mute_protect_and_details(open_page: OpenPage, speech: Speech) -> None:
     assert page.locator("#ep-window-bar > i.audio").count() == 1
     page.click("#ep-details-open")
     expect(page.locator("#ep-metrics")).to_contain_text("Wait for the end of a turn")
+
+
+def test_what_was_said_is_played_and_what_was_typed_is_changed(open_page: OpenPage, speech: Speech) -> None:
+    page = open_page(silence(1), speech("question_capital"), silence(60))
+    page.click("#ep-talk")
+    finished(page, 1)
+    page.click("[data-action=play]")
+    expect(page.locator("[data-action=play]")).to_have_attribute("aria-label", "Stop playing")
+    expect(page.locator("[data-action=play]")).to_have_attribute("aria-label", "Play what you said", timeout=WAIT_MS)
+    expect(page.locator("#ep-error")).to_be_hidden()
+    expect(page.locator(".ep-timing > summary")).to_contain_text("first word after")
+    page.fill("#ep-text", "What is the capital of Italy?")
+    page.press("#ep-text", "Enter")
+    finished(page, 2)
+    page.locator("[data-action=edit]").last.click()
+    page.fill(".ep-editor textarea", "What is the capital of Germany?")
+    page.keyboard.press("Enter")
+    expect(answer(page, 1)).to_contain_text("Berlin", timeout=WAIT_MS)
+    finished(page, 2)
+    page.locator("[data-action=retry]:visible").click()
+    expect(page.locator(".ep-item.retracted")).not_to_have_count(0)
+    finished(page, 2)
+    expect(answer(page, 1)).to_contain_text("Berlin")
+
+
+def test_a_recording_is_answered_and_a_saved_conversation_goes_on(open_page: OpenPage, tmp_path: Path) -> None:
+    page = open_page()
+    page.set_input_files("#ep-file", CLIPS / "question_capital.ogg")
+    finished(page, 1)
+    expect(answer(page, 0)).to_contain_text("Paris")
+    expect(page.locator(".ep-item.user .ep-note")).to_contain_text("from question_capital.ogg")
+    saved = tmp_path / "saved.json"
+    items = [{"role": "user", "text": "My name is Ada."}, {"role": "assistant", "text": "Hello, **Ada**."}]
+    saved.write_text(json.dumps({"items": items}))
+    page.click("#ep-settings-open")
+    page.set_input_files("#ep-saved", saved)
+    expect(page.locator(".ep-item .ep-text")).to_have_text(["My name is Ada.", "Hello, Ada."], timeout=WAIT_MS)
+    page.fill("#ep-text", "What is the capital of France?")
+    page.press("#ep-text", "Enter")
+    expect(answer(page, 1)).not_to_be_empty(timeout=WAIT_MS)
+
+
+def test_the_first_visit_is_light(open_page: OpenPage) -> None:
+    page = open_page()
+    loaded = page.evaluate("performance.getEntries().map((e) => e.transferSize || 0).reduce((a, b) => a + b)")
+    assert 20_000 < loaded < 1_500_000
+    address = page.url
+    head = page.locator("head")
+    expect(page).to_have_title("Earpiece")
+    assert head.locator("meta[property='og:url']").get_attribute("content") == address
+    image = head.locator("meta[property='og:image']").get_attribute("content")
+    assert image == f"{address}page/card.png"
+    assert page.request.get(image).headers["content-type"] == "image/png"
+    icon = page.request.get(address + head.locator("link[rel=icon]").get_attribute("href"))
+    assert icon.headers["content-type"] == "image/svg+xml"
+
+
+def test_without_scripts_the_page_says_what_it_needs(open_page: OpenPage) -> None:
+    page = open_page()
+    html = page.request.get(page.url).text()
+    assert "Earpiece needs JavaScript" in html.split("<noscript>")[1].split("</noscript>")[0]
 
 
 def test_the_page_says_what_answers(open_page: OpenPage) -> None:

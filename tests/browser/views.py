@@ -31,7 +31,7 @@ def idle(page: Page, session: ScriptedSession) -> None:
 
 def _begun(page: Page, session: ScriptedSession) -> None:
     page.click("#ep-talk")
-    page.wait_for_selector("#ep-talk.on")
+    page.wait_for_selector("body[data-transport=WebSocket]")
     session.say("conversation.cleared")
     session.window()
 
@@ -58,9 +58,7 @@ def provisional(page: Page, session: ScriptedSession) -> None:
     prefix = "conversation.item.input_audio_transcription"
     session.say(f"{prefix}.delta", item_id="u2", delta=" live in that city", draft="")
     session.floor("paused")
-    session.say("response.created", response_id="resp_2", item_id="u2", provisional=True)
-    for word in "About two million people live in Paris".split():
-        session.say("response.output_text.delta", response_id="resp_2", delta=f"{word} ", provisional=True)
+    session.begin_answer(2, "About two million people live in Paris", asked="u2", provisional=True)
 
 
 def thinking(page: Page, session: ScriptedSession) -> None:
@@ -79,9 +77,7 @@ def answering(page: Page, session: ScriptedSession) -> None:
     page.wait_for_selector(".ep-text.rendered")
     session.user_says("u2", "And where does the name come from?")
     session.floor("responding")
-    session.say("response.created", response_id="resp_2", item_id="u2", provisional=False)
-    for word in "From the Latin word medianus, which means".split():
-        session.say("response.output_text.delta", response_id="resp_2", delta=f"{word} ", provisional=False)
+    session.begin_answer(2, "From the Latin word medianus, which means", asked="u2", provisional=False)
 
 
 def interrupted(page: Page, session: ScriptedSession) -> None:

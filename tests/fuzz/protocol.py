@@ -25,6 +25,11 @@ MESSAGES: tuple[dict[str, Any], ...] = (
     {"type": "push_to_talk.press"},
     {"type": "conversation.clear"},
     {"type": "session.metrics"},
+    {"event": "start", "websocket_id": "any", "resume": {"token": "x", "after": 1}},
+    {"type": "session.update", "session": {"patience": "low", "instructions": "", "temperature": 1, "model": "x"}},
+    {"type": "conversation.item.truncate_after", "item_id": "x"},
+    {"type": "conversation.import", "items": [{"role": "user", "text": "x"}]},
+    {"type": "session.close"},
 )
 VALUES: tuple[Any, ...] = (None, True, 0, -1, 1e308, "", "x" * 300_000, "\ud800", "é", [], {}, [[[[]]]], ["x"] * 50_000)
 TEXTS = (

@@ -1,6 +1,7 @@
 """Messages taken back, conversations brought along, recordings sent; and all of it replayed."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,7 @@ async def test_a_conversation_is_brought_along() -> None:
         ([ImportedMessage("assistant", "Hello.")], "begins with what the user said"),
         ([ImportedMessage("user", "")], "1 to 20000"),
         ([ImportedMessage("user", "x" * 20_001)], "1 to 20000"),
+        (1001 * [ImportedMessage("user", "x")], "at most 1000"),
     ],
 )
 async def test_what_no_conversation_can_be_is_explained(messages: list[ImportedMessage], reason: str) -> None:
@@ -102,13 +104,15 @@ async def test_what_no_conversation_can_be_is_explained(messages: list[ImportedM
 async def test_a_long_conversation_is_cut_to_the_window() -> None:
     model = ScriptedModel([["Yes."]])
     async with conversing(model) as conversation:
+        began_s = time.perf_counter()
         roles = ("user", "assistant")
-        brought = [ImportedMessage(roles[number % 2], f"{number} " + "x" * 500) for number in range(100)]  # type: ignore[arg-type]
+        brought = [ImportedMessage(roles[number % 2], f"{number} " + "x" * 500) for number in range(1000)]  # type: ignore[arg-type]
         conversation.session.import_conversation(brought)
         await ask(conversation, "and now?", 1)
-        assert len(added(conversation)) == 102
+        assert time.perf_counter() - began_s < 2, "the work grows with the messages, and not with their square"
+        assert len(added(conversation)) == 1002
         first = said(model.requests[-1])[0]
-        assert first[0] == "user" and first[1].split()[0] > "8"
+        assert first[0] == "user" and int(first[1].split()[0]) > 980
 
 
 async def test_a_recording_joins_what_is_being_said() -> None:

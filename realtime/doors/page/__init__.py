@@ -10,6 +10,7 @@ import asyncio
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
             "model": options.model.name,
             "description": options.model.description,
             "languages": languages,
+            "voices": [asdict(voice) for voice in options.voices],
         }
 
     @app.post("/page/markdown")

@@ -18,6 +18,7 @@ export class Client {
   phase = "off"; // or "connecting", "open", "reconnecting"
   floor = "listening"; // as the server calls it
   created = null; // what `session.created` said
+  voicesOffered = []; // by the server whose page this is
   defaults = null; // what the server had set by itself
   microphone = null;
   settings = { muted: false, protect_answer: false, turn_detection: !preferences.push_to_talk }; // as the server has them, or will
@@ -48,6 +49,11 @@ export class Client {
   // Whether the server knows what came with resuming: rewriting, importing, files, settings of the answers.
   get isModern() {
     return this.created?.resume_token !== undefined;
+  }
+
+  // The voices that can read answers aloud, known before there is a connection, too.
+  get voices() {
+    return this.created?.voices ?? this.voicesOffered;
   }
 
   get token() {
@@ -156,7 +162,7 @@ export class Client {
       if (value !== undefined) choices[name] = value;
     }
     if (this.created.models?.includes(preferences.model)) choices.model = preferences.model;
-    const voices = this.created.voices || [];
+    const voices = this.voices;
     if (voices.length) choices.spoken = preferences.voice === "server";
     if (choices.spoken && voices.some(({ name }) => name === preferences.server_voice)) choices.voice = preferences.server_voice;
     return choices;

@@ -160,6 +160,7 @@ async function begin() {
   const wanted = [preferences.language, ...navigator.languages.map((code) => code.slice(0, 2)), "en"];
   await speak(wanted.find((code) => known.includes(code)));
   for (const element of document.querySelectorAll("[data-icon]")) element.prepend(icon(element.dataset.icon));
+  client.voicesOffered = settings.voices || [];
   bindComposer(client, perform);
   bindItemActions(client);
   bindSettings(client, settings.languages, { onLanguage: speak });

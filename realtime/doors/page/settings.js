@@ -38,7 +38,7 @@ async function draw(client, languages) {
   options(byId("models"), (created?.models || []).map((name) => [name, name]));
   byId("models-row").hidden = (created?.models || []).length < 2;
   byId("settings").classList.toggle("modern", !created || client.isModern);
-  drawVoices(created?.voices || []);
+  drawVoices(client.voices);
   await drawMicrophones();
   controls().forEach(show);
   for (const control of byId("settings").querySelectorAll("[type=number]"))
@@ -104,7 +104,7 @@ export function bindSettings(client, languages, { onLanguage }) {
   });
   bindSaving(client);
   navigator.mediaDevices?.addEventListener("devicechange", () => drawer.open && drawMicrophones());
-  window.speechSynthesis?.addEventListener("voiceschanged", () => drawer.open && drawVoices(client.created?.voices || []));
+  window.speechSynthesis?.addEventListener("voiceschanged", () => drawer.open && drawVoices(client.voices));
 }
 
 async function takeEffect(name, client, onLanguage) {
