@@ -1,14 +1,16 @@
 """Pictures of every view at three widths, light and dark: `make screenshots` puts them into assets/screenshots/.
 
 The server is real and serves the page; what the session says is scripted (`views.py`), so that the same picture comes
-out every time. The README's first picture, `readme.webp`, is filmed: a real conversation with the default model, which
-must have been fetched (`make weights`). The card that other sites show is made here too.
+out every time. The README's first picture, `readme.webp`, is filmed: a real conversation with a real model at its own
+speed, so film on a machine that does nothing else. The card that other sites show is made here too.
 """
 
+import argparse
 import io
+import itertools
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +23,6 @@ from app import default_cache_dir
 from models.loading import LoadOptions
 from models.registry import load_model
 from models.scripted import ScriptedModel
-from models.types import SAMPLE_RATE_HZ
 from realtime.doors import page as page_door
 from realtime.hearing.files import read_audio_file
 from realtime.session import SessionOptions
@@ -34,14 +35,15 @@ from tests.servers import serving
 ASSETS = Path(__file__).parents[2] / "assets"
 SIZES = {1440: 900, 768: 1024, 390: 844}
 SHOWN = ("idle", "listening", "speaking", "provisional", "answering", "interrupted", "settings", "details", "waterfall")
+PARTS = ("views", "film")
 SCHEMES = ("light", "dark")
 QUALITY = 64  # of WebP; text stays sharp
 SETTLE_MS = 700  # for the ring to have something to show
 CREATED = MODERN | {"model": "pocket", "description": "The embedded default: it runs offline on two cores."}
 FILM_SIZE = ViewportSize(width=920, height=540)
 FRAME_S = 0.12
-AFTER_S = 2.5  # of the speech, in which the answer comes
-HELD_S = 2.0  # the last picture
+HELD_MS = 2500  # the last picture
+FILMED = ("question_capital", "question_river")
 FILM_QUALITY = 50
 CARD_SIZE = (1200, 630)
 
@@ -84,23 +86,24 @@ def take_views(browser: Browser, address: str, folder: Path) -> None:
                     picture(page).save(target, quality=QUALITY, method=6)
 
 
-def film(page: Page, duration_s: float) -> tuple[list[Image.Image], list[int]]:
-    """Gives what the page shows from now on, and for how many milliseconds each picture stands."""
+def film(page: Page, n_answers: int) -> tuple[list[Image.Image], list[int]]:
+    """Gives what the page shows until so many answers are done, and for how many milliseconds each picture stands."""
     frames, begins_s = [], []
-    began_s = time.monotonic()
-    while (now_s := time.monotonic() - began_s) < duration_s:
+    while page.locator(".ep-item.assistant.completed").count() < n_answers:
+        begins_s.append(time.monotonic())
         frames.append(picture(page))
-        begins_s.append(now_s)
-        page.wait_for_timeout(max(0.0, FRAME_S - (time.monotonic() - began_s - now_s)) * 1000)
-    ends_s = [*begins_s[1:], duration_s + HELD_S]
-    return frames, [round(1000 * (end_s - begin_s)) for begin_s, end_s in zip(begins_s, ends_s, strict=True)]
+        page.wait_for_timeout(max(0.0, FRAME_S - (time.monotonic() - begins_s[-1])) * 1000)
+    begins_s.append(time.monotonic())
+    frames.append(picture(page))
+    return frames, [*(round(1000 * (end_s - begin_s)) for begin_s, end_s in itertools.pairwise(begins_s)), HELD_MS]
 
 
-def take_animation(chromium: Chromium, recording: Path, target: Path) -> None:
-    """Makes the moving picture of the README: a real conversation with the default model, at its own speed."""
-    clip = read_audio_file(ASSETS / "clips" / "hesitation.ogg").samples
-    write_microphone(recording, np.concatenate([silence(1), clip, silence(30)]))
-    model = load_model("pocket", LoadOptions(cache_dir=default_cache_dir()))
+def take_film(chromium: Chromium, model_name: str, recording: Path, target: Path) -> None:
+    """Films a conversation of two questions."""
+    questions = [read_audio_file(ASSETS / "clips" / f"{name}.ogg").samples for name in FILMED]
+    pauses = [silence(1), silence(2.5), silence(60)]
+    write_microphone(recording, np.concatenate([pauses[0], questions[0], pauses[1], questions[1], pauses[2]]))
+    model = load_model(model_name, LoadOptions(cache_dir=default_cache_dir()))
     with serving(model, SessionOptions()) as port:
         browser = chromium(f"{recording}%noloop")
         context = browser.new_context(viewport=FILM_SIZE, color_scheme="light", permissions=["microphone"])
@@ -108,7 +111,7 @@ def take_animation(chromium: Chromium, recording: Path, target: Path) -> None:
         page.goto(f"http://127.0.0.1:{port}/")
         page.wait_for_selector("body[data-ready]")
         page.click("#ep-talk")
-        frames, durations_ms = film(page, 1 + len(clip) / SAMPLE_RATE_HZ + AFTER_S)
+        frames, durations_ms = film(page, len(questions))
         browser.close()
     frames[0].save(
         target,
@@ -130,8 +133,13 @@ def take_card(browser: Browser, address: str, target: Path) -> None:
         picture(page).quantize(64).save(target, optimize=True)
 
 
-def main() -> None:
-    """Takes all pictures."""
+def main(parts: Sequence[str], model_name: str) -> None:
+    """Takes the pictures.
+
+    Args:
+        parts: which of PARTS are made anew.
+        model_name: who answers in the film.
+    """
     folder = ASSETS / "screenshots"
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
         recording = Path(scratch) / "microphone.wav"
@@ -141,12 +149,14 @@ def main() -> None:
             return playwright.chromium.launch(executable_path=chromium_path(), args=[*ARGUMENTS, *fake])
 
         write_microphone(recording, read_audio_file(ASSETS / "clips" / "question_story.ogg").samples)
-        with serving(ScriptedModel([["Hello."]])) as port:
-            browser, address = chromium(str(recording)), f"http://127.0.0.1:{port}/"
-            take_views(browser, address, folder)
-            take_card(browser, address, Path(page_door.__file__).parent / "card.png")
-            browser.close()
-        take_animation(chromium, recording, ASSETS / "readme.webp")
+        if "views" in parts:
+            with serving(ScriptedModel([["Hello."]])) as port:
+                browser, address = chromium(str(recording)), f"http://127.0.0.1:{port}/"
+                take_views(browser, address, folder)
+                take_card(browser, address, Path(page_door.__file__).parent / "card.png")
+                browser.close()
+        if "film" in parts:
+            take_film(chromium, model_name, recording, ASSETS / "readme.webp")
     files = list(folder.glob("*.webp"))
     print(f"{len(files)} pictures, {sum(file.stat().st_size for file in files) / 1e6:.2f} MB")
     print(f"readme.webp, {(ASSETS / 'readme.webp').stat().st_size / 1e3:.0f} kB")
@@ -154,4 +164,8 @@ def main() -> None:
 
 if __name__ == "__main__":
     aioice.ice.get_host_addresses = lambda *_, **__: ["127.0.0.1"]  # there may be no other network
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="pocket", help="who answers in the film (default: %(default)s)")
+    parser.add_argument("parts", nargs="*", default=PARTS, help=f"of {', '.join(PARTS)} (default: all)")
+    given = parser.parse_args()
+    main(given.parts, given.model)

@@ -491,6 +491,10 @@ async def test_there_is_nothing_but_the_page_the_doors_and_the_health(besieged: 
     assert {path for path in ours if not path.startswith("/page/")} == {
         "/",
         "/health",
+        "/session/close",
+        "/conversation/audio",
+        "/conversation/audio/{item_id}",
+        "/webrtc/ice-servers",
         "/webrtc/offer",
         "/websocket/offer",
     }
@@ -498,9 +502,11 @@ async def test_there_is_nothing_but_the_page_the_doors_and_the_health(besieged: 
         for path in sorted(usual_paths() - ours - {""}):
             for method in ("GET", "POST"):
                 assert (await http.request(method, path)).status_code == 404, path
-        for path in ours - {"/webrtc/offer", "/websocket/offer"}:
+        posted = {"/webrtc/offer", "/session/close", "/conversation/audio", "/page/markdown"}
+        for path in ours - {"/websocket/offer"}:
             answer = await http.get(path)
-            assert answer.status_code == 200
+            expected = 405 if path in posted else 404 if path.endswith("{item_id}") else 200
+            assert answer.status_code == expected, path
             assert answer.headers["x-content-type-options"] == "nosniff"
             assert "frame-ancestors 'self'" in (policy := answer.headers["content-security-policy"])
             assert "ws:" not in policy and "*" not in policy

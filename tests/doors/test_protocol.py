@@ -175,7 +175,7 @@ def test_the_parts_of_an_item_are_one_text() -> None:
         ('{"type": "x", "a": NaN}', "NaN"),
         ('{"type": "session.update"}', "wrong fields"),
         ('{"type": "session.update", "session": {"muted": 1}}', "true or false"),
-        ('{"type": "session.update", "session": {"voice": 5}}', "cannot set voice to 5"),
+        ('{"type": "session.update", "session": {"voice": 5}}', "name of a voice"),
         ('{"type": "session.update", "session": {"turn_detection": false}}', "null or {}"),
         ('{"type": "session.update", "session": {"turn_detection": {"threshold": 0.5}}}', "when the server starts"),
         ('{"type": "session.update", "session": {"patience": "endless"}}', '"low", "normal" or "high"'),

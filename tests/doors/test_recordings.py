@@ -149,6 +149,23 @@ async def test_one_file_at_a_time(port: int, http: httpx.AsyncClient) -> None:
         assert (await first).status_code == 200
 
 
+async def test_a_long_file_over_a_slow_line_is_not_cut_off_while_it_comes(
+    port: int, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realtime.doors.connections.REQUEST_TIMEOUT_S", 1.0)
+    content = wav(60)
+
+    async def slow() -> AsyncIterator[bytes]:
+        for start in range(0, len(content), 100_000):
+            yield content[start : start + 100_000]
+            await asyncio.sleep(0.2)
+
+    async with websocket_client(port) as client:
+        params = {"session": client.resume["token"]}
+        answer = await http.post("/conversation/audio", params=params, content=slow())
+        assert answer.json() == {"duration_s": 60}
+
+
 def listed(folder: Path) -> list[Path]:
     return list(folder.iterdir())
 

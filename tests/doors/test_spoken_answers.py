@@ -80,3 +80,23 @@ async def test_without_a_voice_there_is_no_track_and_no_choice() -> None:
             await client.send(SPOKEN)
             assert "--voice" in (await client.until("error"))["message"]
             assert len(client.sound) == 0
+
+
+@pytest.mark.parametrize("then", [websocket_client, webrtc_client])
+async def test_a_spoken_answer_goes_on_over_the_next_connection(then: Callable[..., object], port: int) -> None:
+    """It waits meanwhile; what had been sent ahead and not been played when the connection broke is lost."""
+    async with websocket_client(port, resume={"token": "", "after": 0}) as before:
+        await before.send(SPOKEN)
+        await before.type_text("count")
+        await before.until("output_audio_buffer.started")
+        await asyncio.sleep(1)
+        before.websocket.transport.abort()
+    await asyncio.sleep(1)
+    async with then(port, resume=before.resume) as after:  # type: ignore[attr-defined]
+        assert after.events[0]["resumed"]
+        await after.until("output_audio_buffer.stopped")
+        assert (await after.until("response.done"))["status"] == "completed"
+        await asyncio.sleep(0.3)  # the last of it is on its way
+        assert seconds_heard(before) > 0.8 and seconds_heard(after) > 1
+        assert seconds_heard(before) + seconds_heard(after) == pytest.approx(20 * WORD_S, abs=0.4)
+        await after.send({"type": "session.close"})

@@ -482,7 +482,7 @@ def test_files_that_are_no_audio_say_so(tmp_path: Path) -> None:
     (tmp_path / "empty.wav").write_bytes(b"")
     (tmp_path / "none.wav").write_bytes(wav(np.zeros(0, np.int16)))
     (tmp_path / "head.ogg").write_bytes(CAPITAL.read_bytes()[:100])
-    (tmp_path / "page.png").write_bytes((CLIPS.parent / "page.png").read_bytes())
+    (tmp_path / "page.png").write_bytes((CLIPS.parents[1] / "realtime/doors/page/card.png").read_bytes())
     for name in ("text.ogg", "empty.wav", "none.wav", "head.ogg", "page.png", "missing.wav"):
         with pytest.raises(AudioFileError, match=name):
             read_audio_file(tmp_path / name)

@@ -52,6 +52,8 @@ async def test_all_settings_are_echoed_and_change_the_next_answer() -> None:
             "max_output_tokens": 1,
             "captions": True,
             "model": "scripted",
+            "spoken": False,
+            "voice": "",
         }
         conversation.session.submit_text("hello")
         done = await conversation.until("response.done")

@@ -80,7 +80,7 @@ function finish(known, event) {
   known.timing = event.timing;
   const mark = markOf(event);
   const end = mark && make("span", { className: "ep-cut" }, words(mark));
-  if (end) known.text.append(end);
+  if (end) known.text.append(" ", end);
   if (event.timing) drawTiming(known, event.timing);
   else if (event.response_latency_s != null)
     note(known, words("item.first_word", { time: shortTime(event.response_latency_s) }));

@@ -94,7 +94,7 @@ function edit(known, client) {
 // Has the question of an answer answered once more.
 function retry(known, client) {
   const question = find(known.asked);
-  if (!question?.words) return;
+  if (!question?.words) throw new Error("item.nothing_to_ask");
   scrollToEnd();
   byId("text").focus(); // the message with the button goes
   return client.rewrite(question.id, question.words);

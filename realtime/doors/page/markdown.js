@@ -15,7 +15,7 @@ export async function layOut(known, end) {
   if (html === null) return;
   known.text.innerHTML = html; // made safe by the server, see markdown.py
   known.text.classList.add("rendered");
-  if (end) (known.text.lastElementChild?.matches("p") ? known.text.lastElementChild : known.text).append(end);
+  if (end) (known.text.lastElementChild?.matches("p") ? known.text.lastElementChild : known.text).append(" ", end);
   for (const code of known.text.querySelectorAll("pre")) {
     code.tabIndex = 0; // to scroll it with the keyboard
     const frame = make("div", { className: "ep-code" });
