@@ -2,14 +2,15 @@
 //
 // The connection is opened by the first word, spoken or typed, and carries both. Nothing is kept here that the server
 // does not say: who has the floor comes with `floor.changed`, why a session ends with `session.ended`. Whoever makes a
-// client is told of every event (`onEvent`), of every change of its state (`onChange`) and of its end (`onLost`).
+// client is told of every event (`onEvent`), of every change of its state (`onChange`), of its end (`onLost`) and of the
+// microphone's (`onUnplugged`).
 import { connect } from "./connection.js";
 import { openMicrophone, watchLevel } from "./microphone.js";
 import { preferences } from "./preferences.js";
 import { words } from "./words.js";
 
 // Of several calls while one is under way, all wait for that one.
-function once(action) {
+export function once(action) {
   let running = null;
   return () => (running ??= action().finally(() => (running = null)));
 }
@@ -26,11 +27,12 @@ export class Client {
   #visit = null; // the attempt to connect that is wanted
   #endReason = ""; // what the server said when it ended the session
   #isHeld = false; // the push-to-talk button or key is down
+  #openMicrophone;
 
-  constructor({ onEvent, onChange, onLost, onLevel, onTrack }) {
-    Object.assign(this, { onEvent, onChange, onLost, onLevel, onTrack });
+  constructor({ onEvent, onChange, onLost, onUnplugged, onLevel, onTrack }) {
+    Object.assign(this, { onEvent, onChange, onLost, onUnplugged, onLevel, onTrack });
     this.ensureConnected = once(() => this.#open());
-    this.startMicrophone = once(() => this.#startMicrophone());
+    this.#openMicrophone = once(async () => this.#listenTo(await openMicrophone(preferences)));
   }
 
   get isOpen() {
@@ -86,10 +88,11 @@ export class Client {
     this.configure();
   }
 
-  // A session that had to begin anew has the server's settings; one that went on keeps its own.
+  // What was chosen, pressed or let go while there was no wire is still to be said.
   #resume() {
     this.#enter("open");
-    if (!this.created.resumed) this.configure();
+    this.configure();
+    if (!this.settings.turn_detection) this.#sayWhetherHeld();
   }
 
   #enter(phase) {
@@ -181,20 +184,24 @@ export class Client {
 
   // ---- The microphone ----
 
-  async #startMicrophone() {
-    const stream = await openMicrophone(preferences);
-    this.#releaseMicrophone();
-    this.microphone = stream;
-    this.#mute();
+  // Starts to listen, or listens to the microphone that is preferred now. It may be stopped while it connects.
+  async startMicrophone() {
+    await this.#openMicrophone();
     try {
       await this.ensureConnected();
     } catch (error) {
       this.#releaseMicrophone();
       throw error;
     }
-    const [track] = stream.getAudioTracks();
-    track.onended = () => (this.stopMicrophone(), this.onLost("", "microphone.unplugged"));
-    await this.#connection?.setTrack(track);
+    await this.#sendTrack();
+    this.onChange();
+  }
+
+  #listenTo(stream) {
+    this.#releaseMicrophone();
+    this.microphone = stream;
+    this.#mute();
+    stream.getAudioTracks()[0].onended = () => (this.stopMicrophone(), this.onUnplugged());
     watchLevel(stream, this.onLevel, () => this.microphone === stream);
     this.onChange();
   }
@@ -204,9 +211,13 @@ export class Client {
     this.microphone = null;
   }
 
+  #sendTrack() {
+    return this.#connection?.setTrack(this.microphone?.getAudioTracks()[0] ?? null);
+  }
+
   stopMicrophone() {
     this.#releaseMicrophone();
-    this.#connection?.setTrack(null);
+    this.#sendTrack();
     this.onLevel(0);
     this.onChange();
   }
@@ -222,15 +233,19 @@ export class Client {
     if (this.#isHeld) return;
     this.#isHeld = true;
     this.onChange();
-    if (!this.microphone) await this.startMicrophone();
-    if (this.#isHeld) this.send({ type: "push_to_talk.press" });
+    await (this.microphone ? this.ensureConnected() : this.startMicrophone());
+    if (this.#isHeld) this.#sayWhetherHeld();
   }
 
   release() {
     if (!this.#isHeld) return;
     this.#isHeld = false;
-    this.send({ type: "push_to_talk.release" });
+    this.#sayWhetherHeld();
     this.onChange();
+  }
+
+  #sayWhetherHeld() {
+    this.send({ type: this.#isHeld ? "push_to_talk.press" : "push_to_talk.release" });
   }
 
   // ---- Messages ----

@@ -11,15 +11,15 @@ let attached = []; // [{name, text}]: text files that go with the next message
 // Sends the message; throws an error that says why it was not sent, and keeps it then.
 export async function sendMessage() {
   const box = byId("text");
-  const typed = box.value.trim();
-  if (!typed && !attached.length) return;
-  const parts = [...attached.map(({ name, text }) => `${name}:\n\n${text.trim()}`), ...(typed ? [typed] : [])];
+  const [files, value, typed] = [attached, box.value, box.value.trim()];
+  if (!typed && !files.length) return;
+  const parts = [...files.map(({ name, text }) => `${name}:\n\n${text.trim()}`), ...(typed ? [typed] : [])];
   const length = characters(parts.join("\n"));
   if (length > MAX_TEXT_CHARACTERS) throw new Error(tooLong(length));
   scrollToEnd();
   if (!(await client.ask(...parts))) throw new Error(words("text.not_sent"));
-  box.value = "";
-  attached = [];
+  box.value = box.value.startsWith(value) ? box.value.slice(value.length) : box.value; // more was typed while it connected
+  attached = attached.filter((file) => !files.includes(file));
   drawAttached();
   showLength();
 }
@@ -52,7 +52,7 @@ async function add(files) {
   showError("");
   for (const file of files) {
     try {
-      if (kindOf(file) === "text") attached.push({ name: file.name, text: await readText(file) });
+      if (kindOf(file) === "text") attached = [...attached, { name: file.name, text: await readText(file) }];
       else await addSound(file);
     } catch (error) {
       showError(words(error.message));

@@ -4,7 +4,7 @@
 // has the connection and the microphone, `log.js` the messages, `floor.js` who has the floor.
 import { announce } from "./announcer.js";
 import { answerEvents, endAnswer, isAnswering, isThinking } from "./answers.js";
-import { Client } from "./client.js";
+import { Client, once } from "./client.js";
 import { bindComposer, sendMessage } from "./composer.js";
 import { bindControls } from "./controls.js";
 import { byId, icon, showError } from "./dom.js";
@@ -33,6 +33,7 @@ const client = new Client({
   onEvent: draw,
   onChange: () => showState(),
   onLost: lose,
+  onUnplugged: () => showError(words("microphone.unplugged")),
   onLevel: ring.showLevel,
   onTrack: (track) => voice.play(track),
 });
@@ -124,7 +125,7 @@ function togglePush() {
 const perform = bindControls({
   actions: {
     "talk": () => (client.microphone ? client.stopMicrophone() : client.startMicrophone()),
-    "send": sendMessage,
+    "send": once(sendMessage),
     "stop": () => (voice.stop(), client.send({ type: "response.cancel" })),
     "mute": () => client.change({ muted: !client.settings.muted }),
     "protect": () => client.change({ protect_answer: !client.settings.protect_answer }),

@@ -1,0 +1,92 @@
+"""What a person does while there is no connection yet, or none just now; the server is scripted."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import OpenScripted
+from tests.browser.scripted import ScriptedSession
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(60)]
+
+FRAGILE = """
+  const Scripted = WebSocket;
+  window.WebSocket = class extends Scripted {
+    constructor() {
+      if (window.isCut) throw new Error("no network");
+      super();
+    }
+    say(event) {
+      if (event.type !== "session.created" || !window.isSlow) return super.say(event);
+      window.letIn = () => super.say(event);
+    }
+  };
+"""
+
+
+def cut(page: Page) -> None:
+    page.evaluate("() => { window.isCut = true; server.onclose(); }")
+    expect(page.locator("#ep-status")).to_have_attribute("data-state", "reconnecting")
+
+
+def mend(page: Page) -> None:
+    page.evaluate("() => { window.isCut = false; greeting.resumed = true; dispatchEvent(new Event('online')); }")
+    expect(page.locator("#ep-status")).not_to_have_attribute("data-state", "reconnecting")
+
+
+def connecting(open_scripted: OpenScripted) -> tuple[Page, ScriptedSession]:
+    page, session = open_scripted(script=f"{FRAGILE} window.isSlow = true;")
+    return page, session
+
+
+def test_what_is_typed_while_the_first_message_waits_stays(open_scripted: OpenScripted) -> None:
+    page, session = connecting(open_scripted)
+    page.fill("#ep-text", "One.")
+    page.press("#ep-text", "Enter")
+    page.wait_for_function("() => window.letIn")
+    page.keyboard.type(" Two.")
+    page.press("#ep-text", "Enter")  # the first one is still on its way
+    page.evaluate("letIn()")
+    expect(page.locator("#ep-text")).to_have_value(" Two.")
+    assert [m["item"]["content"][0]["text"] for m in session.sent("conversation.item.create")] == ["One."]
+
+
+def test_talking_can_be_stopped_and_started_while_it_connects(open_scripted: OpenScripted) -> None:
+    page, _ = connecting(open_scripted)
+    talk = page.locator("#ep-talk")
+    for state in ("on", "", "on", ""):
+        talk.click()
+        expect(talk).to_have_class(state)
+        expect(page.locator("#ep-status")).to_have_attribute("data-state", "connecting")
+    page.wait_for_function("() => window.letIn")
+    page.evaluate("letIn()")
+    expect(page.locator("#ep-status")).to_have_attribute("data-state", "idle")
+    talk.click()
+    expect(page.locator("#ep-status")).to_have_attribute("data-state", "listening")
+
+
+def test_what_was_chosen_in_a_gap_holds_after_it(open_scripted: OpenScripted) -> None:
+    page, session = open_scripted(script=FRAGILE)
+    session.open()
+    cut(page)
+    page.click("#ep-protect")
+    page.click("#ep-push")
+    mend(page)
+    assert session.sent("session.update")[0]["session"] == {
+        "muted": False,
+        "protect_answer": True,
+        "turn_detection": None,
+    }
+
+
+def test_a_key_that_is_let_go_in_a_gap_is_let_go_for_the_server(open_scripted: OpenScripted) -> None:
+    page, session = open_scripted(script=FRAGILE)
+    session.open()
+    page.click("#ep-push")
+    page.keyboard.down("Space")
+    expect(page.locator("#ep-hold")).to_have_class(re.compile("on"))
+    cut(page)
+    page.keyboard.up("Space")
+    mend(page)
+    assert session.sent("push_to_talk.release")
