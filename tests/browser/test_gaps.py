@@ -90,3 +90,31 @@ def test_a_key_that_is_let_go_in_a_gap_is_let_go_for_the_server(open_scripted: O
     page.keyboard.up("Space")
     mend(page)
     assert session.sent("push_to_talk.release")
+
+
+def test_a_page_that_is_left_while_the_browser_asks_does_not_listen_later(open_scripted: OpenScripted) -> None:
+    asking = """const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+      navigator.mediaDevices.getUserMedia = async (wanted) => {
+        const stream = await real(wanted);
+        await new Promise((resolve) => (window.allow = resolve));
+        return (window.stream = stream);
+      };"""
+    page, _ = open_scripted(script=asking)
+    page.click("#ep-talk")
+    page.wait_for_function("() => window.allow")
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true}))")
+    page.evaluate("allow()")
+    page.wait_for_function("() => window.stream?.getTracks().every(({ readyState }) => readyState === 'ended')")
+    expect(page.locator("#ep-status")).to_have_attribute("data-state", "idle")
+
+
+def test_a_message_after_coming_back_does_not_wait_for_the_connection_that_was_left(
+    open_scripted: OpenScripted,
+) -> None:
+    page, session = connecting(open_scripted)
+    page.click("#ep-talk")
+    page.wait_for_function("() => window.letIn")
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true}))")
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    page.evaluate("window.isSlow = false")
+    session.open()

@@ -24,15 +24,14 @@ export class Client {
   microphone = null;
   settings = { muted: false, protect_answer: false, turn_detection: !preferences.push_to_talk }; // as the server has them, or will
   #connection = null;
-  #visit = null; // the attempt to connect that is wanted
+  #visit = {}; // until the page is left: {opening}, a promise
   #endReason = ""; // what the server said when it ended the session
   #isHeld = false; // the push-to-talk button or key is down
   #openMicrophone;
 
   constructor({ onEvent, onChange, onLost, onUnplugged, onLevel, onTrack }) {
     Object.assign(this, { onEvent, onChange, onLost, onUnplugged, onLevel, onTrack });
-    this.ensureConnected = once(() => this.#open());
-    this.#openMicrophone = once(async () => this.#listenTo(await openMicrophone(preferences)));
+    this.#openMicrophone = once(async () => this.#listenTo(this.#visit, await openMicrophone(preferences)));
   }
 
   get isOpen() {
@@ -64,9 +63,11 @@ export class Client {
 
   // ---- The connection ----
 
-  async #open() {
-    if (this.#connection) return;
-    const visit = (this.#visit = {});
+  ensureConnected() {
+    return (this.#visit.opening ??= this.#open(this.#visit));
+  }
+
+  async #open(visit) {
     this.#enter("connecting");
     this.#endReason = "";
     try {
@@ -80,10 +81,11 @@ export class Client {
       if (this.#visit === visit) this.#connection = connection;
       else connection.close(); // the page was left meanwhile
     } catch (error) {
+      visit.opening = null;
       if (this.#visit === visit) this.#enter("off");
       throw error;
     }
-    if (!this.#connection) throw new Error("connection.lost");
+    if (this.#visit !== visit) throw new Error("connection.lost");
     this.#enter("open");
     this.configure();
   }
@@ -129,7 +131,8 @@ export class Client {
   // Leaves for good: the place on the server is free at once.
   leave() {
     const connection = this.#connection;
-    this.#connection = this.#visit = null;
+    this.#connection = null;
+    this.#visit = {};
     this.floor = "listening";
     this.phase = "off";
     connection?.close();
@@ -197,7 +200,11 @@ export class Client {
     this.onChange();
   }
 
-  #listenTo(stream) {
+  #listenTo(visit, stream) {
+    if (this.#visit !== visit) {
+      stream.getTracks().forEach((track) => track.stop());
+      throw new Error("connection.lost"); // the page was left while the browser asked
+    }
     this.#releaseMicrophone();
     this.microphone = stream;
     this.#mute();
