@@ -118,3 +118,41 @@ def test_a_message_after_coming_back_does_not_wait_for_the_connection_that_was_l
     page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
     page.evaluate("window.isSlow = false")
     session.open()
+
+
+def test_nothing_that_is_asked_for_in_a_gap_is_lost_without_a_word(open_scripted: OpenScripted) -> None:
+    page, session = open_scripted(script=FRAGILE)
+    session.open()
+    session.user_types("u1", "Helo.")
+    session.answer(1, "Hi.", asked="u1")
+    cut(page)
+    error = page.locator("#ep-error-text")
+    page.click("[data-action=edit]")
+    page.fill(".ep-editor textarea", "Hello.")
+    page.click(".ep-editor .primary")
+    expect(error).to_contain_text("no connection just now")
+    expect(page.locator(".ep-editor textarea")).to_have_value("Hello.")
+    page.click("#ep-error-close")
+    page.click("#ep-new")
+    expect(error).to_contain_text("no connection just now")
+    expect(page.locator(".ep-item")).to_have_count(2)
+    mend(page)
+    page.fill(".ep-editor textarea", "x" * 20_001)
+    page.click(".ep-editor .primary")
+    expect(error).to_contain_text("20,001 characters")
+    assert not session.sent("conversation.item.truncate_after")
+
+
+def test_a_microphone_that_is_unplugged_ends_no_answer(open_scripted: OpenScripted) -> None:
+    script = """const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+      navigator.mediaDevices.getUserMedia = async (wanted) => (window.stream = await real(wanted));"""
+    page, session = open_scripted(script=script)
+    page.click("#ep-talk")
+    expect(page.locator("#ep-status")).to_have_attribute("data-state", "listening")
+    session.floor("responding")
+    session.begin_answer(1, "One, two,", asked="u1", provisional=False)
+    page.evaluate("stream.getTracks()[0].dispatchEvent(new Event('ended'))")
+    expect(page.locator("#ep-error-text")).to_contain_text("unplugged")
+    expect(page.locator("#ep-status-text")).to_have_text("Answering.")
+    expect(page.locator("#ep-stop")).to_be_visible()
+    expect(page.locator("#ep-talk")).not_to_have_class("on")

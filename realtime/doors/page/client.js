@@ -145,6 +145,11 @@ export class Client {
     return this.#connection.send(message);
   }
 
+  // Sends what a person asked for, or throws an error that says why it was not.
+  demand(message) {
+    if (!this.send(message)) throw new Error("connection.away");
+  }
+
   // ---- Settings ----
 
   // Tells the server what was chosen here, each choice by itself: one that it refuses takes no other with it. What the
@@ -257,17 +262,18 @@ export class Client {
 
   // ---- Messages ----
 
-  // Sends a message of one or more texts, to be answered; gives whether it was sent.
+  // Sends a message of one or more texts, to be answered; throws an error where it cannot be sent.
   async ask(...texts) {
     await this.ensureConnected();
     const content = texts.map((text) => ({ type: "input_text", text }));
     const item = { type: "message", role: "user", content };
-    return this.send({ type: "conversation.item.create", item }) && this.send({ type: "response.create" });
+    if (!this.send({ type: "conversation.item.create", item })) throw new Error("text.not_sent");
+    this.send({ type: "response.create" });
   }
 
   // Takes a message, and all that followed it, back; then sends another one in its place.
-  rewrite(itemId, text) {
-    this.send({ type: "conversation.item.truncate_after", item_id: itemId });
-    return this.ask(text);
+  async rewrite(itemId, text) {
+    this.demand({ type: "conversation.item.truncate_after", item_id: itemId });
+    await this.ask(text);
   }
 }

@@ -126,11 +126,11 @@ const perform = bindControls({
   actions: {
     "talk": () => (client.microphone ? client.stopMicrophone() : client.startMicrophone()),
     "send": once(sendMessage),
-    "stop": () => (voice.stop(), client.send({ type: "response.cancel" })),
+    "stop": () => (voice.stop(), client.demand({ type: "response.cancel" })),
     "mute": () => client.change({ muted: !client.settings.muted }),
     "protect": () => client.change({ protect_answer: !client.settings.protect_answer }),
     "push": togglePush,
-    "new": () => (stopPlayback(), client.isOpen ? client.send({ type: "conversation.clear" }) : log.clear()),
+    "new": () => (stopPlayback(), client.phase === "off" ? log.clear() : client.demand({ type: "conversation.clear" })),
   },
   isPushToTalk: () => !client.settings.turn_detection,
   isAnswering: () => isAnswering() || voice.isSpeaking,
@@ -153,6 +153,8 @@ async function speak(code) {
   await speakLanguage(code);
   showState();
   ring.refreshRing();
+  drawMemory();
+  numbers.drawMetrics();
 }
 
 async function begin() {
