@@ -3,10 +3,11 @@
 // The connection is opened by the first word, spoken or typed, and carries both. Nothing is kept here that the server
 // does not say: who has the floor comes with `floor.changed`, why a session ends with `session.ended`. Whoever makes a
 // client is told of every event (`onEvent`), of every change of its state (`onChange`), of its end (`onLost`) and of the
-// microphone's (`onUnplugged`).
+// microphone's (`onUnplugged`), and is given back the texts that did not arrive (`onUnsent`).
 import { connect } from "./connection.js";
 import { openMicrophone, watchLevel } from "./microphone.js";
 import { preferences } from "./preferences.js";
+import { Unconfirmed } from "./unconfirmed.js";
 import { words } from "./words.js";
 
 // Of several calls while one is under way, all wait for that one.
@@ -28,9 +29,10 @@ export class Client {
   #endReason = ""; // what the server said when it ended the session
   #isHeld = false; // the push-to-talk button or key is down
   #openMicrophone;
+  #unconfirmed = new Unconfirmed();
 
-  constructor({ onEvent, onChange, onLost, onUnplugged, onLevel, onTrack }) {
-    Object.assign(this, { onEvent, onChange, onLost, onUnplugged, onLevel, onTrack });
+  constructor({ onEvent, onChange, onLost, onUnplugged, onUnsent, onLevel, onTrack }) {
+    Object.assign(this, { onEvent, onChange, onLost, onUnplugged, onUnsent, onLevel, onTrack });
     this.#openMicrophone = once(async () => this.#listenTo(this.#visit, await openMicrophone(preferences)));
   }
 
@@ -93,6 +95,7 @@ export class Client {
   // What was chosen, pressed or let go while there was no wire is still to be said.
   #resume() {
     this.#enter("open");
+    this.#unconfirmed.settle();
     this.configure();
     if (!this.settings.turn_detection) this.#sayWhetherHeld();
   }
@@ -111,8 +114,14 @@ export class Client {
     if (event.type === "floor.changed") this.floor = event.state;
     if (event.type === "session.ended") this.#endReason = event.reason;
     if (event.type === "session.updated") this.#adopt(event);
+    this.#unconfirmed.take(event);
     this.onEvent(event);
+    this.#giveBack(this.#unconfirmed.lostWith(event));
     this.onChange();
+  }
+
+  #giveBack(texts) {
+    if (texts.length) this.onUnsent(texts);
   }
 
   #adopt(event) {
@@ -125,6 +134,7 @@ export class Client {
     if (!this.#connection) return;
     const reason = this.#endReason;
     this.leave();
+    this.#giveBack(this.#unconfirmed.giveUp());
     this.onLost(reason, why);
   }
 
@@ -268,6 +278,7 @@ export class Client {
     const content = texts.map((text) => ({ type: "input_text", text }));
     const item = { type: "message", role: "user", content };
     if (!this.send({ type: "conversation.item.create", item })) throw new Error("text.not_sent");
+    this.#unconfirmed.add(texts);
     this.send({ type: "response.create" });
   }
 

@@ -24,6 +24,14 @@ export async function sendMessage() {
   showLength();
 }
 
+// Puts what did not arrive before what is being typed.
+export function giveBack(texts) {
+  const box = byId("text");
+  box.value = [...texts, box.value].filter(Boolean).join("\n");
+  showLength();
+  showError(words("text.given_back"));
+}
+
 function showLength() {
   const length = characters(byId("text").value.trim());
   const isTooLong = length > MAX_TEXT_CHARACTERS;

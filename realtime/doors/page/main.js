@@ -5,7 +5,7 @@
 import { announce } from "./announcer.js";
 import { answerEvents, endAnswer, isAnswering, isThinking } from "./answers.js";
 import { Client, once } from "./client.js";
-import { bindComposer, sendMessage } from "./composer.js";
+import { bindComposer, giveBack, sendMessage } from "./composer.js";
 import { bindControls } from "./controls.js";
 import { byId, icon, showError } from "./dom.js";
 import { describeFloor } from "./floor.js";
@@ -33,6 +33,7 @@ const client = new Client({
   onEvent: draw,
   onChange: () => showState(),
   onLost: lose,
+  onUnsent: giveBack,
   onUnplugged: () => showError(words("microphone.unplugged")),
   onLevel: ring.showLevel,
   onTrack: (track) => voice.play(track),
