@@ -210,6 +210,15 @@ def test_another_language_is_spoken_in_the_drawers_too(open_scripted: OpenScript
     expect(page.locator("#ep-metrics")).to_contain_text("Ins Wort gefallen")
 
 
+def test_a_voice_with_a_long_description_fits_into_the_drawer(open_scripted: OpenScripted) -> None:
+    voice = {"name": "ann", "language": "en", "description": "Ann, calm, " * 20}
+    page, session = open_scripted(OFFERING | {"voices": [voice]})
+    session.open()
+    page.click("#ep-settings-open")
+    page.check("input[value=server]")
+    assert page.locator("#ep-settings").evaluate("(e) => e.scrollWidth <= e.clientWidth")
+
+
 def test_the_page_speaks_the_browsers_language_and_another(open_scripted: OpenScripted) -> None:
     page, _ = open_scripted(locale="de-AT")
     expect(page.locator("#ep-status-text")).to_have_text("Mikrofon aus.")
