@@ -150,13 +150,52 @@ def test_the_last_question_is_asked_again(open_scripted: OpenScripted) -> None:
     assert session.sent("conversation.item.create")[-1]["item"]["content"][0]["text"] == "Really?"
 
 
+def test_an_answer_from_a_file_is_asked_for_again(open_scripted: OpenScripted) -> None:
+    page, session = begun(open_scripted)
+    session.user_types("u1", "Really?")
+    session.say("conversation.item.created", item_id="a1", role="assistant", text="Yes.", audio_s=0)
+    page.click("[data-action=retry]")
+    assert session.sent("conversation.item.truncate_after")[0]["item_id"] == "u1"
+
+
 def test_a_question_without_words_cannot_be_asked_again(open_scripted: OpenScripted) -> None:
-    page, session = begun(open_scripted, MODERN | {"caption_languages": None})
+    page, session = open_scripted(script="localStorage.earpiece = JSON.stringify({captions: false});")
+    session.open()
     session.say("conversation.item.created", item_id="u1", role="user", text="", audio_s=2)
-    session.answer(1, "Nobody knows.", asked="u1")
-    page.locator("[data-action=retry]").click()
-    expect(page.locator("#ep-error-text")).to_contain_text("Say it again")
-    assert session.sent("conversation.item.truncate_after") == []
+    expect(page.locator(".ep-item.user > .ep-text")).to_contain_text("words were not written down")
+    session.answer(1, "Yes.", asked="u1")
+    page.click("[data-action=retry]")
+    expect(page.locator("#ep-error-text")).to_contain_text("cannot be asked again")
+
+
+def test_what_was_typed_into_a_spoken_message_stays_in_it(open_scripted: OpenScripted) -> None:
+    page, session = begun(open_scripted)
+    session.say("conversation.item.created", item_id="u1", role="user", text="Typed.", audio_s=2)
+    session.say(f"{WORDS}.completed", item_id="u1", transcript="Said.", logprobs=None, is_foreign=False)
+    page.click("[data-action=edit]")
+    expect(page.locator(".ep-editor textarea")).to_have_value("Said.\nTyped.")
+
+
+def test_a_browser_that_does_not_copy_is_named(open_scripted: OpenScripted) -> None:
+    page, session = begun(open_scripted)
+    session.answer(1, "Yes.")
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.click("[data-action=copy]")
+    expect(page.locator("#ep-error-text")).to_contain_text("did not let this page copy")
+
+
+def test_two_quick_clicks_do_not_play_a_message_twice(open_scripted: OpenScripted) -> None:
+    page, session = open_scripted(
+        script="""const Real = AudioContext; window.contexts = 0;
+      window.AudioContext = class extends Real { constructor(options) { super(options); contexts += 1; } };"""
+    )
+    session.open()
+    page.route("**/conversation/audio/**", lambda route: route.abort())
+    session.user_says("u1", "Hello.")
+    page.evaluate("() => { const play = document.querySelector('[data-action=play]'); play.click(); play.click(); }")
+    expect(page.locator("#ep-error-text")).to_have_text("The server cannot be reached.")
+    expect(page.locator("[data-action=play]")).to_have_attribute("aria-label", "Play what you said")
+    assert page.evaluate("contexts") == 0
 
 
 def test_sound_that_the_server_has_no_more_is_named(open_scripted: OpenScripted) -> None:
@@ -216,7 +255,7 @@ def test_the_status_promises_only_what_is_true(
     page, session = open_scripted()
     if microphone:
         page.click("#ep-talk")
-        expect(page.locator("#ep-talk")).to_have_class("on")
+        expect(page.locator("#ep-status")).to_have_attribute("data-state", "listening")
     else:
         session.open()
     if muted:

@@ -1,5 +1,6 @@
 """`connection.js` in a real Chromium, with connections that are lost, blocked or silent in the middle of an answer."""
 
+import socket
 import time
 import wave
 from collections.abc import Callable, Iterator
@@ -210,6 +211,27 @@ def test_what_is_said_while_webrtc_comes_back_is_not_lost(browse: Browse, speech
         until(page, "events.some(({ type }) => type === 'response.done')")
         added = next(event for event in page.evaluate("events") if event["type"] == "conversation.item.created")
         assert added["audio_s"] > len(question) / 16_000 - 0.8
+
+
+def test_a_network_that_takes_and_gives_nothing_is_tried_again(browse: Browse) -> None:
+    impatient = "const later = setTimeout; window.setTimeout = (call, ms) => later(call, ms === 10_000 ? 500 : ms);"
+    with (
+        serving(ScriptedModel([WORDS], word_s=0.05)) as port,
+        cable_to(port) as cable,
+        socket.create_server(("127.0.0.1", 0)) as hole,
+    ):
+        page = browse(cable.port, script=NO_WEBRTC + impatient)
+        connected(page)
+        page.evaluate(ASK)
+        until_word(page, 3)
+        cable.lead_to(hole.getsockname()[1])
+        cable.cut()
+        until(page, "told.length === 1")
+        until(page, "performance.getEntriesByName(new URL('webrtc/ice-servers', location).href).length >= 2")
+        time.sleep(0.2)  # so that the WebSocket is asked for, too
+        cable.lead_to(port)
+        finished(page)
+        cable.cut()  # what hangs in the hole, too
 
 
 def test_a_server_that_was_restarted_begins_anew(browse: Browse) -> None:

@@ -190,6 +190,35 @@ def test_the_server_s_sound_is_played_and_cut(open_scripted: OpenScripted) -> No
     expect(page.locator("#ep-status")).to_have_attribute("data-state", "idle")
 
 
+def test_the_end_of_the_server_s_sound_is_shown(open_scripted: OpenScripted) -> None:
+    page, session = open_scripted(OFFERING)
+    session.open()
+    session.say("response.output_audio.delta", response_id="resp_1", delta="AAAA" * 4000)
+    expect(page.locator("#ep-status")).to_have_attribute("data-state", "answering")
+    expect(page.locator("#ep-status")).to_have_attribute("data-state", "idle")
+
+
+def test_another_language_is_spoken_in_the_drawers_too(open_scripted: OpenScripted) -> None:
+    page, session = open_scripted()
+    session.open()
+    session.window()
+    session.metrics()
+    page.click("#ep-settings-open")
+    page.select_option("#ep-language", "de")
+    expect(page.locator("#ep-microphone option").first).to_have_text("Das des Systems")
+    expect(page.locator("#ep-memory")).to_contain_text("als Ton")
+    expect(page.locator("#ep-metrics")).to_contain_text("Ins Wort gefallen")
+
+
+def test_a_voice_with_a_long_description_fits_into_the_drawer(open_scripted: OpenScripted) -> None:
+    voice = {"name": "ann", "language": "en", "description": "Ann, calm, " * 20}
+    page, session = open_scripted(OFFERING | {"voices": [voice]})
+    session.open()
+    page.click("#ep-settings-open")
+    page.check("input[value=server]")
+    assert page.locator("#ep-settings").evaluate("(e) => e.scrollWidth <= e.clientWidth")
+
+
 def test_the_page_speaks_the_browsers_language_and_another(open_scripted: OpenScripted) -> None:
     page, _ = open_scripted(locale="de-AT")
     expect(page.locator("#ep-status-text")).to_have_text("Mikrofon aus.")

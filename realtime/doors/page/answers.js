@@ -58,7 +58,8 @@ function enter({ item_id, role, text, interrupted }) {
     return alsoKnownAs(answer, item_id);
   }
   const known = record(item_id, "assistant");
-  Object.assign(known, { words: text, itemId: item_id });
+  const above = find(known.element.previousElementSibling?.dataset.id);
+  Object.assign(known, { words: text, itemId: item_id, asked: above?.role === "user" ? above.id : "" });
   known.text.textContent = text;
   finish(known, { status: interrupted ? "cancelled" : "completed", stop_reason: null });
 }

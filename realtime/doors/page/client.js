@@ -2,14 +2,16 @@
 //
 // The connection is opened by the first word, spoken or typed, and carries both. Nothing is kept here that the server
 // does not say: who has the floor comes with `floor.changed`, why a session ends with `session.ended`. Whoever makes a
-// client is told of every event (`onEvent`), of every change of its state (`onChange`) and of its end (`onLost`).
+// client is told of every event (`onEvent`), of every change of its state (`onChange`), of its end (`onLost`) and of the
+// microphone's (`onUnplugged`), and is given back the texts that did not arrive (`onUnsent`).
 import { connect } from "./connection.js";
 import { openMicrophone, watchLevel } from "./microphone.js";
 import { preferences } from "./preferences.js";
+import { Unconfirmed } from "./unconfirmed.js";
 import { words } from "./words.js";
 
 // Of several calls while one is under way, all wait for that one.
-function once(action) {
+export function once(action) {
   let running = null;
   return () => (running ??= action().finally(() => (running = null)));
 }
@@ -23,14 +25,15 @@ export class Client {
   microphone = null;
   settings = { muted: false, protect_answer: false, turn_detection: !preferences.push_to_talk }; // as the server has them, or will
   #connection = null;
-  #visit = null; // the attempt to connect that is wanted
+  #visit = {}; // until the page is left: {opening}, a promise
   #endReason = ""; // what the server said when it ended the session
   #isHeld = false; // the push-to-talk button or key is down
+  #openMicrophone;
+  #unconfirmed = new Unconfirmed();
 
-  constructor({ onEvent, onChange, onLost, onLevel, onTrack }) {
-    Object.assign(this, { onEvent, onChange, onLost, onLevel, onTrack });
-    this.ensureConnected = once(() => this.#open());
-    this.startMicrophone = once(() => this.#startMicrophone());
+  constructor({ onEvent, onChange, onLost, onUnplugged, onUnsent, onLevel, onTrack }) {
+    Object.assign(this, { onEvent, onChange, onLost, onUnplugged, onUnsent, onLevel, onTrack });
+    this.#openMicrophone = once(async () => this.#listenTo(this.#visit, await openMicrophone(preferences)));
   }
 
   get isOpen() {
@@ -62,9 +65,11 @@ export class Client {
 
   // ---- The connection ----
 
-  async #open() {
-    if (this.#connection) return;
-    const visit = (this.#visit = {});
+  ensureConnected() {
+    return (this.#visit.opening ??= this.#open(this.#visit));
+  }
+
+  async #open(visit) {
     this.#enter("connecting");
     this.#endReason = "";
     try {
@@ -78,18 +83,21 @@ export class Client {
       if (this.#visit === visit) this.#connection = connection;
       else connection.close(); // the page was left meanwhile
     } catch (error) {
+      visit.opening = null;
       if (this.#visit === visit) this.#enter("off");
       throw error;
     }
-    if (!this.#connection) throw new Error("connection.lost");
+    if (this.#visit !== visit) throw new Error("connection.lost");
     this.#enter("open");
     this.configure();
   }
 
-  // A session that had to begin anew has the server's settings; one that went on keeps its own.
+  // What was chosen, pressed or let go while there was no wire is still to be said.
   #resume() {
     this.#enter("open");
-    if (!this.created.resumed) this.configure();
+    this.#unconfirmed.settle();
+    this.configure();
+    if (!this.settings.turn_detection) this.#sayWhetherHeld();
   }
 
   #enter(phase) {
@@ -106,8 +114,14 @@ export class Client {
     if (event.type === "floor.changed") this.floor = event.state;
     if (event.type === "session.ended") this.#endReason = event.reason;
     if (event.type === "session.updated") this.#adopt(event);
+    this.#unconfirmed.take(event);
     this.onEvent(event);
+    this.#giveBack(this.#unconfirmed.lostWith(event));
     this.onChange();
+  }
+
+  #giveBack(texts) {
+    if (texts.length) this.onUnsent(texts);
   }
 
   #adopt(event) {
@@ -120,13 +134,15 @@ export class Client {
     if (!this.#connection) return;
     const reason = this.#endReason;
     this.leave();
+    this.#giveBack(this.#unconfirmed.giveUp());
     this.onLost(reason, why);
   }
 
   // Leaves for good: the place on the server is free at once.
   leave() {
     const connection = this.#connection;
-    this.#connection = this.#visit = null;
+    this.#connection = null;
+    this.#visit = {};
     this.floor = "listening";
     this.phase = "off";
     connection?.close();
@@ -137,6 +153,11 @@ export class Client {
   send(message) {
     if (!this.#connection) return false;
     return this.#connection.send(message);
+  }
+
+  // Sends what a person asked for, or throws an error that says why it was not.
+  demand(message) {
+    if (!this.send(message)) throw new Error("connection.away");
   }
 
   // ---- Settings ----
@@ -181,20 +202,28 @@ export class Client {
 
   // ---- The microphone ----
 
-  async #startMicrophone() {
-    const stream = await openMicrophone(preferences);
-    this.#releaseMicrophone();
-    this.microphone = stream;
-    this.#mute();
+  // Starts to listen, or listens to the microphone that is preferred now. It may be stopped while it connects.
+  async startMicrophone() {
+    await this.#openMicrophone();
     try {
       await this.ensureConnected();
     } catch (error) {
       this.#releaseMicrophone();
       throw error;
     }
-    const [track] = stream.getAudioTracks();
-    track.onended = () => (this.stopMicrophone(), this.onLost("", "microphone.unplugged"));
-    await this.#connection?.setTrack(track);
+    await this.#sendTrack();
+    this.onChange();
+  }
+
+  #listenTo(visit, stream) {
+    if (this.#visit !== visit) {
+      stream.getTracks().forEach((track) => track.stop());
+      throw new Error("connection.lost"); // the page was left while the browser asked
+    }
+    this.#releaseMicrophone();
+    this.microphone = stream;
+    this.#mute();
+    stream.getAudioTracks()[0].onended = () => (this.stopMicrophone(), this.onUnplugged());
     watchLevel(stream, this.onLevel, () => this.microphone === stream);
     this.onChange();
   }
@@ -204,9 +233,13 @@ export class Client {
     this.microphone = null;
   }
 
+  #sendTrack() {
+    return this.#connection?.setTrack(this.microphone?.getAudioTracks()[0] ?? null);
+  }
+
   stopMicrophone() {
     this.#releaseMicrophone();
-    this.#connection?.setTrack(null);
+    this.#sendTrack();
     this.onLevel(0);
     this.onChange();
   }
@@ -222,30 +255,36 @@ export class Client {
     if (this.#isHeld) return;
     this.#isHeld = true;
     this.onChange();
-    if (!this.microphone) await this.startMicrophone();
-    if (this.#isHeld) this.send({ type: "push_to_talk.press" });
+    await (this.microphone ? this.ensureConnected() : this.startMicrophone());
+    if (this.#isHeld) this.#sayWhetherHeld();
   }
 
   release() {
     if (!this.#isHeld) return;
     this.#isHeld = false;
-    this.send({ type: "push_to_talk.release" });
+    this.#sayWhetherHeld();
     this.onChange();
+  }
+
+  #sayWhetherHeld() {
+    this.send({ type: this.#isHeld ? "push_to_talk.press" : "push_to_talk.release" });
   }
 
   // ---- Messages ----
 
-  // Sends a message of one or more texts, to be answered; gives whether it was sent.
+  // Sends a message of one or more texts, to be answered; throws an error where it cannot be sent.
   async ask(...texts) {
     await this.ensureConnected();
     const content = texts.map((text) => ({ type: "input_text", text }));
     const item = { type: "message", role: "user", content };
-    return this.send({ type: "conversation.item.create", item }) && this.send({ type: "response.create" });
+    if (!this.send({ type: "conversation.item.create", item })) throw new Error("text.not_sent");
+    this.#unconfirmed.add(texts);
+    this.send({ type: "response.create" });
   }
 
   // Takes a message, and all that followed it, back; then sends another one in its place.
-  rewrite(itemId, text) {
-    this.send({ type: "conversation.item.truncate_after", item_id: itemId });
-    return this.ask(text);
+  async rewrite(itemId, text) {
+    this.demand({ type: "conversation.item.truncate_after", item_id: itemId });
+    await this.ask(text);
   }
 }

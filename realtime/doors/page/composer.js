@@ -1,9 +1,9 @@
 // The text box: what is typed and the files that go with it, until they are sent. Nothing is lost that was not sent.
 import { byId, icon, iconButton, make, showError } from "./dom.js";
 import { kindOf, readText, sendSound } from "./files.js";
-import { characters, MAX_TEXT_CHARACTERS } from "./limits.js";
+import { characters, MAX_TEXT_CHARACTERS, tooLong } from "./limits.js";
 import { scrollToEnd } from "./log.js";
-import { count, words } from "./words.js";
+import { words } from "./words.js";
 
 const GROWS_BY_ITSELF = CSS.supports("field-sizing", "content");
 const MAX_ROWS = 8; // of a text box that does not
@@ -14,20 +14,26 @@ let attached = []; // [{name, text}]: text files that go with the next message
 // Sends the message; throws an error that says why it was not sent, and keeps it then.
 export async function sendMessage() {
   const box = byId("text");
-  const typed = box.value.trim();
-  if (!typed && !attached.length) return;
-  const parts = [...attached.map(({ name, text }) => `${name}:\n\n${text.trim()}`), ...(typed ? [typed] : [])];
+  const [files, value, typed] = [attached, box.value, box.value.trim()];
+  if (!typed && !files.length) return;
+  const parts = [...files.map(({ name, text }) => `${name}:\n\n${text.trim()}`), ...(typed ? [typed] : [])];
   const length = characters(parts.join("\n"));
   if (length > MAX_TEXT_CHARACTERS) throw new Error(tooLong(length));
   scrollToEnd();
-  if (!(await client.ask(...parts))) throw new Error(words("text.not_sent"));
-  box.value = "";
-  attached = [];
+  await client.ask(...parts);
+  box.value = box.value.startsWith(value) ? box.value.slice(value.length) : box.value; // more was typed while it connected
+  attached = attached.filter((file) => !files.includes(file));
   drawAttached();
   showLength();
 }
 
-const tooLong = (length) => words("text.too_long", { count: count(length), limit: count(MAX_TEXT_CHARACTERS) });
+// Puts what did not arrive before what is being typed.
+export function giveBack(texts) {
+  const box = byId("text");
+  box.value = [...texts, box.value].filter(Boolean).join("\n");
+  showLength();
+  showError(words("text.given_back"));
+}
 
 function showLength() {
   const box = byId("text");
@@ -57,7 +63,7 @@ async function add(files) {
   showError("");
   for (const file of files) {
     try {
-      if (kindOf(file) === "text") attached.push({ name: file.name, text: await readText(file) });
+      if (kindOf(file) === "text") attached = [...attached, { name: file.name, text: await readText(file) }];
       else await addSound(file);
     } catch (error) {
       showError(words(error.message));

@@ -192,7 +192,8 @@ class Connection {
 // One wire at a time, because a session goes on over the one that came last.
 async function openFirst(resume, handlers) {
   try {
-    const { iceServers } = await (await fetch("webrtc/ice-servers")).json();
+    const signal = AbortSignal.timeout(FALLBACK_AFTER_MS);
+    const { iceServers } = await (await fetch("webrtc/ice-servers", { signal })).json();
     const { opened, abandon } = openWebRtc(iceServers, resume, handlers);
     const tooLong = new Promise((_, reject) => {
       setTimeout(() => reject(new WireError("connection.closed", "WebRTC did not connect in time")), FALLBACK_AFTER_MS);

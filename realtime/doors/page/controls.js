@@ -9,20 +9,14 @@ const TAKES_SPACE = "button, input, textarea, select, summary, a, dialog, [tabin
 // actions: by the name of a button, what it does; what one throws is shown.
 // isPushToTalk(): whether the space bar talks. isAnswering(): whether there is an answer to stop.
 // press(), release(): of push-to-talk, by whatever it is held.
-// Gives perform(name), which does what a click does. A button keeps the focus while it works, and works once at a time.
+// Gives perform(name), which does what a click does. A button keeps the focus while it works.
 export function bindControls({ actions, isPushToTalk, isAnswering, press, release }) {
-  const busy = new Set();
-
   async function perform(name, action = actions[name]) {
-    if (busy.has(name)) return;
-    busy.add(name);
     showError("");
     try {
       await action();
     } catch (error) {
       showError(words(error.message));
-    } finally {
-      busy.delete(name);
     }
   }
 

@@ -1,6 +1,7 @@
 // Files that are added to the conversation: text becomes part of the next message, a recording is sent to the server.
 // What is too large is refused before a byte of it is read.
 import { MAX_TEXT_CHARACTERS } from "./limits.js";
+import { reach } from "./reach.js";
 import { count, megabytes, words } from "./words.js";
 
 const MAX_AUDIO_BYTES = 25_000_000;
@@ -36,8 +37,8 @@ export async function readText(file) {
 export async function sendSound(file, token) {
   if (!token) throw new Error(words("file.no_audio"));
   const query = new URLSearchParams({ session: token, name: file.name });
-  const response = await fetch(`conversation/audio?${query}`, { method: "POST", body: file });
+  const response = await reach(`conversation/audio?${query}`, { method: "POST", body: file });
   if (response.ok) return;
-  const { message, meta } = await response.json();
+  const { message, meta } = await response.json().catch(() => ({})); // what stands before the server answers in HTML
   throw new Error(words("file.refused", { name: file.name, reason: message || meta?.message || response.status }));
 }

@@ -1,6 +1,7 @@
 // What a person can do with one message: play it, copy it, edit it and send it again, ask for another answer.
 import { byId, iconButton, make, showError } from "./dom.js";
-import { find, scrollToEnd } from "./log.js";
+import { characters, MAX_TEXT_CHARACTERS, tooLong } from "./limits.js";
+import { find, scrollToEnd, wholeText } from "./log.js";
 import { togglePlayback } from "./playback.js";
 import { words } from "./words.js";
 
@@ -49,19 +50,26 @@ export function bindItemActions(client) {
 function textOf(button) {
   const item = button.closest(".ep-item");
   const known = find(item.dataset.id);
-  return known?.words || item.querySelector(".ep-text").textContent;
+  if (known) return wholeText(known);
+  const text = item.querySelector(".ep-text").cloneNode(true);
+  text.querySelector(".ep-cut")?.remove();
+  return text.textContent.trim();
 }
 
 async function copy(text, button) {
-  await navigator.clipboard.writeText(text);
-  const label = button.title;
+  try {
+    await navigator.clipboard.writeText(text); // a page over http has no clipboard
+  } catch (error) {
+    throw new Error("item.copy_refused", { cause: error });
+  }
+  const label = button.getAttribute("aria-label");
   button.classList.add("done");
   button.title = words("item.copied");
   setTimeout(() => (button.classList.remove("done"), (button.title = label)), COPIED_SHOWN_MS);
 }
 
 function edit(known, client) {
-  const box = make("textarea", { value: known.words, rows: 2, dir: "auto" });
+  const box = make("textarea", { value: wholeText(known), rows: 2, dir: "auto" });
   box.setAttribute("aria-label", words("item.edit_label"));
   const send = make("button", { type: "button", className: "primary" }, words("item.edit_send"));
   const cancel = make("button", { type: "button" }, words("item.edit_cancel"));
@@ -73,10 +81,15 @@ function edit(known, client) {
   const finish = async () => {
     const text = box.value.trim();
     if (!text) return box.focus();
+    try {
+      if (characters(text) > MAX_TEXT_CHARACTERS) throw new Error(tooLong(characters(text)));
+      await client.rewrite(known.id, text);
+    } catch (error) {
+      return showError(words(error.message)); // and what was written stays
+    }
     close();
     scrollToEnd();
     byId("text").focus(); // the message with the button goes
-    await client.rewrite(known.id, text).catch((error) => showError(words(error.message)));
   };
   send.addEventListener("click", finish);
   cancel.addEventListener("click", () => (close(), known.foot.querySelector("[data-action=edit]").focus()));
@@ -92,10 +105,11 @@ function edit(known, client) {
 }
 
 // Has the question of an answer answered once more.
-function retry(known, client) {
+async function retry(known, client) {
   const question = find(known.asked);
-  if (!question?.words) throw new Error("item.nothing_to_ask");
+  const text = question && wholeText(question);
+  if (!text) throw new Error("item.no_question");
+  await client.rewrite(question.id, text);
   scrollToEnd();
   byId("text").focus(); // the message with the button goes
-  return client.rewrite(question.id, question.words);
 }

@@ -60,8 +60,8 @@ export class KeptSound {
     }
     if (this.#recorded !== track) {
       this.#stopRecording();
-      this.#recorded = track;
       this.#recorder = await recordMuLaw(track, (payload) => this.#take(payload));
+      this.#recorded = track;
     }
     if (wire) this.#flush(wire);
   }

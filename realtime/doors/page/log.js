@@ -29,6 +29,9 @@ export function record(id, role) {
 
 export const find = (id) => records.get(id);
 
+// What a message says: the words that were heard, and what was typed meanwhile.
+export const wholeText = ({ words: said, typed, audio_s }) => [said, audio_s ? typed : ""].filter(Boolean).join("\n");
+
 // Makes a record known by another id too.
 export const alsoKnownAs = (known, id) => records.set(id, known);
 

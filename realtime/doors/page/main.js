@@ -4,8 +4,8 @@
 // has the connection and the microphone, `log.js` the messages, `floor.js` who has the floor.
 import { announce } from "./announcer.js";
 import { answerEvents, endAnswer, isAnswering, isThinking } from "./answers.js";
-import { Client } from "./client.js";
-import { bindComposer, sendMessage } from "./composer.js";
+import { Client, once } from "./client.js";
+import { bindComposer, giveBack, sendMessage } from "./composer.js";
 import { bindControls } from "./controls.js";
 import { byId, icon, showError } from "./dom.js";
 import { describeFloor } from "./floor.js";
@@ -33,6 +33,8 @@ const client = new Client({
   onEvent: draw,
   onChange: () => showState(),
   onLost: lose,
+  onUnsent: giveBack,
+  onUnplugged: () => showError(words("microphone.unplugged")),
   onLevel: ring.showLevel,
   onTrack: (track) => voice.play(track),
 });
@@ -124,12 +126,12 @@ function togglePush() {
 const perform = bindControls({
   actions: {
     "talk": () => (client.microphone ? client.stopMicrophone() : client.startMicrophone()),
-    "send": sendMessage,
-    "stop": () => (voice.stop(), client.send({ type: "response.cancel" })),
+    "send": once(sendMessage),
+    "stop": () => (voice.stop(), client.demand({ type: "response.cancel" })),
     "mute": () => client.change({ muted: !client.settings.muted }),
     "protect": () => client.change({ protect_answer: !client.settings.protect_answer }),
     "push": togglePush,
-    "new": () => (stopPlayback(), client.isOpen ? client.send({ type: "conversation.clear" }) : log.clear()),
+    "new": () => (stopPlayback(), client.phase === "off" ? log.clear() : client.demand({ type: "conversation.clear" })),
   },
   isPushToTalk: () => !client.settings.turn_detection,
   isAnswering: () => isAnswering() || voice.isSpeaking,
@@ -152,6 +154,8 @@ async function speak(code) {
   await speakLanguage(code);
   showState();
   ring.refreshRing();
+  drawMemory();
+  numbers.drawMetrics();
 }
 
 async function begin() {

@@ -10,8 +10,12 @@ const BUDGETS = [
 ];
 const TIERS = ["audio", "text", "summary"];
 
-// Draws a `conversation.window`.
-export function drawMemory(event) {
+let latest = null;
+
+// Draws a `conversation.window`; without one, the latest again: in another language, perhaps.
+export function drawMemory(event = latest) {
+  if (!event) return;
+  latest = event;
   const shares = BUDGETS.map(({ part, max }) => event[part] / event[max]);
   const fuller = shares[0] >= shares[1] ? BUDGETS[0] : BUDGETS[1]; // the one that will make it forget
   const leaving = leavingNext(event.messages);

@@ -33,7 +33,8 @@ export function noteAnswer({ response_latency_s, timing }) {
   draw();
 }
 
-export function drawMetrics(event) {
+// Draws a `session.metrics`; without one, the latest again: in another language, perhaps.
+export function drawMetrics(event = metrics) {
   metrics = event;
   draw();
 }

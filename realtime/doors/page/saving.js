@@ -1,6 +1,6 @@
 // A conversation as a file: saved as JSON or Markdown, and opened again.
 import { make } from "./dom.js";
-import { allRecords } from "./log.js";
+import { allRecords, wholeText } from "./log.js";
 import { megabytes, words } from "./words.js";
 
 const MAX_BYTES = 5_000_000;
@@ -10,8 +10,9 @@ const FORMAT = "earpiece-conversation-1";
 function transcript() {
   return allRecords()
     .filter((known) => known.words || known.typed)
-    .map(({ role, words: said, typed, audio_s, file_name, interrupted, timing }) => {
-      const item = { role, text: [said, audio_s ? typed : ""].filter(Boolean).join("\n") };
+    .map((known) => {
+      const { role, audio_s, file_name, interrupted, timing } = known;
+      const item = { role, text: wholeText(known) };
       return Object.assign(item, audio_s && { audio_s }, file_name && { file_name }, interrupted && { interrupted }, timing && { timing });
     });
 }

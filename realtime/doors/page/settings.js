@@ -100,15 +100,17 @@ export function bindSettings(client, languages, { onLanguage }) {
     if (!prefer({ [name]: valueOf(target) })) showError(words("storage.failed"));
     if (name === "voice") showVoice();
     if (name === "instructions") showPreset();
-    await takeEffect(name, client, onLanguage).catch((error) => showError(words(error.message)));
+    await takeEffect(name, client).catch((error) => showError(words(error.message)));
+    if (name !== "language") return;
+    await onLanguage(preferences.language);
+    await draw(client, languages); // what can be chosen has names, too
   });
   bindSaving(client);
   navigator.mediaDevices?.addEventListener("devicechange", () => drawer.open && drawMicrophones());
   window.speechSynthesis?.addEventListener("voiceschanged", () => drawer.open && drawVoices(client.voices));
 }
 
-async function takeEffect(name, client, onLanguage) {
-  if (name === "language") await onLanguage(preferences.language);
+async function takeEffect(name, client) {
   if (OF_MICROPHONE.includes(name) && client.microphone) await client.startMicrophone();
   if (![...OF_MICROPHONE, ...OF_PAGE].includes(name)) client.configure();
 }
@@ -131,7 +133,7 @@ function bindSaving(client) {
     byId("saved").value = ""; // the same file may be chosen again
     const items = await readSaved(file);
     await client.ensureConnected();
-    client.send({ type: "conversation.import", items });
+    client.demand({ type: "conversation.import", items });
     byId("settings").close();
   }));
 }

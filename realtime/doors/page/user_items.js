@@ -1,6 +1,7 @@
 // What the user said and typed, as the session's events tell it: the sound first, its words when they arrive.
 import { make } from "./dom.js";
 import { allRecords, find, note, record, remove, withdraw } from "./log.js";
+import { preferences } from "./preferences.js";
 import { languageName, listOf, seconds, words } from "./words.js";
 
 const UNSURE = 0.5; // a word that the ears find less probable may as well be another one
@@ -81,7 +82,7 @@ function drawTyped(known, text) {
 function awaitWords(known) {
   const length = seconds(known.audio_s);
   note(known, known.file_name ? words("item.file", { name: known.file_name, seconds: length }) : words("item.speech", { seconds: length }));
-  if (languages === null) giveUpWords(known);
+  if (languages === null || !preferences.captions) giveUpWords(known);
   else known.waiting = setTimeout(() => giveUpWords(known), WORDS_TIMEOUT_MS);
 }
 

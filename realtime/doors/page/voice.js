@@ -7,7 +7,7 @@ const TAKING = ["user_speaking", "key_held"]; // the user has the floor
 
 export class Voice {
   #browser = new BrowserVoice(() => this.onChange());
-  #server = new ServerVoice();
+  #server = new ServerVoice(() => this.onChange());
 
   // onChange(): called when it begins and when it ends.
   constructor(onChange) {
@@ -99,6 +99,10 @@ class ServerVoice {
   #element = null; // that plays a track
   #isPlaying = false; // as the server says
 
+  constructor(onChange) {
+    this.onChange = onChange;
+  }
+
   get isSpeaking() {
     return this.#isPlaying || this.#sources.size > 0;
   }
@@ -124,7 +128,7 @@ class ServerVoice {
     buffer.copyToChannel(samples, 0);
     const source = new AudioBufferSourceNode(this.#context, { buffer });
     source.connect(this.#context.destination);
-    source.onended = () => this.#sources.delete(source);
+    source.onended = () => (this.#sources.delete(source), this.onChange());
     this.#sources.add(source);
     this.#next_s = Math.max(this.#next_s, this.#context.currentTime);
     source.start(this.#next_s);

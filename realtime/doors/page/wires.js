@@ -5,6 +5,7 @@
 // says that it may be (true), or that it was not (false). Read `connection.js` for what happens then.
 import { SAMPLE_RATE_HZ } from "./microphone.js";
 
+const OPEN_WITHIN_MS = 10_000; // of a WebSocket; a browser waits for minutes where a network takes and gives nothing
 const SHAKY_MS = 2000; // after WebRTC has heard nothing for some seconds; it often recovers by itself
 const PING_EVERY_MS = 5000;
 const PONG_WITHIN_MS = 2000; // where there is a reason to ask
@@ -102,7 +103,9 @@ export async function openWebSocket(resume, { onEvent, onDown }) {
   const send = (message) => socket.readyState === WebSocket.OPEN && (socket.send(JSON.stringify(message)), true);
   let isOpen = false;
   let takesPong = () => {};
+  let tooLong = 0;
   await new Promise((resolve, reject) => {
+    tooLong = setTimeout(() => reject(new WireError("connection.unreachable")), OPEN_WITHIN_MS);
     socket.onopen = () => send({ event: "start", websocket_id: newId(), resume });
     socket.onerror = () => reject(new WireError("connection.unreachable"));
     socket.onclose = () => reject(new WireError("connection.closed"));
@@ -113,7 +116,10 @@ export async function openWebSocket(resume, { onEvent, onDown }) {
       if (event.type === "session.created") resolve((isOpen = true));
       onEvent(event);
     };
-  });
+  }).catch((error) => {
+    socket.close();
+    throw error;
+  }).finally(() => clearTimeout(tooLong));
   const life = watchSocket(send, onDown);
   takesPong = life.takePong;
   socket.onclose = () => (life.stop(), onDown());
