@@ -19,6 +19,7 @@ from realtime.doors.visit import CLOSE_TIMEOUT_S, LAST_EVENTS_S, NoPlace, Visit
 from realtime.session import Session
 
 GOING_DOWN = "the server is going down; reconnect in a minute to begin a new conversation"
+MAX_RETURNING = 8  # connections that come back to one session and have not begun; a page that is honest has two
 PLACE_NEEDED = "its client was away, and somebody else needed the place"
 
 
@@ -95,6 +96,8 @@ class Lobby:
         is_full = returning is None and not self._has_place()
         if is_full and not (as_guest and len(self._guests) < self._n_that_may_move()):
             raise Refused("full", self._full())
+        if returning is not None and self._n_returning(returning) >= MAX_RETURNING:
+            raise Refused("full", "too many connections come back to this session at once; try again in 20 seconds")
         if returning is not None:
             returning.await_return()
         visit = self._visits[name] = Visit(
@@ -190,6 +193,10 @@ class Lobby:
     def _n_beginning(self, visit: Visit | None) -> int:
         """How many others have a place and no session (any more)."""
         return sum(1 for other in self._without_session() if other is not visit and other not in self._guests)
+
+    def _n_returning(self, stay: Stay) -> int:
+        """How many connections have been offered for a session and do not carry it yet."""
+        return sum(visit.stay is stay and not visit.has_begun for visit in self._visits.values())
 
     def _n_that_may_move(self) -> int:
         """How many sessions could go on over another connection although theirs seems to be there."""
