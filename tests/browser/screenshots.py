@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import aioice.ice
@@ -150,7 +151,9 @@ def main(parts: Sequence[str], model_name: str) -> None:
 
         write_microphone(recording, read_audio_file(ASSETS / "clips" / "question_story.ogg").samples)
         if "views" in parts:
-            with serving(ScriptedModel([["Hello."]])) as port:
+            model = ScriptedModel([["Hello."]])
+            model.info = replace(model.info, name=CREATED["model"], description=CREATED["description"])
+            with serving(model) as port:
                 browser, address = chromium(str(recording)), f"http://127.0.0.1:{port}/"
                 take_views(browser, address, folder)
                 take_card(browser, address, Path(page_door.__file__).parent / "card.png")
