@@ -1,8 +1,14 @@
 """Markdown becomes HTML that can do no harm."""
 
+import asyncio
+import threading
+
+import httpx
 import pytest
 
+from models.scripted import ScriptedModel
 from realtime.doors.page.markdown import MAX_CHARACTERS, render
+from tests.servers import serving
 
 
 @pytest.mark.parametrize(
@@ -37,3 +43,22 @@ def test_what_is_too_long_is_refused() -> None:
 @pytest.mark.parametrize("piece", ["> ", "* ", "[", "![", "`", "**a", "<", "| "])
 def test_nesting_is_bounded(piece: str) -> None:
     render(piece * (MAX_CHARACTERS // len(piece)))
+
+
+async def test_one_text_at_a_time_is_laid_out_whoever_asks() -> None:
+    """Somebody who posts the worst of texts, again and again, leaves half of the time to those who talk."""
+    with serving(ScriptedModel([["Yes."]])) as port:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http:
+            before = set(threading.enumerate())
+            texts = [http.post("/page/markdown", json={"text": "*a_" * 3000}) for _ in range(6)]
+            assert {answer.status_code for answer in await asyncio.gather(*texts)} == {200}
+            workers = [thread.name for thread in set(threading.enumerate()) - before]
+    assert len(workers) == 1, workers
+
+
+async def test_what_is_no_text_is_explained() -> None:
+    with serving(ScriptedModel([["Yes."]])) as port:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+            for text in (5, None, ["a"], {}):
+                answer = await http.post("/page/markdown", json={"text": text})
+                assert answer.status_code == 422 and "this text is none" in answer.json()["message"]
