@@ -93,11 +93,7 @@ class Lobby:
         if name in self._visits:
             raise Refused("known", "a client with this id is connected; make up another")
         returning = self._resumable(resume)
-        is_full = returning is None and not self._has_place()
-        if is_full and not (as_guest and len(self._guests) < self._n_that_may_move()):
-            raise Refused("full", self._full())
-        if returning is not None and self._n_returning(returning) >= MAX_RETURNING:
-            raise Refused("full", "too many connections come back to this session at once; try again in 20 seconds")
+        is_guest = self._find_room(returning, as_guest=as_guest)
         if returning is not None:
             returning.await_return()
         visit = self._visits[name] = Visit(
@@ -109,7 +105,7 @@ class Lobby:
             returning=returning,
             release=self._take_back,
         )
-        if is_full:
+        if is_guest:
             self._guests.add(visit)
         return visit
 
@@ -151,6 +147,22 @@ class Lobby:
         await asyncio.wait(dismissals, timeout=2 * CLOSE_TIMEOUT_S)
 
     # Places.
+
+    def _find_room(self, returning: Stay | None, *, as_guest: bool) -> bool:
+        """Looks whether one more visit can be let in; gives whether it can only be a guest.
+
+        Raises:
+            Refused: it cannot.
+        """
+        if returning is not None:
+            if self._n_returning(returning) >= MAX_RETURNING:
+                raise Refused("full", "too many connections come back to this session at once; try again in 20 seconds")
+            return False
+        if self._has_place():
+            return False
+        if not (as_guest and len(self._guests) < self._n_that_may_move()):
+            raise Refused("full", self._full())
+        return True
 
     def _enter(self, visit: Visit, resume: Resume | None) -> tuple[Stay, int]:
         """Gives the session that a visit carries from now on, and the number of the last event that its client has."""

@@ -203,10 +203,12 @@ class Visit:
                 self._stay.detach(self)
             ending = self._ending = self._ending or (self._stay and self._stay.ending) or Ending.LEFT
             logger.info("%s: %s", self.name, ending.value)
-            if self._stay is not None and self._stay.ending is not None and ending is not Ending.MOVED:
-                await asyncio.wait([self._stay.living])
-            closing = asyncio.create_task(self._close(ending))
-            await finish(self.name, 2 * CLOSE_TIMEOUT_S, closing)
+            try:
+                if self._stay is not None and self._stay.ending is not None and ending is not Ending.MOVED:
+                    await asyncio.wait([self._stay.living])
+            finally:  # also where the lobby does not wait so long
+                closing = asyncio.create_task(self._close(ending))
+                await finish(self.name, 2 * CLOSE_TIMEOUT_S, closing)
 
     async def _carry(self, stay: Stay) -> None:
         """Sends the session's events until it has ended, or this connection."""
