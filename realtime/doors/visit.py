@@ -165,10 +165,11 @@ class Visit:
         self._end(Ending.MOVED)
 
     def send_away(self, reason: str) -> None:
-        """Ends the session, if there is one, with a last event that says why."""
+        """Ends the session, or without one the visit, with a last event that says why."""
         if (stay := self._carried) is not None:
             stay.end(Ending.SENT_AWAY, reason)
-        else:
+        elif self._ending is None:
+            self._farewell = SessionEnded(reason=reason)
             self._end(Ending.SENT_AWAY)
 
     def cancel(self) -> None:

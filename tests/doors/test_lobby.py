@@ -271,6 +271,7 @@ async def test_draining_lets_an_answer_end_and_nobody_in() -> None:
     kinds = [type(event) for event in answered.events]
     assert kinds.index(ResponseDone) < kinds.index(SessionEnded) == len(kinds) - 1
     assert waiting.endings == [Ending.SENT_AWAY]
+    assert waiting.events == [ended], "who has not begun is told, too"
     assert lobby.health() == {"status": "draining", "model": "", "sessions": 0}
     await lobby.drain(1)
 
