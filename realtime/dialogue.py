@@ -199,9 +199,22 @@ class Dialogue:
         """Adds what was said elsewhere."""
         self._memory.bring(messages)
 
-    def attach(self, clip: AudioClip, file_name: str) -> None:
-        """Takes a file; it joins the turn to which text is added next, be that text empty."""
+    def attach(self, clip: AudioClip, file_name: str, *, max_s: float) -> bool:
+        """Takes a file; it joins the turn to which text is added next, be that text empty.
+
+        Returns:
+            Whether it is taken; not if the files of the turn were longer than `max_s` then, and the client is told so.
+        """
+        turn = next(iter(self._listeners.values())).turn  # of the first speaker, who types and sends files
+        if turn is not None and turn.recordings_s + clip.duration_s > max_s:
+            reason = (
+                f"the files of one turn are longer than {max_s:g} s together; end the turn, and send the file again"
+            )
+            self._metrics.rejected += 1
+            self._send(report_of(InvalidPrompt(reason)))
+            return False
         self._recordings.append((clip, file_name))
+        return True
 
     def audio_of(self, item_id: str) -> Samples | None:
         """The audio of a message, float32 `(n_samples,)` at 16 kHz; None if there is none, or none any more."""

@@ -412,8 +412,8 @@ class Session:
                 self._observe(ConversationCleared())
                 self._dialogue.bring(messages)
             case RecordingSubmitted(clip, file_name):
-                self._dialogue.attach(clip, file_name)
-                self._observe(TextSubmitted(""))
+                if self._dialogue.attach(clip, file_name, max_s=self.longest_turn_s):
+                    self._observe(TextSubmitted(""))
             case MetricsRequested():
                 self._send(self.metrics.report())
             case _:

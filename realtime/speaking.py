@@ -142,7 +142,7 @@ class SpokenAnswer:
         self._reading: Phrase | None = None
         self._text = ""  # all of the answer so far
         self._is_whole = False
-        self._counts = self._has_started = self._is_given_up = False
+        self._counts = self._is_playing = self._has_started = self._is_given_up = False
         self._words: list[SpokenWord] = []  # of the answer: where each ends in its text and in its sound
         self._n_samples = self._played = 0
 
@@ -185,6 +185,7 @@ class SpokenAnswer:
         """The answer counts: what is read of it is played."""
         self._counts = True
         if not self._is_given_up:
+            self._is_playing = True
             self._speaking.playout.play()
             self._read_next()
 
@@ -197,6 +198,7 @@ class SpokenAnswer:
         if not self._is_given_up:
             ends = [word.end_sample for word in self._words if word.end_sample <= self._played]
             self._played = max(ends, default=0)
+            self._is_playing = True
             self._speaking.playout.play(self._played)
             self._read_next()
 
@@ -240,7 +242,7 @@ class SpokenAnswer:
             own_voice.add(speech.samples)
 
     def _take_played(self, n_samples: int) -> None:
-        if not self._has_started:
+        if self._is_playing and not self._has_started:  # what was played before it paused may be told behind that
             self._has_started = True
             self._speaking.send(AudioStarted(response_id=self._id))
         self._played = max(self._played, n_samples)
@@ -259,6 +261,7 @@ class SpokenAnswer:
             self._speaking.read(self._reading.text)
 
     def _silence(self) -> None:
+        self._is_playing = False
         self._speaking.playout.stop()
         if self._has_started:
             self._has_started = False

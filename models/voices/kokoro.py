@@ -5,6 +5,8 @@ sound of the whole phrase at once. So the first sound comes sooner the shorter t
 Read `phonemes.py` for what it is given, `sentences.py` for who cuts an answer into phrases.
 """
 
+import asyncio
+import os
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +34,7 @@ BETWEEN_SAMPLES = VOICE_RATE_HZ * 30 // 1000  # where a phrase ends in the middl
 QUIET = 0.005  # an amplitude that nobody hears beside speech
 PHRASE_LIMIT_S = 30.0  # of wall time; the longest phrase took 9 s on one core, which many may share
 THREADS = 2  # of one phrase: somebody waits for the first one
+MAX_PHRASES = max(2, (os.cpu_count() or 1) // THREADS)  # at a time: more make each other slow, until they seem to hang
 
 # Hexgrad's own table (`config.json` of Kokoro-82M), without what English has no use for.
 _VOCABULARY = {
@@ -67,14 +70,24 @@ class KokoroVoice:
         }
         self._pronouncer = Pronouncer(Lexicon(folder))
         self._watch = StepWatch("the voice", PHRASE_LIMIT_S)
+        self._places = asyncio.Semaphore(MAX_PHRASES)
         self._read("Hello.", VOICES[0].name)  # the first run takes longer
 
     async def speak(self, text: str, *, voice: str) -> Speech:
         """Reads one phrase or sentence aloud, and raises, as `Voice.speak` does."""
         if voice not in self._styles:
             raise InvalidPrompt(f"there is no voice {voice!r}; there are {', '.join(self._styles)}")
+        await self._places.acquire()
+        reading = asyncio.create_task(self._watch.run(partial(self._read, text, voice)))
+        reading.add_done_callback(self._give_back)
         with translate_errors("reading aloud"):
-            return await self._watch.run(partial(self._read, text, voice))
+            return await asyncio.shield(reading)
+
+    def _give_back(self, reading: asyncio.Task[Speech]) -> None:
+        """Frees the place of a phrase that has been read, which may be long after nobody wants it any more."""
+        self._places.release()
+        if not reading.cancelled():
+            reading.exception()  # that of a phrase that nobody wants is told to nobody
 
     def _read(self, text: str, voice: str) -> Speech:
         parts = [self._read_part(part, voice) for part in _parts(self._pronouncer.pronounce(text))]

@@ -8,7 +8,10 @@ reader, `stay.py` for the writer.
 import asyncio
 from collections import deque
 
-from realtime.events import SessionEvent
+from realtime.events import ConversationWindow, MessageAdded, MessageTranscribed, ResponseDone, SessionEvent
+
+CHARACTER_BYTES = 4  # at most
+WINDOW_MESSAGE_BYTES = WORD_BYTES = 250  # an object with a few numbers
 
 
 class EventLog:
@@ -16,10 +19,13 @@ class EventLog:
 
     Args:
         max_events: so many of the newest are kept.
+        max_bytes: fewer, where they are long; the newest one in any case.
     """
 
-    def __init__(self, max_events: int) -> None:
-        self._kept: deque[SessionEvent] = deque(maxlen=max_events)
+    def __init__(self, max_events: int, max_bytes: int) -> None:
+        self._max_events, self._max_bytes = max_events, max_bytes
+        self._kept: deque[SessionEvent] = deque()
+        self._n_bytes = 0
         self._last = 0
         self._is_closed = False
         self._changed = asyncio.Event()
@@ -32,6 +38,9 @@ class EventLog:
     def add(self, event: SessionEvent) -> None:
         """Adds the next event."""
         self._kept.append(event)
+        self._n_bytes += _size_of(event)
+        while len(self._kept) > self._max_events or (self._n_bytes > self._max_bytes and len(self._kept) > 1):
+            self._n_bytes -= _size_of(self._kept.popleft())
         self._last += 1
         self._changed.set()
 
@@ -55,3 +64,16 @@ class EventLog:
         first = self._last - len(self._kept) + 1
         found = max(number + 1, first)
         return found, self._kept[found - first]
+
+
+def _size_of(event: SessionEvent) -> int:
+    """About how many bytes an event takes beyond those that all of them take; 0 for one that is short."""
+    match event:
+        case MessageAdded(text=text) | ResponseDone(text=text):
+            return CHARACTER_BYTES * len(text)
+        case MessageTranscribed(words=words):
+            return WORD_BYTES * len(words)
+        case ConversationWindow(messages=messages):
+            return WINDOW_MESSAGE_BYTES * len(messages)
+        case _:
+            return 0

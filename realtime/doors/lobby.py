@@ -19,6 +19,7 @@ from realtime.doors.visit import CLOSE_TIMEOUT_S, LAST_EVENTS_S, NoPlace, Visit
 from realtime.session import Session
 
 GOING_DOWN = "the server is going down; reconnect in a minute to begin a new conversation"
+MAX_RETURNING = 8  # connections that come back to one session and have not begun; a page that is honest has two
 PLACE_NEEDED = "its client was away, and somebody else needed the place"
 
 
@@ -92,9 +93,7 @@ class Lobby:
         if name in self._visits:
             raise Refused("known", "a client with this id is connected; make up another")
         returning = self._resumable(resume)
-        is_full = returning is None and not self._has_place()
-        if is_full and not (as_guest and len(self._guests) < self._n_that_may_move()):
-            raise Refused("full", self._full())
+        is_guest = self._find_room(returning, as_guest=as_guest)
         if returning is not None:
             returning.await_return()
         visit = self._visits[name] = Visit(
@@ -106,7 +105,7 @@ class Lobby:
             returning=returning,
             release=self._take_back,
         )
-        if is_full:
+        if is_guest:
             self._guests.add(visit)
         return visit
 
@@ -149,6 +148,22 @@ class Lobby:
 
     # Places.
 
+    def _find_room(self, returning: Stay | None, *, as_guest: bool) -> bool:
+        """Looks whether one more visit can be let in; gives whether it can only be a guest.
+
+        Raises:
+            Refused: it cannot.
+        """
+        if returning is not None:
+            if self._n_returning(returning) >= MAX_RETURNING:
+                raise Refused("full", "too many connections come back to this session at once; try again in 20 seconds")
+            return False
+        if self._has_place():
+            return False
+        if not (as_guest and len(self._guests) < self._n_that_may_move()):
+            raise Refused("full", self._full())
+        return True
+
     def _enter(self, visit: Visit, resume: Resume | None) -> tuple[Stay, int]:
         """Gives the session that a visit carries from now on, and the number of the last event that its client has."""
         self._guests.discard(visit)
@@ -190,6 +205,10 @@ class Lobby:
     def _n_beginning(self, visit: Visit | None) -> int:
         """How many others have a place and no session (any more)."""
         return sum(1 for other in self._without_session() if other is not visit and other not in self._guests)
+
+    def _n_returning(self, stay: Stay) -> int:
+        """How many connections have been offered for a session and do not carry it yet."""
+        return sum(visit.stay is stay and not visit.has_begun for visit in self._visits.values())
 
     def _n_that_may_move(self) -> int:
         """How many sessions could go on over another connection although theirs seems to be there."""

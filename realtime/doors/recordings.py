@@ -10,6 +10,7 @@ decoding.
 
 import asyncio
 import io
+import logging
 import tempfile
 import wave
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from typing import IO
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
 
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.doors import DoorOptions
@@ -26,6 +28,8 @@ from realtime.doors.lobby import Lobby
 from realtime.doors.stay import Stay
 from realtime.hearing.audio import to_int16
 from realtime.hearing.files import AudioFileError, AudioTooLong, read_audio_file
+
+logger = logging.getLogger(__name__)
 
 PATH = "/conversation/audio"
 MAX_FILE_BYTES = 25_000_000  # three minutes of 24-bit stereo at 48 kHz are 52 MB, of any compressed form 10 MB
@@ -57,8 +61,12 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
                 samples = await _receive(request, stay, decoding)
             finally:
                 receiving.discard(stay)
+            stay = _stay_of(lobby, session)  # it may have ended meanwhile
         except _Refused as refusal:
             return JSONResponse({"message": str(refusal)}, refusal.status)
+        except ClientDisconnect:
+            logger.info("%s: the client left while it sent a file", stay.name)
+            return Response(status_code=400)  # to nobody
         stay.session.submit_recording(samples, name[:MAX_NAME_CHARACTERS] or "recording")
         return JSONResponse({"duration_s": round(len(samples) / SAMPLE_RATE_HZ, 3)})
 

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 RESUME_WITHIN_S = 60.0  # of the end of a connection; browsers find a new network, and people a better place, in less
 MAX_KEPT_EVENTS = 4096  # minutes of a conversation; a minute without a connection has some hundred
+MAX_KEPT_BYTES = 8_000_000  # of all sessions that are in: 16 times as much; a long answer with its window has 50,000
 END_TIMEOUT_S = 10.0  # for a session to end after it was asked to; it is cancelled then
 EVENTS_TIMEOUT_S = 2.0  # for its last events to be collected after it has ended
 TOKEN_BYTES = 24
@@ -62,7 +63,7 @@ class Stay:
         self.name = name
         self.token = secrets.token_urlsafe(TOKEN_BYTES)
         self.session = session
-        self.log = EventLog(MAX_KEPT_EVENTS)
+        self.log = EventLog(MAX_KEPT_EVENTS, MAX_KEPT_BYTES)
         self.created: SessionCreated | None = None  # its first event
         self.n_received = 0  # commands, those among them that could not be understood
         self._capture = Capture(counters)
@@ -227,7 +228,7 @@ class Stay:
             await finish(self.name, END_TIMEOUT_S, running, collecting)
 
     async def _collect(self) -> None:
-        async for event in self.session.events():
+        async for event in self.session.events():  # all at once that there is: a thousand messages may be brought along
             if isinstance(event, SessionCreated):
                 within_s = RESUME_WITHIN_S if self._is_lasting else 0.0
                 event = self.created = replace(event, resume_token=self.token, resume_within_s=within_s)  # noqa: PLW2901
@@ -236,4 +237,3 @@ class Stay:
                 self._quiet.clear()
             elif isinstance(event, ResponseDone | ResponseRetracted):
                 self._quiet.set()
-            await asyncio.sleep(0)  # it does not wait while there is more: readers have their turn

@@ -165,10 +165,11 @@ class Visit:
         self._end(Ending.MOVED)
 
     def send_away(self, reason: str) -> None:
-        """Ends the session, if there is one, with a last event that says why."""
+        """Ends the session, or without one the visit, with a last event that says why."""
         if (stay := self._carried) is not None:
             stay.end(Ending.SENT_AWAY, reason)
-        else:
+        elif self._ending is None:
+            self._farewell = SessionEnded(reason=reason)
             self._end(Ending.SENT_AWAY)
 
     def cancel(self) -> None:
@@ -203,10 +204,12 @@ class Visit:
                 self._stay.detach(self)
             ending = self._ending = self._ending or (self._stay and self._stay.ending) or Ending.LEFT
             logger.info("%s: %s", self.name, ending.value)
-            if self._stay is not None and self._stay.ending is not None and ending is not Ending.MOVED:
-                await asyncio.wait([self._stay.living])
-            closing = asyncio.create_task(self._close(ending))
-            await finish(self.name, 2 * CLOSE_TIMEOUT_S, closing)
+            try:
+                if self._stay is not None and self._stay.ending is not None and ending is not Ending.MOVED:
+                    await asyncio.wait([self._stay.living])
+            finally:  # also where the lobby does not wait so long
+                closing = asyncio.create_task(self._close(ending))
+                await finish(self.name, 2 * CLOSE_TIMEOUT_S, closing)
 
     async def _carry(self, stay: Stay) -> None:
         """Sends the session's events until it has ended, or this connection."""

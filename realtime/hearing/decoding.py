@@ -16,6 +16,9 @@ from realtime.hearing.losses import Losses
 
 MIN_TRACK_HZ, MAX_TRACK_HZ = 1_000, 3_000_000  # the fastest is DSD512, decoded to 2.8 MHz; others are mistakes
 MAX_CHANNELS = 64  # of FFmpeg's resampler (SWR_CH_MAX)
+MAX_REFUSED_SAMPLES = (
+    100_000_000  # of all channels, in frames that cannot be; 2 s of work, of which 25 MB may ask hours
+)
 MAX_FAULTS = 10_000  # in a row that the container's reader may report; WavPack's goes on 32 bytes after each
 MIXED_SAMPLES = SAMPLE_RATE_HZ  # channels are mixed a second at a time
 CANCELLED = 0.1  # of the louder side's energy that a mix keeps at least; sides that are not alike keep a quarter
@@ -78,6 +81,7 @@ class Mixer:
     def __init__(self, collected: Collected) -> None:
         self.cancelled_samples = 0
         self.non_finite_samples = 0
+        self.refused_samples = 0  # of all channels, in frames that cannot be
         self._collected = collected
         self._waiting: list[Channels] = []
         self._n_waiting = 0
@@ -173,6 +177,7 @@ class TrackDecoder:
         self.refusal: str | None = None  # why frames were left out
         self.fault: str | None = None  # of the last packet that could not be decoded
         self.ends_early = False  # in the middle of a packet
+        self._mixer = mixer
         self._container = container
         self._stream = stream
         self._resampler = Resampler(mixer)
@@ -183,7 +188,7 @@ class TrackDecoder:
         """Reads to the end.
 
         Raises:
-            UnreadableAudio: the recording is longer than was allowed.
+            UnreadableAudio: the recording is longer than was allowed, or too much of it cannot be.
         """
         for packet in self._packets():
             if packet.size:
@@ -221,5 +226,8 @@ class TrackDecoder:
                 self._resampler.push(frame)
             except (UnreadableRate, av.FFmpegError) as error:
                 self.refusal = str(error)
+                self._mixer.refused_samples += frame.samples * frame.layout.nb_channels
+                if self._mixer.refused_samples > MAX_REFUSED_SAMPLES:
+                    raise UnreadableAudio(self.refusal) from error
             else:
                 self.losses.count_frame(frame)

@@ -39,6 +39,11 @@ class UserTurn:
         self._texts += [text] if text else []
         self._message = None
 
+    @property
+    def recordings_s(self) -> float:
+        """How long its files are together."""
+        return sum(clip.duration_s for clip in self._recordings)
+
     def add_recording(self, clip: AudioClip, file_name: str) -> None:
         """Adds a file."""
         self._recordings.append(clip)

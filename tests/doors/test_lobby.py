@@ -229,6 +229,22 @@ async def test_whatever_happens_in_whatever_order_the_place_comes_back_once(how:
     await asyncio.gather(*(play(order) for order in itertools.permutations(HAPPENINGS, 4)))
 
 
+async def test_who_is_cut_off_while_the_session_ends_slowly_has_the_connection_closed() -> None:
+    class SlowToForget(ScriptedModel):
+        async def forget(self, *, dialogue: str) -> None:
+            await asyncio.Event().wait()
+
+    lobby, transport = Lobby(open_session(SlowToForget([["Yes."]]))), FakeTransport()
+    visit = admit(lobby, transport)
+    visit.begin()
+    ask(visit)
+    await transport.until(ResponseDone)
+    visit.leave()
+    await asyncio.sleep(0.05)  # it waits for the end of its session
+    await lobby.drain(0)
+    assert transport.endings == [Ending.LEFT] and lobby.health()["sessions"] == 0
+
+
 async def test_draining_lets_an_answer_end_and_nobody_in() -> None:
     gate = asyncio.Semaphore(0)
     lobby = Lobby(open_session(ScriptedModel([["Yes", "."]], gate=gate)), max_sessions=3)
@@ -255,6 +271,7 @@ async def test_draining_lets_an_answer_end_and_nobody_in() -> None:
     kinds = [type(event) for event in answered.events]
     assert kinds.index(ResponseDone) < kinds.index(SessionEnded) == len(kinds) - 1
     assert waiting.endings == [Ending.SENT_AWAY]
+    assert waiting.events == [ended], "who has not begun is told, too"
     assert lobby.health() == {"status": "draining", "model": "", "sessions": 0}
     await lobby.drain(1)
 

@@ -149,6 +149,45 @@ async def test_one_file_at_a_time(port: int, http: httpx.AsyncClient) -> None:
         assert (await first).status_code == 200
 
 
+async def test_a_session_that_ends_while_its_file_comes_does_not_take_it(port: int, http: httpx.AsyncClient) -> None:
+    go_on = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield wav(1)[:100]
+        await go_on.wait()
+        yield wav(1)[100:]
+
+    async with websocket_client(port) as client:
+        params = {"session": client.resume["token"]}
+        sending = asyncio.create_task(http.post("/conversation/audio", params=params, content=slow()))
+        async with asyncio.timeout(10):
+            while (await http.post("/conversation/audio", params=params, content=b"")).status_code != 409:
+                pass  # until the file is on its way
+            await client.send({"type": "session.close"})
+            while (await http.get("/conversation/audio/x", params=params)).json()["message"].startswith("there is no"):
+                pass  # until that has come
+        go_on.set()
+        answer = await sending
+        assert answer.status_code == 404 and "session has ended" in answer.json()["message"]
+
+
+async def test_a_client_that_leaves_in_the_middle_of_a_file_is_no_error(
+    port: int, http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with websocket_client(port) as client:
+        token = client.resume["token"]
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = f"POST /conversation/audio?session={token} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10000\r\n\r\n"
+        writer.write(head.encode() + bytes(1000))
+        async with asyncio.timeout(10):
+            while (await http.post("/conversation/audio", params={"session": token}, content=b"")).status_code != 409:
+                pass  # until it has come
+            writer.close()
+            while (await http.post("/conversation/audio", params={"session": token}, content=b"")).status_code == 409:
+                pass  # until that is noticed
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def test_a_long_file_over_a_slow_line_is_not_cut_off_while_it_comes(
     port: int, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -10,13 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.scripted import ScriptedModel
+from realtime.doors import lobby as lobby_module
 from realtime.doors import stay as stay_module
 from realtime.doors.event_log import EventLog
 from realtime.doors.lobby import Lobby, Refused
-from realtime.doors.protocol import CloseSession, RequestMetrics, Resume
+from realtime.doors.protocol import CloseSession, ImportConversation, RequestMetrics, Resume
 from realtime.doors.transport import Ending
 from realtime.doors.visit import Visit
 from realtime.events import (
+    ConversationWindow,
     ErrorReported,
     FloorChanged,
     MessageAdded,
@@ -26,7 +29,9 @@ from realtime.events import (
     SessionCreated,
     SessionEnded,
     SessionMetricsReported,
+    WindowMessage,
 )
+from realtime.inbox import ImportedMessage
 from tests.doors.fakes import FakeTransport, admit, ask, open_session
 
 FIRST_TIME = Resume("", 0)
@@ -273,7 +278,7 @@ async def test_events_that_were_dropped_are_counted_and_told(lobby: Lobby, monke
 
 
 async def test_a_log_keeps_the_newest_and_ends() -> None:
-    log = EventLog(max_events=2)
+    log = EventLog(max_events=2, max_bytes=10_000)
     for state in ("a", "b", "c"):
         log.add(FloorChanged(state=state))
     assert await log.next_after(0) == (2, FloorChanged(state="b"))
@@ -282,6 +287,52 @@ async def test_a_log_keeps_the_newest_and_ends() -> None:
     await asyncio.sleep(0)
     log.close()
     assert await waiting is None and log.last == 3
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        MessageAdded(item_id="a", role="user", text="long " * 1000, audio_s=0.0),
+        ConversationWindow(
+            messages=(WindowMessage(item_id="a", role="user", tier="text", tokens=7, audio_s=0.0),) * 80,
+            tokens=560,
+            max_tokens=1500,
+            audio_s=0.0,
+            max_audio_s=300.0,
+        ),
+    ],
+)
+async def test_a_log_keeps_fewer_events_that_are_long(long: MessageAdded | ConversationWindow) -> None:
+    log = EventLog(max_events=100, max_bytes=50_000)
+    for _ in range(10):
+        log.add(long)
+    assert await log.next_after(0) == (9, long)
+    log.add(replace(long, text="x" * 100_000) if isinstance(long, MessageAdded) else long)
+    found = await log.next_after(10)
+    assert found is not None and found[0] == 11, "the newest is kept, however long it is"
+
+
+async def test_conversations_brought_along_in_a_row_do_not_end_the_session(lobby: Lobby) -> None:
+    """Each is a thousand events at once, for a client that reads."""
+    visit, transport = await enter(lobby)
+    said = tuple(ImportedMessage("user", f"message {number}") for number in range(1000))
+    for _ in range(8):
+        visit.obey(ImportConversation(said))
+    ask(visit)
+    await transport.until(ResponseDone)
+
+
+async def test_connections_that_come_back_and_never_begin_do_not_pile_up(lobby: Lobby) -> None:
+    """They need no place of their own, so the lobby counts them."""
+    visit, before = await enter(lobby)
+    token = token_of(before)
+    waiting = [admit(lobby, FakeTransport(), resume=Resume(token, 1)) for _ in range(lobby_module.MAX_RETURNING)]
+    with pytest.raises(Refused, match="too many connections come back"):
+        admit(lobby, FakeTransport(), resume=Resume(token, 1))
+    await drop(waiting[0])
+    admit(lobby, FakeTransport(), resume=Resume(token, 1)).begin()
+    await visit.ended()
+    assert before.endings == [Ending.MOVED]
 
 
 async def test_what_was_being_said_goes_on_after_the_gap() -> None:

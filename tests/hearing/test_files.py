@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from models.types import SAMPLE_RATE_HZ, Samples
+from realtime.hearing import decoding
 from realtime.hearing.files import AudioFileError, read_audio_file
 from tests.conftest import CLIPS
 from tests.containers import FORMATS, Format, chirp, encode, mux
@@ -515,6 +516,16 @@ def test_rates_and_channels_that_cannot_be_are_refused(
     (tmp_path / "clip.wav").write_bytes(wav(np.zeros(100 * channels, np.int16), rate_hz, channels))
     with pytest.raises(AudioFileError, match=reason):
         read_audio_file(tmp_path / "clip.wav")
+
+
+def test_much_that_cannot_be_is_not_decoded_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hours of silence at such a rate are a few megabytes, and no limit of length counts them."""
+    cannot_be, can_be = wav(np.zeros(2000, np.int16), 500), wav(to_int16(chirp(1)))
+    (tmp_path / "joined.wav").write_bytes(cannot_be + cannot_be + can_be)
+    assert len(read_audio_file(tmp_path / "joined.wav").samples)
+    monkeypatch.setattr(decoding, "MAX_REFUSED_SAMPLES", 3000)
+    with pytest.raises(AudioFileError, match="its sample rate is 500 Hz"):
+        read_audio_file(tmp_path / "joined.wav")
 
 
 def test_a_recording_that_is_too_long_is_refused(tmp_path: Path) -> None:

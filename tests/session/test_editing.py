@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.scripted import ScriptedModel
-from models.types import Message
+from models.types import SAMPLE_RATE_HZ, Message
 from realtime.events import ErrorReported, MessageAdded, MessageRemoved, ResponseDone
 from realtime.inbox import ImportedMessage
 from realtime.recordings.recorder import SessionRecorder
@@ -128,6 +128,22 @@ async def test_a_recording_joins_what_is_being_said() -> None:
         conversation.session.clear()
         await conversation.session.settled()
         assert conversation.session.audio_of(message.item_id) is None
+
+
+async def test_files_that_are_sent_while_the_key_is_held_do_not_pile_up() -> None:
+    model = ScriptedModel([["Yes."]])
+    second = np.full(SAMPLE_RATE_HZ, 0.25, np.float32)  # the longest turn has four
+    async with conversing(model) as conversation:
+        conversation.session.press_to_talk()
+        for number in range(5):
+            conversation.session.submit_recording(second, f"{number}.wav")
+        conversation.session.release_to_talk()
+        error = await conversation.until("error")
+        assert isinstance(error, ErrorReported) and "longer than 4 s together" in error.message
+        await conversation.until("response.done")
+        assert len(model.requests[-1][-1].clips) == 4
+        conversation.session.submit_recording(second, "again.wav")
+        await conversation.until("response.done", 2)
 
 
 async def test_all_of_it_replays_to_the_byte(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from models.errors import GenerationFailed
-from models.scripted import ScriptedModel
+from models.scripted import ScriptedModel, ScriptedVoice
 from models.types import Samples
 from realtime.events import (
+    AudioCleared,
+    AudioStarted,
+    AudioStopped,
     ConversationWindow,
     MessageAdded,
     MessageDrafted,
@@ -31,10 +35,12 @@ from realtime.events import (
     UserSpeechStopped,
 )
 from realtime.hearing.vad import SILERO_FRAME_SAMPLES
+from realtime.inbox import ImportedMessage
 from realtime.load import AnswerLoad
 from realtime.recordings.recorder import SessionRecorder
 from realtime.recordings.replay import read_recording, replay
 from realtime.session import Session
+from realtime.speaking import SpeakingOptions
 from realtime.turns.observations import DEFAULT_SPEAKER
 from tests.models.scripted_ears import ScriptedEars, with_ears
 from tests.session.conversing import OPTIONS, Conversation, alternating, conversing, loudness_detector
@@ -55,6 +61,14 @@ COMMANDS: dict[str, Callable[[Session], None]] = {
     "keys only": lambda session: session.change_settings(turn_detection=False),
     "detect": lambda session: session.change_settings(turn_detection=True),
 }
+SAID = [ImportedMessage("user", "My name is Tom."), ImportedMessage("assistant", "Hello, Tom.")]
+COMMANDS_OF_THE_PAGE: dict[str, Callable[[Session], None]] = {  # which play no part in what is listened to
+    "bring": lambda session: session.import_conversation(SAID),
+    "send a file": lambda session: session.submit_recording(np.full(16_000, 0.25, np.float32), "a.wav"),
+    "take back": lambda session: session.remove_from(f"item_{session.id.removeprefix('sess_')}_3"),
+    "read aloud": lambda session: session.change_settings(spoken=True),
+    "fall silent": lambda session: session.change_settings(spoken=False),
+}
 WORDS = 8
 
 Step = tuple[str, int, int]
@@ -62,6 +76,7 @@ Step = tuple[str, int, int]
 speaking = st.tuples(st.just("speak"), st.sampled_from([2, 4, 10, 40, 150]), st.integers(1, 25))  # frames
 wording = st.tuples(st.just("words"), st.integers(1, WORDS), st.just(0))
 commanding = st.tuples(st.sampled_from(sorted(COMMANDS)), st.just(0), st.just(0))
+of_the_page = st.tuples(st.sampled_from(sorted(COMMANDS_OF_THE_PAGE)), st.just(0), st.just(0))
 scripts = st.lists(st.one_of(speaking, speaking, wording, commanding), min_size=4, max_size=25)
 
 
@@ -99,7 +114,7 @@ async def act(conversation: Conversation, script: list[Step], gate: asyncio.Sema
                 for _ in range(amount):
                     gate.release()
             case _:
-                COMMANDS[what](conversation.session)
+                (COMMANDS | COMMANDS_OF_THE_PAGE)[what](conversation.session)
         await conversation.session_caught_up()
 
 
@@ -130,6 +145,28 @@ def check_answers(events: list[SessionEvent]) -> None:
                 assert event.text == text
                 answering = None
     assert answering is None
+
+
+def check_sound(events: list[SessionEvent]) -> None:
+    """Sound begins, then ends or is dropped, within its answer, which says no more than what was written."""
+    sounding: str | None = None
+    text = ""
+    for event in events:
+        match event:
+            case ResponseCreated():
+                text = ""
+            case ResponseDelta():
+                text += event.delta
+            case AudioStarted():
+                assert sounding is None
+                sounding = event.response_id
+            case AudioStopped() | AudioCleared():
+                assert sounding == event.response_id
+                sounding = None
+            case ResponseDone():
+                assert sounding is None
+                assert text.startswith(event.text)
+    assert sounding is None
 
 
 def check_audio(model: ScriptedModel, events: list[SessionEvent], *, muted: bool) -> None:
@@ -223,3 +260,22 @@ async def test_answers_and_audio_stay_in_order(script: list[Step], chunk_samples
     check_answers(conversation.events)
     check_audio(model, conversation.events, muted=("mute", 0, 0) in script)
     check_lengths(conversation.events)
+
+
+@given(
+    script=st.lists(st.one_of(speaking, speaking, wording, commanding, of_the_page), min_size=4, max_size=25),
+    failing=st.sets(st.integers(0, 9)),
+)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+async def test_sound_stays_in_order_and_replays_to_the_byte(script: list[Step], failing: set[int]) -> None:
+    gate = asyncio.Semaphore(0)
+    model = ScriptedModel([[f"{number}, " for number in range(WORDS)]], gate=gate, sounds=["Mm-hm.", "Stop."] * 10)
+    failures = [GenerationFailed("out of memory") if number in failing else None for number in range(10)]
+    spoken = replace(OPTIONS, speaking=SpeakingOptions(spoken=True))
+    with tempfile.TemporaryDirectory() as folder:
+        recorder = SessionRecorder(Path(folder))
+        async with conversing(model, spoken, voice=ScriptedVoice(failures=failures), taps=[recorder]) as conversation:
+            await act(conversation, script, gate, 512)
+        played = await replay(read_recording(Path(folder)), detectors={DEFAULT_SPEAKER: loudness_detector(OPTIONS.vad)})
+    assert played.difference is None
+    check_sound(conversation.events)

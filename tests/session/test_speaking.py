@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from models.errors import GenerationFailed
 from models.scripted import ScriptedModel, ScriptedVoice
 from models.types import VOICE_RATE_HZ
@@ -99,6 +101,15 @@ async def test_after_an_mm_hm_the_sound_goes_on_where_it_stopped() -> None:
     types = [name for name in conversation.types() if name in AUDIO_EVENTS]
     assert types == [AUDIO_EVENTS[0], AUDIO_EVENTS[1], AUDIO_EVENTS[0], AUDIO_EVENTS[2]]
     assert 1.4 < seconds_played(conversation) < 1.4 + 0.2 + 0.4, "a word and what was sent ahead are sent again"
+
+
+@pytest.mark.parametrize("pause_s", [1.1, 1.12, 1.14])
+async def test_sound_that_was_played_just_before_a_pause_does_not_begin_again_in_it(pause_s: float) -> None:
+    spoken = model(sounds=["mm-hm"])
+    async with conversing(spoken, SPOKEN, voice=ScriptedVoice()) as conversation:
+        await conversation.hear(loud(0.5), quiet(pause_s), loud(0.4), quiet(3.0))
+    types = [name for name in conversation.types() if name in (*AUDIO_EVENTS, "response.resumed")]
+    assert types == [AUDIO_EVENTS[0], AUDIO_EVENTS[1], "response.resumed", AUDIO_EVENTS[0], AUDIO_EVENTS[2]]
 
 
 async def test_an_answer_that_pauses_while_it_is_written_goes_on_with_all_that_was_written() -> None:

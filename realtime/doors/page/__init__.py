@@ -32,6 +32,7 @@ _MEDIA_TYPES = {
     ".svg": "image/svg+xml",
 }
 _HEADERS = {"cache-control": "no-cache"}  # a new server brings a new page
+_MAX_LAID_OUT = 1  # texts at a time, of all clients; the worst takes seconds, in which all else has the other half
 _MAX_MARKDOWN_BYTES = 6 * MAX_CHARACTERS + 1000  # as JSON, in which a character may take 6
 
 
@@ -39,6 +40,7 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
     """Puts the page at `/`, its files, its settings and Markdown under `/page/`."""
     files = [file for file in sorted(_HERE.iterdir()) if file.suffix in _MEDIA_TYPES]
     page, languages = _page(), _languages()
+    laying_out = asyncio.Semaphore(_MAX_LAID_OUT)
 
     @app.get("/")
     async def index(request: Request) -> Response:
@@ -56,7 +58,9 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
 
     @app.post("/page/markdown")
     async def markdown(request: Request) -> Response:
-        return await _lay_out(await request.body())
+        body = await request.body()
+        async with laying_out:
+            return await _lay_out(body)
 
     return [
         Way(path="/"),
@@ -97,6 +101,8 @@ def _page() -> str:
 async def _lay_out(body: bytes) -> Response:
     try:
         text = json.loads(body)["text"]
+        if not isinstance(text, str):
+            raise TypeError("this text is none")
         html = await asyncio.to_thread(render, text)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         message = f'send {{"text": "..."}} with at most {MAX_CHARACTERS} characters of Markdown: {error}'

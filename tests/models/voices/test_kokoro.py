@@ -1,4 +1,5 @@
 import asyncio
+import threading
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import soxr
 
 from models.errors import InvalidPrompt
 from models.types import SAMPLE_RATE_HZ, VOICE_RATE_HZ, AudioClip
+from models.voices.kokoro import MAX_PHRASES
 
 
 async def write_down(ears, samples):
@@ -63,3 +65,16 @@ async def test_two_phrases_may_be_read_at_the_same_time(real_voice):
     alone = await real_voice.speak("One moment, please.", voice="af_heart")
     both = await asyncio.gather(*(real_voice.speak("One moment, please.", voice="af_heart") for _ in range(2)))
     assert all(np.array_equal(speech.samples, alone.samples) for speech in both)
+
+
+async def test_phrases_that_nobody_wants_any_more_do_not_pile_up(real_voice):
+    """What is being computed cannot be stopped, so a place is free only when it has ended."""
+    for _ in range(2 * MAX_PHRASES):
+        given_up = asyncio.create_task(real_voice.speak("Nobody will ever want to listen to this.", voice="af_heart"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        given_up.cancel()
+    wanted = asyncio.create_task(real_voice.speak("This is wanted.", voice="af_heart"))
+    await asyncio.sleep(0)
+    assert sum(thread.name == "the voice" for thread in threading.enumerate()) <= MAX_PHRASES
+    assert len((await wanted).samples)
