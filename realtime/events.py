@@ -36,6 +36,7 @@ class SessionCreated:
         resume_token: a secret with which the client comes back to this session over another connection.
         resumed: it has come back, and the events that it has not seen follow.
         resume_within_s: how long the session waits for that; 0: this client has not said that it can come back.
+        received: how many commands have come from the client so far; those that it has sent after them are lost.
     """
 
     session_id: str
@@ -47,6 +48,7 @@ class SessionCreated:
     resume_token: str = ""
     resumed: bool = False
     resume_within_s: float = 0.0
+    received: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

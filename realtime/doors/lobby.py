@@ -92,7 +92,7 @@ class Lobby:
         if name in self._visits:
             raise Refused("known", "a client with this id is connected; make up another")
         returning = self._resumable(resume)
-        is_full = returning is None and self._n_present() >= self._max_sessions
+        is_full = returning is None and not self._has_place()
         if is_full and not (as_guest and len(self._guests) < self._n_that_may_move()):
             raise Refused("full", self._full())
         if returning is not None:
@@ -156,10 +156,9 @@ class Lobby:
         if stay is not None and resume is not None:
             stay.attach(visit, lasting=True)
             return stay, max(1, resume.after)
-        others = sum(1 for other in self._without_session() if other is not visit and other not in self._guests)
-        if others + sum(not stay.is_waiting for stay in self._stays.values()) >= self._max_sessions:
+        if not self._has_place(visit):
             raise NoPlace(self._full())
-        self._make_room(self._max_sessions - others - 1)
+        self._make_room(self._max_sessions - self._n_beginning(visit) - 1)
         session = self._open_session()
         stay = Stay(visit.name, session, visit.counters, max_session_s=self._max_session_s, release=self._forget)
         self._stays[stay.token] = stay
@@ -179,10 +178,18 @@ class Lobby:
             return None  # nobody has seen more than there was: this is not the client that it was told to
         return stay
 
-    def _n_present(self) -> int:
-        """How many places are taken that no newcomer can have."""
+    def _has_place(self, visit: Visit | None = None) -> bool:
+        """Whether a newcomer, who may be in already, can have a place: one that is free, or of a client that is away.
+
+        A session that gives way takes a while to end. No more of them do so at a time than there are places.
+        """
         staying = sum(not stay.is_waiting for stay in self._stays.values())
-        return staying + sum(1 for visit in self._without_session() if visit not in self._guests)
+        leaving = sum(stay.ending is Ending.GAVE_WAY for stay in self._stays.values())
+        return staying + self._n_beginning(visit) < self._max_sessions and leaving < self._max_sessions
+
+    def _n_beginning(self, visit: Visit | None) -> int:
+        """How many others have a place and no session (any more)."""
+        return sum(1 for other in self._without_session() if other is not visit and other not in self._guests)
 
     def _n_that_may_move(self) -> int:
         """How many sessions could go on over another connection although theirs seems to be there."""

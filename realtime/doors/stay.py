@@ -64,6 +64,7 @@ class Stay:
         self.session = session
         self.log = EventLog(MAX_KEPT_EVENTS)
         self.created: SessionCreated | None = None  # its first event
+        self.n_received = 0  # commands, those among them that could not be understood
         self._capture = Capture(counters)
         self._silence = PassingSilence(self._let_silence_pass)
         self._carrier: Visit | None = None
@@ -162,6 +163,7 @@ class Stay:
 
     def obey(self, command: Command) -> None:
         """Does what the client asks."""
+        self.n_received += 1
         try:
             carry_out(command, self.session)
         except Exception:
@@ -169,6 +171,7 @@ class Stay:
 
     def reject(self, message: str) -> None:
         """Has the session tell the client what was wrong with its message, and count it."""
+        self.n_received += 1
         self.session.report(InvalidPrompt(message))
 
     def _let_silence_pass(self, duration_s: float) -> None:

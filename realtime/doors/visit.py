@@ -228,8 +228,10 @@ class Visit:
             self.leave()
 
     async def _send_events(self, stay: Stay) -> None:
-        if self._sent and stay.created is not None and not await self._send(replace(stay.created, resumed=True)):
-            return
+        if self._sent and stay.created is not None:
+            greeting = replace(stay.created, resumed=True, received=stay.n_received)
+            if not await self._send(greeting):
+                return
         while (kept := await stay.log.next_after(self._sent)) is not None:
             number, event = kept
             if (n_lost := number - self._sent - 1) and not await self._send(_loss_of(n_lost)):

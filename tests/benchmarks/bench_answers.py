@@ -9,8 +9,7 @@ asked through `generate`, with the conversation that grows from turn to turn. Ru
 import argparse
 import asyncio
 import json
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -40,7 +39,7 @@ from realtime.conversation import SYSTEM_PROMPT
 from realtime.hearing.files import read_audio_file
 from realtime.hearing.speech import measure_speech_s
 from tests.benchmarks.answer_sheet import Question, Turn, kinds_of, read_sheet
-from tests.benchmarks.voices import VOICES, MissingVoices, check_voices, make_sound, speak_in_turns
+from tests.benchmarks.voices import VOICES, MissingVoices, Speakers, make_sound
 
 CLIPS = Path(__file__).parents[2] / "assets" / "clips"
 WAYS = ("text", "voice")
@@ -48,7 +47,7 @@ TEXT_VOICE = "none"  # what a question in text is said by
 DIALOGUE = "sheet"  # one for all questions: the system prompt stays cached, as in a session that waits
 MAX_NEW_TOKENS = 64  # the right answers are short
 
-Sayer = Callable[[Turn], tuple[Part, ...]]
+Sayer = Callable[[Turn], Awaitable[tuple[Part, ...]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +117,7 @@ class Examiner:
         """Says the turns of a question one after the other and judges the last answer."""
         messages, texts = list(self._system), []
         for turn in question.turns:
-            said = Message("user", say(turn))
+            said = Message("user", await say(turn))
             text, understood, stats = await answer_of(self._model, [*messages, said], self._options)
             texts.append(text)
             messages += [said, Message("assistant", (text,))] if text else []  # as a session does
@@ -143,19 +142,19 @@ def _shown(turn: Turn) -> str:
     return turn.spoken or (f"[{about}] {turn.ask}" if turn.ask else f"[{about}]")
 
 
-def in_text(turn: Turn) -> tuple[Part, ...]:
+async def in_text(turn: Turn) -> tuple[Part, ...]:
     """A turn as a person types it."""
     return (turn.spoken or about_recording(" ".join(turn.recording), turn.ask),)
 
 
-def by_voice(turn: Turn, voice: str, folder: Path, data: Path | None) -> tuple[Part, ...]:
+async def by_voice(turn: Turn, voice: str, speakers: Speakers, data: Path | None) -> tuple[Part, ...]:
     """A turn as a person says it, or the recording and what is typed about it."""
-    samples = _samples(turn, voice, folder, data)
+    samples = await _samples(turn, voice, speakers, data)
     clip = AudioClip(samples, measure_speech_s(samples))
     return (clip, turn.ask) if turn.ask else (clip,)
 
 
-def _samples(turn: Turn, voice: str, folder: Path, data: Path | None) -> Samples:
+async def _samples(turn: Turn, voice: str, speakers: Speakers, data: Path | None) -> Samples:
     if turn.sound:
         return make_sound(turn.sound)
     if turn.clip:
@@ -163,7 +162,7 @@ def _samples(turn: Turn, voice: str, folder: Path, data: Path | None) -> Samples
     if turn.data:
         assert data is not None, "questions about it are left out"
         return read_audio_file(str(data / turn.data)).samples
-    return speak_in_turns(turn.recording or (turn.spoken,), voice, folder)
+    return await speakers.speak_in_turns(turn.recording or (turn.spoken,), voice)
 
 
 async def examine(
@@ -171,6 +170,7 @@ async def examine(
     questions: Sequence[Question],
     options: GenerationOptions,
     *,
+    speakers: Speakers,
     ways: Sequence[str] = WAYS,
     system_prompt: str = SYSTEM_PROMPT,
     data: Path | None = None,
@@ -181,19 +181,19 @@ async def examine(
         model: is asked.
         questions: of the sheet.
         options: of every answer.
+        speakers: say the questions aloud.
         ways: to ask, of `WAYS`.
         system_prompt: before every conversation.
         data: folder of the real recordings.
     """
-    examiner, names, answers = Examiner(model, options, system_prompt), list(VOICES), []
+    examiner, names, answers = Examiner(model, options, system_prompt), speakers.names, []
     asked = [(question, way) for way in ways for question in questions if way == "voice" or question.can_be_text]
     await answer_of(model, [Message("user", ("Hello.",))], options)
-    with tempfile.TemporaryDirectory() as name:
-        for question, way in tqdm(asked, unit="question", desc=model.info.name):
-            voice = names[question.number % len(names)]
-            say = in_text if way == "text" else partial(by_voice, voice=voice, folder=Path(name), data=data)
-            shown = TEXT_VOICE if way == "text" else voice if question.can_be_text else "recording"
-            answers.append(await examiner.ask(question, way, shown, say))
+    for question, way in tqdm(asked, unit="question", desc=model.info.name):
+        voice = names[question.number % len(names)] if way == "voice" else TEXT_VOICE
+        say = in_text if way == "text" else partial(by_voice, voice=voice, speakers=speakers, data=data)
+        shown = voice if way == "text" or question.can_be_text else "recording"
+        answers.append(await examiner.ask(question, way, shown, say))
     await model.close()
     return answers
 
@@ -273,6 +273,7 @@ def _parser(kinds: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto", help="as app.py takes it (%(default)s)")
     parser.add_argument("--cache-dir", type=Path, help="converted weights")
     parser.add_argument("--by", type=_choice(WAYS), default=list(WAYS), help="text, voice, or text,voice (both)")
+    parser.add_argument("--voices", type=_choice(VOICES), default=list(VOICES), help=f"of {', '.join(VOICES)} (all)")
     parser.add_argument("--kinds", type=_choice(kinds), default=kinds, help=f"of {', '.join(kinds)} (all)")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of real recordings, for questions about them")
     parser.add_argument("--system-prompt", default=SYSTEM_PROMPT, help="(%(default)s)")
@@ -300,12 +301,14 @@ def main() -> None:
     options = parser.parse_args()
     questions = [one for one in sheet if one.kind in options.kinds and (options.data or not one.needs_data)]
     try:
-        if "voice" in options.by:
-            check_voices()
+        voices = options.voices if "voice" in options.by else []
+        speakers = Speakers(voices, options.cache_dir or default_cache_dir())
     except MissingVoices as error:
         parser.error(str(error))
     generation = GenerationOptions(max_new_tokens=options.max_new_tokens, repetition_penalty=options.repetition_penalty)
-    asking = partial(examine, ways=options.by, system_prompt=options.system_prompt, data=options.data)
+    asking = partial(
+        examine, speakers=speakers, ways=options.by, system_prompt=options.system_prompt, data=options.data
+    )
     console, found, kept = Console(), {}, []
     for name in options.model:
         answers = asyncio.run(asking(load_model(name, _load_options(options)), questions, generation))

@@ -1,21 +1,25 @@
-"""Who says the questions of a benchmark aloud: voices of flite and espeak-ng, and sounds that say nothing.
+"""Who says the questions of a benchmark aloud: voices of Kokoro, flite and espeak-ng, and sounds that say nothing.
 
-A question is said by one voice, the lines of a recording by one voice after the other. What is said is made anew in a
-folder of the caller's; it takes milliseconds. Read `bench_answers.py` for who listens.
+Kokoro's sound like people; flite's and espeak-ng's like machines, and are harder to understand. A question is said by
+one voice, the lines of a recording by one voice after the other. Read `bench_answers.py` for who listens.
 """
 
-import hashlib
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import soxr
 
-from models.types import SAMPLE_RATE_HZ, Samples
+from models.errors import ModelUnavailable
+from models.types import SAMPLE_RATE_HZ, VOICE_RATE_HZ, Samples
+from models.voices.loading import load_voice
+from models.voices.names import VOICE_NAMES
 from realtime.hearing.files import read_audio_file
 
-VOICES = {  # the command that says a text, into a file
+COMMANDS = {  # the command that says a text, into a file
     "slt": ("flite", "-voice", "slt", "-o", "{file}", "-t", "{text}"),
     "rms": ("flite", "-voice", "rms", "-o", "{file}", "-t", "{text}"),
     "awb": ("flite", "-voice", "awb", "-o", "{file}", "-t", "{text}"),
@@ -24,6 +28,7 @@ VOICES = {  # the command that says a text, into a file
     "rp": ("espeak-ng", "-v", "en-gb-x-rp", "-s", "150", "-w", "{file}", "{text}"),
     "scotland": ("espeak-ng", "-v", "en-gb-scotland", "-s", "150", "-w", "{file}", "{text}"),
 }
+VOICES = (*COMMANDS, "af_heart", "am_michael", "bf_emma")
 QUIET_S = 0.3  # before and behind what is said
 SOUND_S = 5.0
 NOTE_S = 0.25
@@ -35,42 +40,55 @@ class MissingVoices(Exception):
     """A program that speaks is not installed; the message says what to do."""
 
 
-def check_voices() -> None:
-    """Looks for the programs.
-
-    Raises:
-        MissingVoices: one is not installed.
-    """
-    missing = sorted({command[0] for command in VOICES.values() if shutil.which(command[0]) is None})
-    if missing:
-        raise MissingVoices(f"{' and '.join(missing)} must be installed: apt-get install {' '.join(missing)}")
-
-
-def speak(text: str, voice: str, folder: Path) -> Samples:
-    """Says a text.
+class Speakers:
+    """Some voices, which say each text once.
 
     Args:
-        text: English.
-        voice: one of `VOICES`.
-        folder: keeps what was said, so that it is said once.
+        names: of `VOICES`.
+        cache_dir: folder of Kokoro's weights.
 
-    Returns:
-        Float32 `(n_samples,)` at 16 kHz, with a little quiet before and behind.
+    Raises:
+        MissingVoices: a program or weights are missing; the message says what to do.
     """
-    file = folder / f"{voice}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.wav"
-    if not file.exists():
-        command = [part.format(file=file, text=text) for part in VOICES[voice]]
-        subprocess.run(command, check=True, capture_output=True)
-    quiet = np.zeros(round(QUIET_S * SAMPLE_RATE_HZ), np.float32)
-    return np.concatenate((quiet, read_audio_file(str(file)).samples, quiet))
+
+    def __init__(self, names: Sequence[str], cache_dir: Path) -> None:
+        programs = {COMMANDS[name][0] for name in names if name in COMMANDS}
+        missing = sorted(program for program in programs if shutil.which(program) is None)
+        if missing:
+            raise MissingVoices(f"{' and '.join(missing)} must be installed: apt-get install {' '.join(missing)}")
+        self.names = tuple(names)
+        try:
+            self._kokoro = load_voice(cache_dir) if set(names) & set(VOICE_NAMES) else None
+        except ModelUnavailable as error:
+            raise MissingVoices(str(error)) from error
+
+    async def speak(self, text: str, voice: str) -> Samples:
+        """Says an English text.
+
+        Returns:
+            Float32 `(n_samples,)` at 16 kHz, with a little quiet before and behind.
+        """
+        if voice in COMMANDS:
+            said = _run(COMMANDS[voice], text)
+        else:
+            assert self._kokoro is not None, "loaded for all that were named"
+            speech = await self._kokoro.speak(text, voice=voice)
+            said = np.asarray(soxr.resample(speech.samples, VOICE_RATE_HZ, SAMPLE_RATE_HZ), np.float32)
+        quiet = np.zeros(round(QUIET_S * SAMPLE_RATE_HZ), np.float32)
+        return np.concatenate((quiet, said, quiet))
+
+    async def speak_in_turns(self, lines: Sequence[str], first_voice: str) -> Samples:
+        """Says lines one after the other, each in the next voice; as `speak` does."""
+        first = self.names.index(first_voice)
+        voices = (self.names[(first + number) % len(self.names)] for number in range(len(lines)))
+        return np.concatenate([await self.speak(line, voice) for line, voice in zip(lines, voices, strict=True)])
 
 
-def speak_in_turns(lines: Sequence[str], first_voice: str, folder: Path) -> Samples:
-    """Says lines one after the other, each in the next voice; as `speak` does."""
-    names = list(VOICES)
-    first = names.index(first_voice)
-    spoken = [speak(line, names[(first + number) % len(names)], folder) for number, line in enumerate(lines)]
-    return np.concatenate(spoken)
+def _run(command: Sequence[str], text: str) -> Samples:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "said.wav"
+        subprocess.run([part.format(file=file, text=text) for part in command], check=True, capture_output=True)
+        return read_audio_file(str(file)).samples
 
 
 def make_sound(name: str) -> Samples:

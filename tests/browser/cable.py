@@ -43,7 +43,6 @@ class Cable:
 
     def close(self) -> None:
         """Ends."""
-        self._loop.call_soon_threadsafe(self._abort_all)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
@@ -60,6 +59,8 @@ class Cable:
         for task in tasks:
             task.cancel()
         self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        self._abort_all()
+        self._loop.run_until_complete(asyncio.sleep(0.01))  # transports close their sockets a little later
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -10,8 +10,9 @@ import io
 import itertools
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import aioice.ice
@@ -35,6 +36,7 @@ from tests.servers import serving
 ASSETS = Path(__file__).parents[2] / "assets"
 SIZES = {1440: 900, 768: 1024, 390: 844}
 SHOWN = ("idle", "listening", "speaking", "provisional", "answering", "interrupted", "settings", "details", "waterfall")
+PARTS = ("views", "film")
 SCHEMES = ("light", "dark")
 QUALITY = 64  # of WebP; text stays sharp
 SETTLE_MS = 700  # for the ring to have something to show
@@ -132,12 +134,12 @@ def take_card(browser: Browser, address: str, target: Path) -> None:
         picture(page).quantize(64).save(target, optimize=True)
 
 
-def main(model_name: str, *, only_film: bool) -> None:
-    """Takes all pictures.
+def main(parts: Sequence[str], model_name: str) -> None:
+    """Takes the pictures.
 
     Args:
+        parts: which of PARTS are made anew.
         model_name: who answers in the film.
-        only_film: the pictures stay as they are.
     """
     folder = ASSETS / "screenshots"
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
@@ -148,13 +150,16 @@ def main(model_name: str, *, only_film: bool) -> None:
             return playwright.chromium.launch(executable_path=chromium_path(), args=[*ARGUMENTS, *fake])
 
         write_microphone(recording, read_audio_file(ASSETS / "clips" / "question_story.ogg").samples)
-        if not only_film:
-            with serving(ScriptedModel([["Hello."]])) as port:
+        if "views" in parts:
+            model = ScriptedModel([["Hello."]])
+            model.info = replace(model.info, name=CREATED["model"], description=CREATED["description"])
+            with serving(model) as port:
                 browser, address = chromium(str(recording)), f"http://127.0.0.1:{port}/"
                 take_views(browser, address, folder)
                 take_card(browser, address, Path(page_door.__file__).parent / "card.png")
                 browser.close()
-        take_film(chromium, model_name, recording, ASSETS / "readme.webp")
+        if "film" in parts:
+            take_film(chromium, model_name, recording, ASSETS / "readme.webp")
     files = list(folder.glob("*.webp"))
     print(f"{len(files)} pictures, {sum(file.stat().st_size for file in files) / 1e6:.2f} MB")
     print(f"readme.webp, {(ASSETS / 'readme.webp').stat().st_size / 1e3:.0f} kB")
@@ -164,6 +169,6 @@ if __name__ == "__main__":
     aioice.ice.get_host_addresses = lambda *_, **__: ["127.0.0.1"]  # there may be no other network
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="pocket", help="who answers in the film (default: %(default)s)")
-    parser.add_argument("--only-film", action="store_true", help="leave the pictures as they are")
+    parser.add_argument("parts", nargs="*", default=PARTS, help=f"of {', '.join(PARTS)} (default: all)")
     given = parser.parse_args()
-    main(given.model, only_film=given.only_film)
+    main(given.parts, given.model)

@@ -89,6 +89,7 @@ def test_a_server_that_closes_at_once_is_named(open_page: OpenPage) -> None:
         page.click("#ep-send")
         expect(page.locator("#ep-error")).to_contain_text("The server closed the connection", timeout=WAIT_MS)
         expect(page.locator("#ep-status-text")).to_have_text("Microphone off.")
+        assert page.input_value("#ep-text") == "hello", "what was not sent is kept"
 
 
 def test_without_a_microphone_the_page_says_so_and_typing_goes_on(open_page: OpenPage) -> None:

@@ -171,6 +171,22 @@ def test_a_silent_network_is_noticed_when_the_browser_says_that_it_is_back(brows
         assert page.evaluate("told") == [["reconnecting"], ["resumed", "WebSocket"]]
 
 
+def test_what_was_sent_into_a_dead_wire_is_sent_again_once(browse: Browse) -> None:
+    with serving(ScriptedModel([WORDS], word_s=0.01)) as port, cable_to(port) as cable:
+        page = browse(cable.port, script=NO_WEBRTC)
+        connected(page)
+        page.evaluate("connection.send({ type: 'session.update', session: { captions: false } })")
+        until(page, "events.some(({ type }) => type === 'session.updated')")
+        cable.fall_silent()
+        assert page.evaluate(ASK), "nobody knows yet"
+        page.evaluate("dispatchEvent(new Event('online'))")
+        events = finished(page)
+        assert page.evaluate("told") == [["reconnecting"], ["resumed", "WebSocket"]]
+        asked = [event for event in events if event["type"] == "conversation.item.created" and event["role"] == "user"]
+        assert len(asked) == 1
+        assert len([event for event in events if event["type"] == "session.updated"]) == 1
+
+
 def test_where_webrtc_finds_no_way_what_was_said_meanwhile_is_answered(
     browse: Browse, speech: Callable[[str], Samples]
 ) -> None:

@@ -48,6 +48,7 @@ async def test_the_page_is_a_door_like_any_other() -> None:
         "model": "scripted",
         "description": ScriptedModel.info.description,
         "languages": {"de": "Deutsch", "en": "English"},
+        "voices": [],
     }
     page = await ask("/")
     assert page.headers["content-type"].startswith("text/html")

@@ -231,7 +231,6 @@ ASKED = {  # in another way, or with another answer, than a page
     "/webrtc/offer": ("POST", 422),
     "/page/markdown": ("POST", 422),
     "/session/close": ("POST", 204),
-    "/page/markdown": ("POST", 422),
     "/conversation/audio": ("POST", 404),
     "/conversation/audio/{item_id}": ("GET", 404),
 }

@@ -30,7 +30,7 @@ def test_tables() -> None:
 
 
 def test_what_is_too_long_is_refused() -> None:
-    with pytest.raises(ValueError, match="at most 50000 are laid out"):
+    with pytest.raises(ValueError, match="at most 20000 are laid out"):
         render("x" * (MAX_CHARACTERS + 1))
 
 

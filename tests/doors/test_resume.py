@@ -131,6 +131,17 @@ def test_however_often_it_is_cut_each_event_is_seen_once(cuts: list[tuple[int, i
     asyncio.run(play([cut for cut, _ in cuts], [n_unread for _, n_unread in cuts]))
 
 
+async def test_who_comes_back_is_told_how_many_commands_have_come(lobby: Lobby) -> None:
+    visit, before = await enter(lobby)
+    ask(visit)  # two
+    visit.reject("what is this?")
+    await before.until(ResponseDone)
+    await drop(visit)
+    visit.obey(RequestMetrics())  # over a connection that has gone
+    _, after = await enter(lobby, Resume(token_of(before), before.sequences[-1]))
+    assert cast(SessionCreated, after.events[0]).received == 3
+
+
 async def test_who_never_comes_back_loses_the_session_and_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stay_module, "RESUME_WITHIN_S", 0.05)
     model = ScriptedModel([WORDS])
@@ -174,6 +185,25 @@ async def test_a_newcomer_pushes_out_who_has_waited_the_longest(lobby: Lobby) ->
     assert cast(SessionCreated, second.events[0]).resumed
     with pytest.raises(Refused, match="all 2 places are taken"):
         await enter(lobby, Resume(token_of(visits[0][1]), 1))
+
+
+async def test_sessions_that_are_slow_to_end_are_not_piled_up() -> None:
+    class SlowToForget(ScriptedModel):
+        async def forget(self, *, dialogue: str) -> None:
+            await forgets.wait()
+
+    forgets = asyncio.Event()
+    lobby = Lobby(open_session(SlowToForget([WORDS])), max_sessions=1)
+    for _ in range(2):
+        await drop((await enter(lobby))[0])
+    with pytest.raises(Refused, match="the only place is taken"):
+        await enter(lobby)
+    assert lobby.health()["sessions"] == 2
+    forgets.set()
+    await asyncio.sleep(0.05)
+    await enter(lobby)
+    await lobby.drain(5)
+    assert lobby.health()["sessions"] == 0
 
 
 async def test_an_unknown_token_begins_anew(lobby: Lobby) -> None:

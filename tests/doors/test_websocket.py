@@ -84,7 +84,7 @@ async def test_a_client_that_vanishes_in_the_middle_of_a_turn_leaves_nothing_beh
         ),
         ('{"type": "session.update"}', "wrong fields"),
         ('{"type": "session.update", "session": {"muted": 1}}', "true or false"),
-        ('{"type": "session.update", "session": {"voice": "alloy"}}', "'voice'"),
+        ('{"type": "session.update", "session": {"singing": true}}', "'singing'"),
         ('{"type": "session.update", "session": {"turn_detection": false}}', "null or {}"),
         ("[" * 20_000, "not JSON"),
     ],

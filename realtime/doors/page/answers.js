@@ -70,6 +70,7 @@ function done(event) {
   const known = find(event.response_id);
   if (!known) return;
   if (!event.text) return remove(known);
+  if (known.node && event.text !== known.words) known.node.data = known.words = event.text; // of what is heard, not all was
   finish(known, event);
 }
 

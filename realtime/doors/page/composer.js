@@ -5,6 +5,9 @@ import { characters, MAX_TEXT_CHARACTERS, tooLong } from "./limits.js";
 import { scrollToEnd } from "./log.js";
 import { words } from "./words.js";
 
+const GROWS_BY_ITSELF = CSS.supports("field-sizing", "content");
+const MAX_ROWS = 8; // of a text box that does not
+
 let client = null;
 let attached = []; // [{name, text}]: text files that go with the next message
 
@@ -33,11 +36,13 @@ export function giveBack(texts) {
 }
 
 function showLength() {
-  const length = characters(byId("text").value.trim());
+  const box = byId("text");
+  const length = characters(box.value.trim());
   const isTooLong = length > MAX_TEXT_CHARACTERS;
   byId("limit").hidden = !isTooLong;
   byId("limit").textContent = isTooLong ? tooLong(length) : "";
-  byId("text").setAttribute("aria-invalid", isTooLong);
+  box.setAttribute("aria-invalid", isTooLong);
+  if (!GROWS_BY_ITSELF) box.rows = Math.min(MAX_ROWS, box.value.split("\n").length);
 }
 
 function drawAttached() {

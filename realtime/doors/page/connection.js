@@ -3,7 +3,8 @@
 // It is one session over one wire after the other. WebRTC is tried first; where it does not connect at once, the same
 // messages go over a WebSocket. A wire that is lost is replaced by the next one, and the session goes on where it was:
 // the server has kept what the page has not seen. What is said meanwhile is kept, too (`kept_sound.js`). A server that
-// does not know the session any more begins a new one, whose `session.created` says `resumed: false`.
+// does not know the session any more begins a new one, whose `session.created` says `resumed: false`. The server counts
+// what it receives, so messages that went into a wire that was dead already are sent again, and none is sent twice.
 //
 //   onEvent(event)   every event, once, in the order in which it happened
 //   onReconnecting() the wire is lost, and another one is looked for
@@ -17,6 +18,7 @@ const FALLBACK_AFTER_MS = 2500; // of WebRTC; networks that let it through take 
 const RECONNECT_WITHIN_MS = 60_000; // the server keeps the session as long
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5000;
+const MAX_SENT = 256; // messages of the seconds in which a dead wire seems to be there
 const AWAKE_MS = 10_000; // to try again after the network, or the tab, has come back
 
 const nothing = () => {};
@@ -46,6 +48,9 @@ class Connection {
   #sound = new KeptSound();
   #token = "";
   #last = 0; // number of the newest event that has come
+  #sent = []; // the newest messages
+  #nSent = 0; // in this session
+  #lost = 0; // of these, as the session says to which we come back
   #hasEnded = false; // the server has said why
   #isShaky = false;
   #isOver = false;
@@ -66,7 +71,11 @@ class Connection {
 
   // Sends a message; gives whether there was a wire to take it.
   send(message) {
-    return this.#wire?.send(message) ?? false;
+    if (!this.#wire?.send(message)) return false;
+    this.#sent.push(message);
+    this.#nSent += 1;
+    if (this.#sent.length > MAX_SENT) this.#sent.shift();
+    return true;
   }
 
   setTrack(track) {
@@ -99,6 +108,7 @@ class Connection {
       if (this.#isOver) return wire.close(), this.#sayGoodbye(); // it was closed meanwhile
       this.#wire = wire;
       this.#isShaky = false;
+      if (this.#lost > 0) this.#sent.slice(-this.#lost).forEach((message) => wire.send(message));
       await this.#sound.setWire(wire);
     } catch (error) {
       attempt.isCurrent = false;
@@ -110,6 +120,8 @@ class Connection {
     if (event.type === "session.created") {
       this.#token = event.resume_token;
       this.#last = 0;
+      this.#lost = event.resumed ? this.#nSent - event.received : 0;
+      if (!event.resumed) [this.#sent, this.#nSent] = [[], 0];
     }
     if (event.type === "session.ended") this.#hasEnded = true;
     this.#last = Math.max(this.#last, event.sequence ?? 0);
