@@ -78,7 +78,11 @@ def test_where_webrtc_cannot_be_had_a_websocket_carries_the_voice(open_page: Ope
 
 def test_a_server_that_closes_at_once_is_named(open_page: OpenPage) -> None:
     script = """window.RTCPeerConnection = undefined;
-      window.WebSocket = class { static OPEN = 1; constructor() { setTimeout(() => this.onclose(), 50); } };"""
+      window.WebSocket = class {
+        static OPEN = 1;
+        constructor() { setTimeout(() => this.onclose(), 50); }
+        close() {}
+      };"""
     page = open_page(script=script)
     for _ in range(2):
         page.fill("#ep-text", "hello")

@@ -108,7 +108,7 @@ function edit(known, client) {
 async function retry(known, client) {
   const question = find(known.asked);
   const text = question && wholeText(question);
-  if (!text) throw new Error("item.no_question");
+  if (!text) throw new Error("item.nothing_to_ask");
   await client.rewrite(question.id, text);
   scrollToEnd();
   byId("text").focus(); // the message with the button goes
