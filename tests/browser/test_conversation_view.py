@@ -198,7 +198,7 @@ def test_two_quick_clicks_do_not_play_a_message_twice(open_scripted: OpenScripte
     assert page.evaluate("contexts") == 0
 
 
-def test_a_question_without_words_cannot_be_asked_again(open_scripted: OpenScripted) -> None:
+def test_a_question_without_ears_cannot_be_asked_again(open_scripted: OpenScripted) -> None:
     page, session = begun(open_scripted, MODERN | {"caption_languages": None})
     session.say("conversation.item.created", item_id="u1", role="user", text="", audio_s=2)
     session.answer(1, "Nobody knows.", asked="u1")
