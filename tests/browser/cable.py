@@ -60,16 +60,20 @@ class Cable:
             task.cancel()
         self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         self._abort_all()
+        self._loop.run_until_complete(asyncio.sleep(0.01))  # sockets are closed a round later
+        self._abort_all()
         self._loop.run_until_complete(asyncio.sleep(0.01))  # transports close their sockets a little later
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
         except OSError:
+            self._writers.remove(writer)
             writer.transport.abort()
             return
         carries = self._carries
-        self._writers |= {writer, far_writer}
+        self._writers.add(far_writer)
         await asyncio.gather(self._pump(reader, far_writer, carries), self._pump(far_reader, writer, carries))
         self._writers -= {writer, far_writer}
 
