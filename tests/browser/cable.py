@@ -60,8 +60,6 @@ class Cable:
             task.cancel()
         self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         self._abort_all()
-        self._loop.run_until_complete(asyncio.sleep(0.01))  # sockets are closed a round later
-        self._abort_all()
         self._loop.run_until_complete(asyncio.sleep(0.01))  # transports close their sockets a little later
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -95,7 +95,6 @@ export class Client {
   // What was chosen, pressed or let go while there was no wire is still to be said.
   #resume() {
     this.#enter("open");
-    this.#unconfirmed.settle();
     this.configure();
     if (!this.settings.turn_detection) this.#sayWhetherHeld();
   }
@@ -116,11 +115,12 @@ export class Client {
     if (event.type === "session.updated") this.#adopt(event);
     this.#unconfirmed.take(event);
     this.onEvent(event);
-    this.#giveBack(this.#unconfirmed.lostWith(event));
+    if (event.type === "session.created" && !event.resumed) this.#giveBack();
     this.onChange();
   }
 
-  #giveBack(texts) {
+  #giveBack() {
+    const texts = this.#unconfirmed.giveUp();
     if (texts.length) this.onUnsent(texts);
   }
 
@@ -134,7 +134,7 @@ export class Client {
     if (!this.#connection) return;
     const reason = this.#endReason;
     this.leave();
-    this.#giveBack(this.#unconfirmed.giveUp());
+    this.#giveBack();
     this.onLost(reason, why);
   }
 

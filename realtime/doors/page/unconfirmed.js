@@ -1,8 +1,8 @@
 // Typed messages that the server has not shown to have. A wire that has gone takes messages for some seconds before
-// anybody notices; after the gap, what is still here did not arrive, and is given back to the person.
+// anybody notices. A session that goes on is sent them again (`connection.js`); one that is over never had them, so they
+// are given back to the person.
 export class Unconfirmed {
   #messages = []; // each a list of texts, oldest first
-  #isSettling = false; // a wire is there again, and what the server had still to say is coming
 
   add(texts) {
     this.#messages.push(texts);
@@ -14,18 +14,7 @@ export class Unconfirmed {
     this.#messages.splice(0, place + 1); // they come in the order in which they were sent
   }
 
-  settle() {
-    this.#isSettling = true;
-  }
-
-  // Gives the texts that did not arrive, once that is known: the answer to the settings comes after all else.
-  lostWith({ type }) {
-    if (!this.#isSettling || type !== "session.updated") return [];
-    this.#isSettling = false;
-    return this.giveUp();
-  }
-
-  // Gives the texts that will not arrive, because nothing more comes.
+  // Gives the texts that will not arrive, because their session is over.
   giveUp() {
     return this.#messages.splice(0).flat();
   }
