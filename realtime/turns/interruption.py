@@ -4,7 +4,8 @@ The rule is deliberately small. Length decides where it can: nobody asks anythin
 "uh-huh" lasts a second. In between, what was said decides, where the model can tell; where it cannot, whoever speaks
 takes the turn, because an answer that will not stop is worse than one that stops too often. A hum has no spelling: ears
 write it as letters, or as words that they doubt themselves ("A memo."), and that is what it is known by.
-It knows English backchannels; words of other languages are unknown, and so take the turn, as numbers do. Read `floor.py` for who asks.
+It knows English backchannels; words of other languages are unknown, and so take the turn, as numbers do.
+Read `floor.py` for who asks.
 """
 
 import enum
