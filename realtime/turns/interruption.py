@@ -4,11 +4,13 @@ The rule is deliberately small. Length decides where it can: nobody asks anythin
 "uh-huh" lasts a second. In between, what was said decides, where the model can tell; where it cannot, whoever speaks
 takes the turn, because an answer that will not stop is worse than one that stops too often. A hum has no spelling: ears
 write it as letters, or as words that they doubt themselves ("A memo."), and that is what it is known by.
-English only: elsewhere the words are unknown, and so take the turn. Read `floor.py` for who asks.
+It knows English backchannels; words of other languages are unknown, and so take the turn, as numbers do.
+Read `floor.py` for who asks.
 """
 
 import enum
 import re
+from itertools import groupby
 
 from realtime.turns.endpointing import EndpointingOptions
 
@@ -23,6 +25,7 @@ HUM_LETTERS = frozenset("hmn")  # "Mm-hm." comes out as "M. H. M."
 # Of 21 hums of a synthetic voice (Piper's joe) Moonshine base writes 18 as nothing, as letters, or with a word below
 # this (8 without this rule); of 48 interruptions four: "Louder." twice, a "Wait." and a "Hey." that it does not find.
 MIN_PROBABILITY = 0.5
+_WORD = re.compile(r"[\w']+")  # in any script, and numbers: "4" says something
 STOPPING_WORDS = frozenset(("cancel", "enough", "hey", "hold", "no", "pause", "quiet", "stop", "wait", "what", "why"))
 
 
@@ -60,9 +63,10 @@ def is_backchannel(transcript: str, least_probability: float = 1.0) -> bool:
         transcript: of a sound shorter than the longest backchannel.
         least_probability: of its words; those that stop an answer do so however doubtful they are.
     """
-    words = re.sub(r"[^a-z' ]", "", transcript.lower().replace("-", "").replace("’", "'")).split()
+    said = _WORD.findall(transcript.lower().replace("-", "").replace("’", "'"))
+    words = [word for word, _ in groupby(said)]  # "yeah, yeah, yeah, yeah" says it once
     if " ".join(words) in BACKCHANNEL_PHRASES or set("".join(words)) <= HUM_LETTERS:
         return True
-    if least_probability < MIN_PROBABILITY and STOPPING_WORDS.isdisjoint(words):
+    if least_probability < MIN_PROBABILITY and not any(word in STOPPING_WORDS or word.isdecimal() for word in words):
         return True
     return len(words) <= MAX_BACKCHANNEL_WORDS and all(word in BACKCHANNELS for word in words)

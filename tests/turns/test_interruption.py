@@ -23,20 +23,34 @@ OPTIONS = EndpointingOptions(min_interruption_s=0.25, max_backchannel_s=0.8)
         "Mhm",
         "M. H. M..",
         "Ah-ha!",
+        "okay okay okay okay",
+        "Yeah, yeah, yeah, right, right.",
     ],
 )
 def test_backchannels_take_no_turn(words: str) -> None:
     assert is_backchannel(words)
 
 
-@pytest.mark.parametrize("words", ["Stop.", "Wait!", "No.", "yeah but no", "What?", "okay okay okay okay", "and you"])
+@pytest.mark.parametrize("words", ["Stop.", "Wait!", "No.", "yeah but no", "What?", "and you"])
 def test_other_words_take_the_turn(words: str) -> None:
     assert not is_backchannel(words)
 
 
+@pytest.mark.parametrize("words", ["4", "9:30", "911!", "20,000", "стоп", "待って", "arrête", "٤"])
+@pytest.mark.parametrize("least_probability", [1.0, 0.9])
+def test_numbers_and_words_of_every_script_take_the_turn(words: str, least_probability: float) -> None:
+    assert not is_backchannel(words, least_probability)
+
+
 @pytest.mark.parametrize(
     ("words", "least_probability", "leaves"),
-    [("A memo.", 0.4, True), ("A memo.", 0.6, False), ("Stop.", 0.1, False), ("In Emma.", 0.38, True)],
+    [
+        ("A memo.", 0.4, True),
+        ("A memo.", 0.6, False),
+        ("Stop.", 0.1, False),
+        ("4", 0.1, False),
+        ("In Emma.", 0.38, True),
+    ],
 )
 def test_words_in_doubt_are_a_hum_unless_they_are_known_to_stop(
     words: str, least_probability: float, leaves: bool
