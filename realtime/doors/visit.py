@@ -208,8 +208,8 @@ class Visit:
                 if self._stay is not None and self._stay.ending is not None and ending is not Ending.MOVED:
                     await asyncio.wait([self._stay.living])
             finally:  # also where the lobby does not wait so long
-                closing = asyncio.create_task(self._close(ending))
-                await finish(self.name, 2 * CLOSE_TIMEOUT_S, closing)
+                await finish(self.name, CLOSE_TIMEOUT_S, asyncio.create_task(self._say_farewell()))
+                await finish(self.name, CLOSE_TIMEOUT_S, asyncio.create_task(self.transport.close(ending)))
 
     async def _carry(self, stay: Stay) -> None:
         """Sends the session's events until it has ended, or this connection."""
@@ -255,15 +255,12 @@ class Visit:
             return False
         return True
 
-    async def _close(self, ending: Ending) -> None:
+    async def _say_farewell(self) -> None:
         if self._farewell is not None:
             try:
-                async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await self.transport.send(self._farewell, self._sent)
+                await self.transport.send(self._farewell, self._sent)
             except Exception as error:
                 logger.info("%s: the client is not there for a last word (%s)", self.name, type(error).__name__)
-        async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await self.transport.close(ending)
 
 
 def _loss_of(n_lost: int) -> ErrorReported:

@@ -150,16 +150,18 @@ async def test_one_file_at_a_time(port: int, http: httpx.AsyncClient) -> None:
 
 
 async def test_a_session_that_ends_while_its_file_comes_does_not_take_it(port: int, http: httpx.AsyncClient) -> None:
-    go_on = asyncio.Event()
+    begun, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow() -> AsyncIterator[bytes]:
         yield wav(1)[:100]
+        begun.set()
         await go_on.wait()
         yield wav(1)[100:]
 
     async with websocket_client(port) as client:
         params = {"session": client.resume["token"]}
         sending = asyncio.create_task(http.post("/conversation/audio", params=params, content=slow()))
+        await begun.wait()
         async with asyncio.timeout(10):
             while (await http.post("/conversation/audio", params=params, content=b"")).status_code != 409:
                 pass  # until the file is on its way
