@@ -57,6 +57,7 @@ def test_a_conversation_by_keyboard_alone(open_scripted: OpenScripted) -> None:
     tab_to(page, "ep-talk")
     press(page, "Enter")
     expect(page.locator("#ep-talk")).to_have_class("on")
+    expect(page.locator("#ep-status")).to_have_attribute("data-state", "listening")
     assert focused(page) == "ep-talk", "the button keeps the focus"
     tab_to(page, "ep-text")
     page.keyboard.type("one")

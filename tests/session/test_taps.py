@@ -1,5 +1,7 @@
 """Taps are told everything, in order; one that fails harms nobody."""
 
+import logging
+
 import pytest
 
 from models.scripted import ScriptedModel
@@ -75,6 +77,7 @@ async def test_a_tap_that_fails_is_told_nothing_more_and_the_session_goes_on(
     async with conversing(ScriptedModel([["Yes."]]), taps=[broken, whole]) as conversation:
         conversation.session.submit_text("hello")
         await conversation.until("response.done")
-    assert [record.name for record in caplog.records] == ["realtime.taps"]
+    warnings = [record.name for record in caplog.records if record.levelno >= logging.WARNING]
+    assert warnings == ["realtime.taps"]
     assert (broken.n_closed, whole.n_closed) == (1, 1)
     assert len(whole.notes) > len(broken.notes) or kind == "close"
