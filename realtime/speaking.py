@@ -95,7 +95,8 @@ class Speaking:
         return item.number == self._number
 
     def read(self, text: str) -> None:
-        """Has the voice read a phrase; its sound comes as `Spoken`."""
+        """Has the voice read a phrase, the only one at a time; its sound comes as `Spoken`."""
+        self.stop_reading()  # where a recording is played, the sound was there before the voice
         self._reading = asyncio.get_running_loop().create_task(self._read(self._number, text))
 
     def stop_reading(self) -> None:

@@ -220,3 +220,4 @@ async def test_everything_about_sound_replays_to_the_byte(tmp_path: Path) -> Non
     assert played.difference is None
     assert isinstance(played.recording.options, SessionOptions)
     assert [voice.name for voice in played.recording.voices] == ["tone", "other"]
+    assert asyncio.all_tasks() == {asyncio.current_task()}, "nothing is read any more"
