@@ -61,6 +61,7 @@ def port() -> Iterator[int]:
 def test_the_track_is_heard_until_the_user_stops_it(chromium: str, port: int) -> None:
     with talking(chromium, port, KEEP_PEERS) as page:
         page.wait_for_function(f"async () => (await ({ENERGY})()) > 0.05", timeout=20_000)
+        page.wait_for_timeout(1500)  # until some words have been heard
         page.click("#ep-stop")
         page.wait_for_timeout(1000)  # what was on its way
         before = page.evaluate(ENERGY)
@@ -72,6 +73,7 @@ def test_the_track_is_heard_until_the_user_stops_it(chromium: str, port: int) ->
 def test_the_websocket_is_heard_until_the_user_stops_it(chromium: str, port: int) -> None:
     with talking(chromium, port, NO_WEBRTC) as page:
         page.wait_for_function("() => pieces > 5", timeout=20_000)
+        page.wait_for_timeout(1500)  # until some words have been heard
         page.click("#ep-stop")
         page.wait_for_timeout(500)
         before = page.evaluate("pieces")
