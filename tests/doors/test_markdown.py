@@ -70,4 +70,4 @@ async def test_what_is_no_text_is_explained() -> None:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
             for text in (5, None, ["a"], {}):
                 answer = await http.post("/page/markdown", json={"text": text})
-                assert answer.status_code == 422 and "this text is none" in answer.json()["message"]
+                assert answer.status_code == 422 and "this is no text" in answer.json()["message"]

@@ -102,7 +102,7 @@ async def _lay_out(body: bytes) -> Response:
     try:
         text = json.loads(body)["text"]
         if not isinstance(text, str):
-            raise TypeError("this text is none")
+            raise TypeError("this is no text")
         html = await asyncio.to_thread(render, text)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         message = f'send {{"text": "..."}} with at most {MAX_CHARACTERS} characters of Markdown: {error}'
