@@ -266,7 +266,7 @@ class Dialogue:
             case actions.CommitTurn():
                 self._commit_turn(action)
             case actions.ScoreTurn(end, number):
-                self._listeners[end.speaker].score(end, number)
+                self._listeners[end.speaker].score(end, number, asked=self._conversation.last_answer)
             case actions.NoteMissingScore():
                 self._metrics.scorer_failures += 1
             case actions.PrefillTurns(ends):

@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Unpack
 
 from models.base import AudioLanguageModel, Voice
@@ -201,7 +202,11 @@ class Session:
     def _make_listener(self, name: str, detector: SpeechDetector, scorer: EndOfTurnScorer | None) -> Listener:
         detector.own_voice = self._own_voices.get(name)
         shown_name = name if len(self._options.speakers) > 1 else None
-        return Listener(name, detector, scorer=scorer, put=self._put, shown_name=shown_name)
+        ears = self._model.transcriber if self._model.has_ears else None
+        transcribe = None if ears is None else partial(ears.transcribe, dialogue=self.id)
+        return Listener(
+            name, detector, scorer=scorer, put=self._put, transcribe=transcribe, shown_name=shown_name
+        )
 
     # What a door calls: none of these blocks or raises.
 
