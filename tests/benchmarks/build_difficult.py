@@ -16,7 +16,7 @@ import argparse
 import asyncio
 import tempfile
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -33,12 +33,12 @@ from models.voices.names import VOICE_NAMES
 from models.weights.fetching import find_weights
 from models.weights.packages import KOKORO
 from realtime.hearing.files import read_audio_file
-from tests.benchmarks.build_dialogues import Turn, close_cut, joined, read_manifest, write_turn
+from tests.benchmarks.build_dialogues import Turn, joined, read_manifest, write_turn
 from tests.benchmarks.voices import COMMANDS, run_command
 
 LINES = {part: Path(__file__).with_name(f"difficult_{part}.txt") for part in ("test", "train")}
 COUNTS = {"test": 30, "train": 160}  # turns of each kind
-KOKORO_SHARE = {"test": 0.6, "train": 0.35}  # of the turns: it is the slowest, and sounds most like people
+KOKORO_SHARE = {"test": 0.5, "train": 0.2}  # of the turns: it is the slowest, and sounds most like people
 HOLD_S, HOLD_SPREAD = 0.8, 0.45  # median of a hold, and how its logarithm spreads
 DIGITS_HOLD_S = 0.6  # between groups of digits
 HOLDS_S = (0.3, 2.0)
@@ -154,7 +154,7 @@ def read_lines(path: Path) -> dict[str, list[str]]:
 def make_line(kind: str, template: str, part: str, rng: np.random.Generator) -> Line:
     """Fills a template with numbers and names."""
     asked, mark, said = template.rpartition("> ")
-    blanks = {
+    blanks: dict[str, Callable[[], str]] = {
         "phone": lambda: number("phone", rng),
         "card": lambda: number("card", rng),
         "order": lambda: number("order", rng),
@@ -278,9 +278,8 @@ class Digits:
         self.speakers = FSDD_SPEAKERS[part]
         self._spoken: dict[tuple[str, str], list[Samples]] = {}
         for row in read_manifest(data / FSDD):
-            speech = close_cut(read_audio_file(data / FSDD / row["path"]).samples, DIGIT_GAP_S / 2, DIGIT_GAP_S / 2)
-            if speech is not None:
-                self._spoken.setdefault((row["speaker"], row["transcript"]), []).append(speech.samples)
+            samples = read_audio_file(data / FSDD / row["path"]).samples  # cut close to its speech, as it is
+            self._spoken.setdefault((row["speaker"], row["transcript"]), []).append(samples)
 
     def speak(self, line: Line, speaker: str, rng: np.random.Generator) -> Spoken:
         """Says groups of digits."""
@@ -381,25 +380,32 @@ def lines_of(part: str, cast: Cast, seed: int) -> Iterator[Line]:
             yield make_line(kind, templates[int(index)], part, rng)
 
 
-async def build(part: str, out: Path, cast: Cast, noises: list[Samples], seed: int) -> None:
-    """Writes one part of the set."""
-    (out / "audio").mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng((seed, 100))
-    written: list[str] = []
-    lines = list(lines_of(part, cast, seed))
-    for line in tqdm(lines, desc=part, unit="turn"):
+async def speak_turns(
+    lines: Sequence[Line], cast: Cast, rng: np.random.Generator
+) -> AsyncIterator[tuple[dict[str, Any], Turn]]:
+    """Turns and what the manifest says of them; a line is left out if no speech is detected in a part of it."""
+    for line in lines:
         spoken = await cast.speak(line, rng)
         turn = joined([in_a_room(piece, rng) for piece in spoken.parts], holds_s(line, rng), rng)
-        if turn is None:
-            continue
-        row: dict[str, Any] = {
-            "id": f"{line.kind.replace(' ', '-')}_{len(written):04}",
-            **{"speaker": spoken.speaker, "source": spoken.source, "kind": line.kind},
-            **{"text": line.text, "asked": line.asked, "said": said_before(line, spoken, turn)},
-        }
-        written.append(write_turn(out, row, turn, noises, rng))
-    (out / "manifest.jsonl").write_text("\n".join(written) + "\n", "utf-8")
-    print(f"{len(written)} turns; {len(lines) - len(written)} left out, in a part of which no speech is detected")
+        if turn is not None:
+            row = {"speaker": spoken.speaker, "source": spoken.source, "kind": line.kind, "text": line.text}
+            yield {**row, "asked": line.asked, "said": said_before(line, spoken, turn)}, turn
+
+
+async def build(part: str, out: Path, cast: Cast, noises: list[Samples], seed: int) -> None:
+    """Writes one part of the set, in an order by chance."""
+    (out / "audio").mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng((seed, 100))
+    lines = list(lines_of(part, cast, seed))
+    shuffled = [lines[int(index)] for index in rng.permutation(len(lines))]
+    with (
+        (out / "manifest.jsonl").open("w", encoding="utf-8", buffering=1) as manifest,
+        tqdm(total=len(lines), desc=part, unit="turn") as progress,
+    ):
+        async for row, turn in speak_turns(shuffled, cast, rng):
+            turn_id = f"{row['kind'].replace(' ', '-')}_{progress.n:04}"
+            manifest.write(write_turn(out, {"id": turn_id, **row}, turn, noises, rng) + "\n")
+            progress.update()
 
 
 def main() -> None:
