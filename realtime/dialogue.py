@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from models.base import AudioLanguageModel
-from models.errors import GenerationFailed, InvalidPrompt, ModelError
+from models.errors import GenerationFailed, InvalidPrompt
 from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationOptions, Message, Samples, Transcription
 from realtime.answer import Answer, Surroundings
 from realtime.answer_times import AnswerTimes
@@ -17,13 +17,12 @@ from realtime.captions import Captions
 from realtime.conversation import Conversation, ConversationOptions
 from realtime.events import (
     DiscardReason,
-    ErrorReported,
-    ErrorType,
     ResponseDone,
     SessionEvent,
     UserSpeechDiscarded,
     UserSpeechStarted,
     UserSpeechStopped,
+    report_of,
     sample_to_ms,
 )
 from realtime.hearing.listener import Listener
@@ -444,9 +443,3 @@ def _reason_of(cause: TurnEvent) -> DiscardReason:
             return "no_turn"
         case _:
             return "dropped"
-
-
-def report_of(error: ModelError) -> ErrorReported:
-    """What the client is told of an error."""
-    kind: ErrorType = "invalid_request_error" if isinstance(error, InvalidPrompt) else "server_error"
-    return ErrorReported(error_type=kind, message=str(error))

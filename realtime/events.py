@@ -7,6 +7,7 @@ session's audio. Read `dialogue.py` for who sends most of them.
 from dataclasses import dataclass
 from typing import Literal
 
+from models.errors import InvalidPrompt, ModelError
 from models.types import SAMPLE_RATE_HZ, Role, VoiceInfo, Word
 from realtime.turns.observations import Patience
 
@@ -386,6 +387,12 @@ class ErrorReported:
 
     error_type: ErrorType
     message: str
+
+
+def report_of(error: ModelError) -> ErrorReported:
+    """What the client is told of an error."""
+    kind: ErrorType = "invalid_request_error" if isinstance(error, InvalidPrompt) else "server_error"
+    return ErrorReported(error_type=kind, message=str(error))
 
 
 SessionEvent = (
