@@ -1,7 +1,7 @@
 """What a session tells whoever listens: one set of events for the page, every wire, the recording and the tests.
 
 An event knows no wire: `doors/protocol.py` gives it its name and its form there. Positions are milliseconds of the
-session's audio. Read `dialogue.py` for who sends most of them.
+session's audio. Read `dialogue.py` and `answers.py` for who sends most of them.
 """
 
 from dataclasses import dataclass
