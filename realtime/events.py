@@ -1,6 +1,6 @@
 """What a session tells whoever listens: one set of events for the page, every wire, the recording and the tests.
 
-An event knows no wire: `doors/protocol.py` gives it its name and its form there. Positions are milliseconds of the
+An event knows no wire: `doors/event_text.py` gives it its name and its form there. Positions are milliseconds of the
 session's audio. Read `dialogue.py` and `answers.py` for who sends most of them.
 """
 
