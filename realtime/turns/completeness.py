@@ -78,7 +78,8 @@ DOMAINS = _words("com org net edu gov de uk fr io co info eu")
 GREETINGS = _words("hello hi hey good morning afternoon evening there everyone computer assistant")
 QUESTION_WORDS = _words(
     "what who whom whose which when where why how is are was were am do does did can could will would shall should may"
-    " might must have has had isn't aren't don't doesn't didn't can't couldn't won't wouldn't what's who's where's how's"
+    " might must have has had isn't aren't don't doesn't didn't can't couldn't won't wouldn't what's who's where's"
+    " how's"
 )
 SHORT_ANSWERS = _words(
     "yes no yeah yep yup nope nah sure right correct exactly absolutely definitely certainly thanks thank you very much"
@@ -189,7 +190,7 @@ def words_of(text: str) -> list[str]:
 
 
 def features(sound: float | None, text: str, asked: str, endings: Endings) -> NDArray[np.float32]:
-    """What is judged by, as `FEATURES` names it: float32 `(n_features,)`; arguments as `Completeness.judge` has them."""
+    """What is judged by, float32 `(n_features,)` as `FEATURES` names it; arguments as `Completeness.judge` has them."""
     words = words_of(text)
     n_digits = _digits_at_end(words)
     is_short = bool(words) and all(word in SHORT_ANSWERS for word in words)
@@ -268,7 +269,7 @@ def _is_open_spelling(words: Sequence[str]) -> bool:
 def _is_open_list(text: str) -> bool:
     """Whether short items follow each other, and no "and" came yet."""
     clauses = _clauses(text)
-    if len(clauses) < 2 or len(clauses[-1]) > LIST_ITEM_WORDS:  # noqa: PLR2004  # one item is no list
+    if len(clauses) < 2 or len(clauses[-1]) > LIST_ITEM_WORDS:  # one item is no list
         return False
     last = clauses[-1]
     is_polite = all(word in SHORT_ANSWERS or word in GREETINGS or word in FILLERS for word in last)

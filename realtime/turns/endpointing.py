@@ -143,11 +143,11 @@ class Endpointing:
     S(w) is the share of the speaker's pauses that are longer and c what a cut-in is worth in seconds of waiting. The
     wait is where that is least.
 
-    Long pauses within turns are rare, and not as rare as an exponential has them: S begins as h / (h + w - 0.2 s) with h
-    the half pause, and c so that the wait for p = 0.5 is `silence_s`. So p = 0.05 waits more than 2 s and p = 0.95 for
-    next to nothing. The speaker's own pauses take its place one by one. The odds of p are the score's, divided by the
-    speaker's patience: a turn that goes on makes it grow, one that ends makes it shrink, each by as much as the score
-    had been wrong (logistic regression on line). All that has been learnt fades with each turn.
+    Long pauses within turns are rare, and not as rare as an exponential has them: S begins as h / (h + w - 0.2 s) with
+    h the half pause, and c so that the wait for p = 0.5 is `silence_s`. So p = 0.05 waits more than 2 s and p = 0.95
+    for next to nothing. The speaker's own pauses take its place one by one. The odds of p are the score's, divided by
+    the speaker's patience: a turn that goes on makes it grow, one that ends makes it shrink, each by as much as the
+    score had been wrong (logistic regression on line). All that has been learnt fades with each turn.
 
     Attributes:
         wanted: how patient the user wants it to be; stretches every wait.

@@ -12,12 +12,9 @@ Run: `python -m tests.benchmarks.train_completeness --texts FILEâ€¦ --data DIRâ€
 """
 
 import argparse
-import asyncio
-import hashlib
-import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +26,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits, embedding_bag
 from tqdm import tqdm
 
 from app import default_cache_dir
-from models.ears.loading import load_ears
-from models.types import AudioClip, Samples, Transcript
-from realtime.hearing.files import read_audio_file
+from models.types import Transcript
 from realtime.turns.completeness import FEATURES, N_ENDINGS, WEIGHTS, Endings, features, places, words_of
-from realtime.turns.end_of_turn import EndOfTurn
-from realtime.turns.smart_turn import SmartTurn, find_smart_turn
-from tests.benchmarks.bench_endpointing import find_pauses
+from tests.benchmarks.bench_endpointing import hear_set
+from tests.benchmarks.pauses import Listener
 from tests.benchmarks.train_end_of_turn import LATE_S, auc
 
 INNER_PLACES = 2  # of each text that are taken as places where it goes on
@@ -92,74 +86,34 @@ def quantized(table: np.ndarray) -> tuple[np.ndarray, float]:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One pause: what sound and ears made of it, what had been asked, whether the turn had ended, and whose it is."""
+    """One pause: what sound and ears made of it, what had been asked, whether the turn had ended, where it is from."""
 
     sound: float
-    text: str
-    is_foreign: bool
+    transcript: Transcript
     asked: str
     has_ended: bool
     source: str
-    speaker: str
-    kind: str
 
 
-class Hearing:
-    """Scores turns by sound, and keeps what the ears write down of each."""
-
-    def __init__(self, cache_dir: Path) -> None:
-        self._scorer = EndOfTurn(SmartTurn(find_smart_turn(cache_dir)))
-        ears = load_ears("moonshine", cache_dir)
-        assert ears is not None
-        self._ears = ears
-        self._loop = asyncio.new_event_loop()
-        self.written: list[Transcript] = []
-
-    def score(self, samples: Samples) -> float:
-        """The probability by sound."""
-        clip = AudioClip(samples, speech_s=len(samples) / 16_000)
-        self.written.append(self._loop.run_until_complete(self._ears.transcribe(clip, dialogue="train")))
-        return self._scorer.score(samples)
-
-    def take_written(self) -> list[Transcript]:
-        """What was written since the last call."""
-        written, self.written = self.written, []
-        self._loop.run_until_complete(self._ears.forget(dialogue="train"))
-        return written
-
-
-def read_examples(folder: Path, cache_dir: Path, kept: Path | None) -> list[Example]:
-    """All pauses of the turns in a folder; kept in a file, because hearing them takes long."""
-    manifest = (folder / "manifest.jsonl").read_text("utf-8")
-    file = None if kept is None else kept / f"{hashlib.sha256(manifest.encode()).hexdigest()[:16]}.json"
-    if file is not None and file.is_file():
-        return [Example(**row) for row in json.loads(file.read_text("utf-8"))]
-    hearing, examples = Hearing(cache_dir), []
-    for line in tqdm(manifest.splitlines(), desc=folder.name, unit="turn"):
-        row = json.loads(line)
-        pauses = find_pauses(read_audio_file(folder / row["path"]).samples, hearing)
-        for pause, transcript in zip(pauses, hearing.take_written(), strict=True):
-            examples.append(
-                Example(
-                    sound=pause.score,
-                    text=transcript.text,
-                    is_foreign=transcript.is_foreign,
-                    asked=row.get("asked") or "",
-                    has_ended=pause.offset_s >= row["silences"][-1][0] - LATE_S,
-                    source=row["source"],
-                    speaker=str(row["speaker"]),
-                    kind=row.get("kind") or "",
-                )
-            )
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps([asdict(example) for example in examples]), "utf-8")
-    return examples
+def read_examples(folder: Path, listener: Listener) -> list[Example]:
+    """All pauses of the turns in a folder."""
+    heard, _ = hear_set(folder, None, listener)
+    return [
+        Example(
+            sound=sound.head,
+            transcript=written.transcript,
+            asked=turn.row.get("asked") or "",
+            has_ended=pause.offset_s >= turn.row["silences"][-1][0] - LATE_S,
+            source=turn.row["source"],
+        )
+        for turn in heard
+        for pause, sound, written in zip(turn.pauses, turn.sounds, turn.written, strict=True)
+    ]
 
 
 def inputs_of(examples: Sequence[Example], endings: Endings) -> torch.Tensor:
     """Their features, float32 `(n_examples, n_features)`."""
-    return torch.tensor(np.array([features(e.sound, e.text, e.asked, endings) for e in examples]))
+    return torch.tensor(np.array([features(e.sound, e.transcript.text, e.asked, endings) for e in examples]))
 
 
 def fit_features(inputs: torch.Tensor, examples: Sequence[Example]) -> tuple[np.ndarray, float]:
@@ -207,7 +161,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of turns of the part train")
     parser.add_argument("--test", type=Path, nargs="*", default=[], help="of the part test: figures are printed")
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="(%(default)s)")
-    parser.add_argument("--kept", type=Path, help="folder that keeps what was heard for the next run")
+    parser.add_argument("--kept", type=Path, help="file that keeps what was heard for the next run")
     parser.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="fetched weights (%(default)s)")
     options = parser.parse_args()
     lines = [line for file in options.texts for line in file.read_text("utf-8").splitlines() if line.strip()]
@@ -220,8 +174,9 @@ def main() -> None:
     scores = torch.tensor([endings.log_odds(words) for words, _ in held_out])
     print(f"AUC of endings on texts left out: {auc(scores, torch.tensor([is_end for _, is_end in held_out])):.3f}")
 
-    examples = [e for folder in options.data for e in read_examples(folder, options.cache_dir, options.kept)]
-    heard = [example for example in examples if not example.is_foreign]
+    listener = Listener(options.cache_dir, options.kept)
+    examples = [example for folder in options.data for example in read_examples(folder, listener)]
+    heard = [example for example in examples if not example.transcript.is_foreign]
     weight, bias = fit_features(inputs_of(heard, endings), heard)
     for name, value in zip(FEATURES, weight, strict=True):
         print(f"{name:15} {value:6.2f}")
@@ -237,7 +192,7 @@ def main() -> None:
         options.out,
     )
     if options.test:
-        others = [e for folder in options.test for e in read_examples(folder, options.cache_dir, options.kept)]
+        others = [example for folder in options.test for example in read_examples(folder, listener)]
         show_test(others, inputs_of(others, endings) @ torch.tensor(weight) + bias)
 
 
