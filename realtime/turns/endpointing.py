@@ -52,8 +52,8 @@ class EndpointingOptions:
         silence_s: this much silence ends the turn of a speaker of whom nothing is known yet, not even a score. People
             pause up to about half a second inside a turn (Heldner and Edlund, 2010); OpenAI's server VAD waits 0.5 s,
             LiveKit 0.3-0.5 s at least.
-        half_pause_s: half of the pauses within a new speaker's turns are assumed to be over so soon after 0.2 s. The less
-            it is, the further apart are the waits for a high and for a low score.
+        half_pause_s: half of the pauses within a new speaker's turns are assumed to be over so soon after 0.2 s. The
+            less it is, the further apart are the waits for a high and for a low score.
         score_at_s: a score counts from this long after the pause was noticed, however soon it was computed.
         max_wait_s: no silence is waited for longer than this,
         max_held_s: unless the speaker asked to wait ("hold on"): then for this long.
