@@ -185,21 +185,26 @@ def create_app(
     app = FastAPI(title="Earpiece", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.lobby = lobby
     ways = open_doors(app, lobby, _door_options(model, options, voice))
-
-    @app.get("/health")
-    async def health() -> JSONResponse:
-        report = lobby.health()
-        if watched.failure is None:
-            return JSONResponse(report)
-        return JSONResponse(report | {"status": "failed", "reason": watched.failure}, 503)
-
     app.add_middleware(
         Entrance,
-        ways=[*ways, Way(path="/health")],
+        ways=[*ways, _add_health(app, lobby, watched)],
         host=options.host,
         allowed_origins=[read_origin(origin) for origin in options.allowed_origins],
     )
     return app
+
+
+def _add_health(app: FastAPI, lobby: Lobby, model: WatchedModel) -> Way:
+    """Adds the route that says how the server is, and gives the way to it."""
+
+    @app.get("/health")
+    async def health() -> JSONResponse:
+        report = lobby.health()
+        if model.failure is None:
+            return JSONResponse(report)
+        return JSONResponse(report | {"status": "failed", "reason": model.failure}, 503)
+
+    return Way(path="/health")
 
 
 def _door_options(model: AudioLanguageModel, options: ServerOptions, voice: Voice | None) -> DoorOptions:
