@@ -197,7 +197,8 @@ def features(sound: float | None, text: str, asked: str, endings: Endings) -> ND
     is_filler = _ends_with_filler(words)
     is_open = bool(words) and words[-1] in OPEN_WORDS and not is_short
     has_number_cue = any(word in NUMBER_CUE for word in words)
-    is_open_number = bool(n_digits) and n_digits not in WHOLE_NUMBERS and (has_number_cue or n_digits >= LEAST_GROUP)
+    is_year = n_digits == len(words[-1]) == len("1984") if words else False
+    is_group = has_number_cue or (n_digits >= LEAST_GROUP and not is_year)
     stripped = text.rstrip()
     found = {
         "sound": 0.0 if sound is None else _log_odds(sound),
@@ -205,7 +206,7 @@ def features(sound: float | None, text: str, asked: str, endings: Endings) -> ND
         "no_words": not words,
         "filler": is_filler,
         "open_word": is_open,
-        "open_number": is_open_number,
+        "open_number": bool(n_digits) and is_group and n_digits not in WHOLE_NUMBERS,
         "whole_number": n_digits in WHOLE_NUMBERS,
         "open_spelling": _is_open_spelling(words),
         "whole_address": len(words) > 1 and words[-1] in DOMAINS and not is_open,

@@ -3,7 +3,8 @@
 First, on texts of one whole utterance a line: a logistic regression on their last words, in which each text is an
 end and two places within it are none. Second, on turns that were spoken (`build_dialogues --part train` and
 `build_difficult --part train`): every pause that our detector notices is one example, with what sound and ears made of
-it at that moment. A source weighs as much as another, and so do ended and going on. The same data, the same weights.
+it at that moment. A folder weighs as much as another, and in it ended as much as going on. The same data, the same
+weights.
 
 The texts that the shipped weights come from: the questions of Disfl-QA's training part, fluent and not (CC BY 4.0),
 CLINC's queries (CC BY 3.0), banking77's (CC BY 4.0), ChatterBot's English dialogues (BSD-3), and the sentences of
@@ -93,6 +94,7 @@ class Example:
     asked: str
     has_ended: bool
     source: str
+    folder: str
 
 
 def read_examples(folder: Path, listener: Listener) -> list[Example]:
@@ -104,7 +106,8 @@ def read_examples(folder: Path, listener: Listener) -> list[Example]:
             transcript=written.transcript,
             asked=turn.row.get("asked") or "",
             has_ended=pause.offset_s >= turn.row["silences"][-1][0] - LATE_S,
-            source=turn.row["source"],
+            source=turn.row.get("kind") or turn.row["source"],
+            folder=folder.name,
         )
         for turn in heard
         for pause, sound, written in zip(turn.pauses, turn.sounds, turn.written, strict=True)
@@ -117,10 +120,9 @@ def inputs_of(examples: Sequence[Example], endings: Endings) -> torch.Tensor:
 
 
 def fit_features(inputs: torch.Tensor, examples: Sequence[Example]) -> tuple[np.ndarray, float]:
-    """Logistic regression: weights `(n_features,)` and a bias; each source, and both classes in it, weigh the same."""
+    """Logistic regression: weights `(n_features,)` and a bias; each folder, and both classes in it, weigh the same."""
     ended = torch.tensor([example.has_ended for example in examples]).double()
-    sources = [example.source for example in examples]
-    groups = [f"{source} {has_ended}" for source, has_ended in zip(sources, ended.tolist(), strict=True)]
+    groups = [f"{example.folder} {example.has_ended}" for example in examples]
     balance = torch.tensor([1 / groups.count(group) for group in groups]).double()
     balance *= len(examples) / balance.sum()
     spread = inputs.std(0).double() + 1e-3
