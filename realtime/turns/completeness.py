@@ -12,6 +12,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from models.types import Transcript
 WEIGHTS = Path(__file__).with_name("completeness.safetensors")
 FEATURES = (
     "sound",  # log-odds of the end-of-turn scorer
-    "endings",  # log-odds that a text ends after such words
+    "endings",  # log-odds that a text ends after such words; of long texts, any place may be an end
     "no_words",  # there is a voice, and it says none: a hum, a breath
     "filler",  # "um", "well", "you know" last
     "open_word",  # a conjunction, a preposition, an article last
@@ -33,13 +34,14 @@ FEATURES = (
     "whole_address",  # "dot com" last
     "open_list",  # items without an "and" before the last
     "greeting",  # nothing but "hello"
-    "question",  # a question word or an auxiliary first, and no open word last
+    "question",  # a question word or an auxiliary first
+    "request",  # a verb first, "I would like", "please"
+    "statement",  # neither of these, nor an answer: more may follow, and nobody waits for a word of ours
     "short_answer",  # "yes", "thank you", "stop"
     "answers_us",  # a few words after a question of ours
     "comma",  # the ears heard the voice stay up
     "question_mark",  # the ears heard it rise
     "one_word",
-    "length",  # logarithm of the number of words
 )
 N_ENDINGS = 2**15  # places in the table; texts of 30,000 lines share a place now and then
 LEAST_DOUBT = 1e-4  # neither sound nor words are surer
@@ -86,8 +88,19 @@ SHORT_ANSWERS = _words(
     " please stop cancel never mind good great fine perfect cool nice alright maybe later not now goodbye bye none"
     " neither both either agreed continue next repeat quiet enough of course got it i do don't know that's okay ok"
 )
+REQUEST_VERBS = _words(
+    "add answer ask begin book bring brew buy calculate call cancel change check choose clean close continue convert"
+    " count create define delete describe discard do drop explain fetch find fix get give go help increase decrease"
+    " keep leave let let's list listen look lower make mark move mute note open order pause pay play please print put"
+    " raise read record reduce remember remind remove repeat reply report reserve save say schedule search send set"
+    " show sing skip sort speak spell start stop summarize switch take tell translate try turn update use wake watch write"
+)
+REQUEST_PHRASES = ("i'd like", "i would like", "i want", "i wanna", "i need", "i'll have", "i'll take", "i will have")
+POLITE_WORDS = _words("please hey hi hello okay ok computer assistant so well um uh and now then just yes no")
+SHORT_TEXT_WORDS = 8  # up to here the last words count in full
 LIST_ITEM_WORDS = 3  # an item is not longer
 ANSWER_WORDS = 5  # an answer to a question is often not longer
+LEAST_QUESTION_WORDS = 3
 
 _OPENERS = r"(?:(?:oh|no|okay|ok|so|well|um|uh|please|yeah|yes|sorry|and|but|now|right|alright) )*"
 _SHORT_TIME = r"(?:a|one|just a|just one) (?:moment|second|sec|minute|bit)"
@@ -193,32 +206,36 @@ def features(sound: float | None, text: str, asked: str, endings: Endings) -> ND
     """What is judged by, float32 `(n_features,)` as `FEATURES` names it; arguments as `Completeness.judge` has them."""
     words = words_of(text)
     n_digits = _digits_at_end(words)
+    is_year = n_digits == len(words[-1]) == len("1984") if words else False
+    is_group = any(word in NUMBER_CUE for word in (*words, *words_of(asked))) or n_digits >= LEAST_GROUP
     is_short = bool(words) and all(word in SHORT_ANSWERS for word in words)
     is_filler = _ends_with_filler(words)
-    is_open = bool(words) and words[-1] in OPEN_WORDS and not is_short
-    has_number_cue = any(word in NUMBER_CUE for word in words)
-    is_year = n_digits == len(words[-1]) == len("1984") if words else False
-    is_group = has_number_cue or (n_digits >= LEAST_GROUP and not is_year)
+    is_open = is_filler or (bool(words) and words[-1] in OPEN_WORDS and not is_short)
+    is_question, is_request = _is_question(text), _is_request(text)
+    answers_us = asked.rstrip().endswith("?") and 0 < len(words) <= ANSWER_WORDS and not is_open
+    is_greeting = bool(words) and all(word in GREETINGS for word in words)
+    has_kind = is_question or is_request or is_short or answers_us or is_greeting
     stripped = text.rstrip()
     found = {
         "sound": 0.0 if sound is None else _log_odds(sound),
-        "endings": max(-6.0, min(6.0, endings.log_odds(words))),
+        "endings": max(-6.0, min(6.0, endings.log_odds(words))) * min(1.0, SHORT_TEXT_WORDS / max(1, len(words))),
         "no_words": not words,
         "filler": is_filler,
-        "open_word": is_open,
-        "open_number": bool(n_digits) and is_group and n_digits not in WHOLE_NUMBERS,
+        "open_word": is_open and not is_filler,
+        "open_number": bool(n_digits) and is_group and not is_year and n_digits not in WHOLE_NUMBERS,
         "whole_number": n_digits in WHOLE_NUMBERS,
         "open_spelling": _is_open_spelling(words),
         "whole_address": len(words) > 1 and words[-1] in DOMAINS and not is_open,
         "open_list": _is_open_list(text),
-        "greeting": bool(words) and all(word in GREETINGS for word in words),
-        "question": len(words) >= LIST_ITEM_WORDS and _is_question(text) and not (is_open or is_filler),
+        "greeting": is_greeting,
+        "question": is_question and not is_open,
+        "request": is_request and not (is_question or is_open),
+        "statement": bool(words) and not has_kind,
         "short_answer": is_short,
-        "answers_us": _is_asked(asked) and 0 < len(words) <= ANSWER_WORDS and not (is_open or is_filler),
+        "answers_us": answers_us,
         "comma": stripped.endswith((",", "-", "–", "…", "...")),
         "question_mark": stripped.endswith("?"),
         "one_word": len(words) == 1,
-        "length": math.log1p(len(words)),
     }
     return np.array([found[name] for name in FEATURES], np.float32)
 
@@ -279,8 +296,12 @@ def _is_open_list(text: str) -> bool:
 
 def _is_question(text: str) -> bool:
     clauses = _clauses(text)
-    return any(clause[0] in QUESTION_WORDS for clause in clauses[-2:])
+    return any(clause[0] in QUESTION_WORDS and len(clause) >= LEAST_QUESTION_WORDS for clause in clauses[-2:])
 
 
-def _is_asked(asked: str) -> bool:
-    return asked.rstrip().endswith("?")
+def _is_request(text: str) -> bool:
+    for words in _clauses(text)[-2:]:
+        meant = list(dropwhile(POLITE_WORDS.__contains__, words))
+        if (meant and meant[0] in REQUEST_VERBS) or " ".join(meant).startswith(REQUEST_PHRASES) or "please" in words:
+            return True
+    return False
