@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fastrtc.reply_on_pause import AlgoOptions
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
@@ -46,9 +47,9 @@ from tests.benchmarks.endpointing_rules import (
     by_threshold,
     figures_of,
     outcomes,
-    reply_on_pause_commits,
 )
 from tests.benchmarks.pauses import JUDGED_SAMPLES, Listener, Pause, Sound, Written, notice_pauses
+from tests.benchmarks.reply_on_pause import LocalSilero
 
 WAITS_S = np.round(np.arange(0.1, 3.01, 0.02), 2)
 CHUNKS_S = (0.3, 0.6, 1.2, 1.8)  # ReplyOnPause; 0.6 is its default
@@ -189,6 +190,23 @@ def settings() -> list[EndpointingOptions]:
         EndpointingOptions(silence_s=float(silence_s), half_pause_s=half_pause_s)
         for silence_s, half_pause_s in itertools.product(SILENCES_S, HALF_PAUSES_S)
     ]
+
+
+def reply_on_pause_commits(samples: Samples, chunk_s: float) -> list[float]:
+    """When FastRTC's `ReplyOnPause` would answer, with chunks of a given length and its other parameters as published.
+
+    Each chunk is judged by itself; a chunk with much speech starts a turn, one with hardly any ends it.
+    """
+    published = AlgoOptions()
+    detector, size = LocalSilero(), round(chunk_s * SAMPLE_RATE_HZ)
+    commits, talking = [], False
+    for start in range(0, len(samples) - size + 1, size):
+        speech_s, _ = detector.vad((SAMPLE_RATE_HZ, samples[start : start + size]), None)
+        talking = talking or speech_s > published.started_talking_threshold
+        if talking and speech_s < published.speech_threshold:
+            commits.append((start + size) / SAMPLE_RATE_HZ)
+            talking = False
+    return commits
 
 
 def reply_on_pause_rules(rows: Sequence[dict[str, Any]], audio: Sequence[Samples]) -> list[Rule]:
