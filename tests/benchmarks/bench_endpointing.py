@@ -22,6 +22,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -209,23 +210,25 @@ def reply_on_pause_commits(samples: Samples, chunk_s: float) -> list[float]:
     return commits
 
 
-def reply_on_pause_rules(rows: Sequence[dict[str, Any]], audio: Sequence[Samples]) -> list[Rule]:
+def reply_on_pause_rules(rows: Sequence[dict[str, Any]], audio: Sequence[Samples], listener: Listener) -> list[Rule]:
     """`ReplyOnPause` with several lengths of its chunks."""
 
     def rule(chunk_s: float) -> Rule:
         commits = {
-            row["path"]: reply_on_pause_commits(samples, chunk_s) for row, samples in zip(rows, audio, strict=True)
+            row["path"]: listener.remember(
+                f"ReplyOnPause {chunk_s}", samples, partial(reply_on_pause_commits, samples, chunk_s)
+            )
+            for row, samples in zip(rows, audio, strict=True)
         }
         return lambda turn: iter(commits[turn.row["path"]])
 
     return [rule(chunk_s) for chunk_s in tqdm(CHUNKS_S, desc="ReplyOnPause")]
 
 
-def play(heard: Sequence[HeardTurn], audio: Sequence[Samples], judgements: dict[str, list[Turn]]) -> list[Column]:
-    """All columns, the baseline first."""
+def play(rivals: Sequence[Rule], judgements: dict[str, list[Turn]]) -> list[Column]:
+    """All columns, the baseline first, then the rules of others."""
     turns = next(iter(judgements.values()))
     annotated = [by_annotated_silence(float(wait_s)) for wait_s in WAITS_S]
-    rivals = reply_on_pause_rules([turn.row for turn in heard], audio)
     columns = [
         Column("vad only", outcomes(turns, annotated), None),
         Column("ReplyOnPause", outcomes(turns, rivals), None),
@@ -390,8 +393,9 @@ def measure(options: argparse.Namespace, listener: Listener) -> dict[str, Any]:
     heard, audio = hear_set(options.data, options.source, listener)
     compared = judges()
     judgements = {name: judged(heard, judge) for name, judge in compared.items()}
-    columns = play(heard, audio, judgements)
-    del audio
+    rivals = reply_on_pause_rules([turn.row for turn in heard], audio, listener)
+    listener.save()
+    columns = play(rivals, judgements)
     of_source: dict[str, list[int]] = {}
     for number, turn in enumerate(heard):
         of_source.setdefault(turn.row.get("source") or "all", []).append(number)
