@@ -187,7 +187,7 @@ def figures_of(name: str, found: Outcomes, seed: int) -> dict[str, Any]:
     def rounded(value: float) -> float | None:
         return round(float(value), 4) if np.isfinite(value) else None
 
-    row: dict[str, Any] = {"name": name, "turns": n_turns, "seed": seed}
+    row: dict[str, Any] = {"name": name, "turns": n_turns, "holds": int(found.holds.sum()), "seed": seed}
     for key, value in point.items():
         row[key] = rounded(value[0])
         row[f"{key}_95"] = [rounded(bound) for bound in np.percentile(spread[key], [2.5, 97.5], method="nearest")]
