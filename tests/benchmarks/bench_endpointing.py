@@ -54,11 +54,11 @@ from tests.benchmarks.reply_on_pause import LocalSilero
 
 WAITS_S = np.round(np.arange(0.1, 3.01, 0.02), 2)
 CHUNKS_S = (0.3, 0.6, 1.2, 1.8)  # ReplyOnPause; 0.6 is its default
-SILENCES_S = np.round([*np.arange(0.3, 1.3, 0.04), *np.arange(1.3, 2.51, 0.1)], 2)
+SILENCES_S = np.round([*np.arange(0.3, 1.3, 0.02), *np.arange(1.3, 2.51, 0.1)], 2)
 HALF_PAUSES_S = (0.02, 0.05, 0.1, 0.2)
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.985)
 DELAYS_S = np.round(np.arange(0.3, 1.21, 0.1), 2)
-TIMEOUTS_S = np.round(np.arange(0.4, 3.01, 0.2), 2)
+TIMEOUTS_S = np.round(np.arange(0.4, 3.01, 0.1), 2)
 JUDGED_S = JUDGED_SAMPLES / SAMPLE_RATE_HZ  # of a silence, before its score is begun
 SESSION_TURNS = 6  # of a speaker, where first turns are compared with later ones: then the speaker is new again
 SHORT_KINDS = ("one word", "complete", "answer")  # of difficult turns: those without holds
@@ -440,7 +440,8 @@ def main() -> None:
     print(
         f"{ready['pauses']} pauses; after the last voiced frame the sound is judged at {ready['sound_ready_s']:.3f} s, "
         f"words are known at {ready['words_ready_s']:.3f} s (95 %: {ready['words_ready_p95_s']:.3f} s); "
-        f"{ready['words_too_late']:.1%} too late"
+        f"{ready['words_too_late']:.1%} too late; by the clock, with what else ran here, the sound took "
+        f"{ready['sound_wall_s']:.3f} s and the words {ready['words_wall_s']:.3f} s (medians)"
     )
     print(f"provisional text from {visible['first_visible_s']:.3f} s on, {visible['regret_rate']:.1%} of it withdrawn")
     show_goals(result)
