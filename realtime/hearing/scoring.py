@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from models.types import AudioClip, Samples, Transcript
-from realtime.turns.completeness import load_completeness
+from realtime.turns.completeness import judge
 from realtime.turns.endpointing import EndOfTurnScorer
 from realtime.turns.observations import PauseScored
 
@@ -46,7 +46,6 @@ class PauseScoring:
         self._speaker = speaker
         self._put = put
         self._transcribe = transcribe
-        self._completeness = load_completeness()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -77,7 +76,7 @@ class PauseScoring:
             if sound is None:
                 self._put(PauseScored(self._speaker, number, None))
                 return
-            found = self._completeness.judge(sound, await words, asked)
+            found = judge(sound, await words, asked)
             self._put(PauseScored(self._speaker, number, found.probability, found.asks_to_wait))
         finally:
             words.cancel()

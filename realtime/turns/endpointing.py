@@ -62,7 +62,7 @@ class EndpointingOptions:
         max_backchannel_s: speech over an answer longer than this is a turn; shorter speech may be an "mm-hm".
     """
 
-    silence_s: float = 0.7
+    silence_s: float = 0.6
     half_pause_s: float = 0.05
     score_at_s: float = 0.03
     max_wait_s: float = MAX_WAIT_S

@@ -36,7 +36,7 @@ from app import default_cache_dir
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.hearing.files import read_audio_file
 from realtime.hearing.scoring import WORDS_LIMIT_S
-from realtime.turns.completeness import Completeness, load_completeness
+from realtime.turns import completeness
 from realtime.turns.endpointing import EndpointingOptions
 from tests.benchmarks.endpointing_rules import (
     Outcomes,
@@ -136,17 +136,13 @@ def by_head(turn: HeardTurn, number: int) -> tuple[float, bool, float]:
     return sound.head, False, took_s(sound)
 
 
-def by_sound_and_words(completeness: Completeness) -> Judge:
+def by_sound_and_words(turn: HeardTurn, number: int) -> tuple[float, bool, float]:
     """As sessions judge: both at the same time, and words that come late are left out."""
-
-    def judge(turn: HeardTurn, number: int) -> tuple[float, bool, float]:
-        sound, written = turn.sounds[number], turn.written[number]
-        words_s = min(took_s(written), WORDS_LIMIT_S)
-        transcript = written.transcript if words_s < WORDS_LIMIT_S else None
-        found = completeness.judge(sound.head, transcript, turn.row.get("asked") or "")
-        return found.probability, found.asks_to_wait, max(took_s(sound), words_s)
-
-    return judge
+    sound, written = turn.sounds[number], turn.written[number]
+    words_s = min(took_s(written), WORDS_LIMIT_S)
+    transcript = written.transcript if words_s < WORDS_LIMIT_S else None
+    found = completeness.judge(sound.head, transcript, turn.row.get("asked") or "")
+    return found.probability, found.asks_to_wait, max(took_s(sound), words_s)
 
 
 def judges() -> dict[str, Judge]:
@@ -155,7 +151,7 @@ def judges() -> dict[str, Judge]:
         "silence": lambda _turn, _number: (0.5, False, 0.0),
         "Smart Turn": by_smart_turn,
         "our head": by_head,
-        "sound and words": by_sound_and_words(load_completeness()),
+        "sound and words": by_sound_and_words,
     }
 
 
