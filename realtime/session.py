@@ -57,6 +57,7 @@ from realtime.speaking import Speaking, SpeakingOptions
 from realtime.taps import Tap, Taps
 from realtime.turns.actions import EndProtection
 from realtime.turns.endpointing import EndOfTurnScorer, EndpointingOptions
+from realtime.turns.interruption import BackchannelScorer
 from realtime.turns.floor import Floor
 from realtime.turns.machine import TurnState
 from realtime.turns.observations import (
@@ -115,6 +116,7 @@ class Session:
         now: wall time in seconds, for metrics only.
         make_detector: finds the speech of a speaker; made from the options if not given.
         scorer: judges at pauses whether a turn is complete; without it silence alone decides.
+        sound_scorer: judges sounds over an answer; without it their words alone do, or their length.
         voice: reads answers aloud, shared between sessions; without it they are read by the eye.
         load: of the process, shared between sessions; without it the session has one of its own.
         taps: are told what goes in and what comes out; closed with the session.
@@ -134,6 +136,7 @@ class Session:
         now: Callable[[], float] = time.perf_counter,
         make_detector: Callable[[str], SpeechDetector] | None = None,
         scorer: EndOfTurnScorer | None = None,
+        sound_scorer: BackchannelScorer | None = None,
         voice: Voice | None = None,
         load: AnswerLoad | None = None,
         taps: Sequence[Tap] = (),
@@ -153,6 +156,7 @@ class Session:
             speakers=options.speakers,
             scores_pauses=scorer is not None,
             transcribes_sounds=model.transcriber is not None,
+            scores_sounds=sound_scorer is not None,
         )
         self._floor = Floor(self._floor_options)
         self._shown_state = self._floor.state
@@ -177,6 +181,7 @@ class Session:
             conversation=options.conversation,
             speaking=self._speaking,
             load=(load or AnswerLoad()).share(lambda allows: self._put(LoadChanged(allows))),
+            sound_scorer=sound_scorer,
             metrics=self.metrics,
             send=self._send,
             put=self._put,

@@ -1,7 +1,7 @@
-"""Scores turns on threads, so that the event loop and the answer do not wait.
+"""Scores turns, and sounds over answers, on threads, so that the event loop and the answer do not wait.
 
-What comes of it is put into the session's inbox as a `PauseScored`. A scorer that fails is logged, and its score is
-None. Read `turns/speaker.py` for where a score counts.
+What comes of it is put into the session's inbox, of a turn as a `PauseScored`. A scorer that fails is logged, and its
+score is None. Read `turns/speaker.py` and `turns/interruption.py` for where a score counts.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from models.types import Samples
 from realtime.turns.endpointing import EndOfTurnScorer
+from realtime.turns.interruption import BackchannelScorer
 from realtime.turns.observations import PauseScored
 
 logger = logging.getLogger(__name__)
@@ -51,12 +52,20 @@ class PauseScoring:
             self._task.cancel()
 
     async def _score(self, samples: Samples, number: int) -> None:
-        probability: float | None = None
-        try:
-            probability = await asyncio.get_running_loop().run_in_executor(_threads, self._scorer.score, samples)
-            if not 0 <= probability <= 1:
-                raise ValueError(f"the score {probability} is no probability")
-        except Exception as error:
-            probability = None
-            logger.warning("end of turn not scored: %s %s", type(error).__name__, error)
-        self._put(PauseScored(self._speaker, number, probability))
+        self._put(PauseScored(self._speaker, number, await _run(self._scorer, samples, "end of turn")))
+
+
+async def score_sound(scorer: BackchannelScorer, samples: Samples) -> float | None:
+    """Scores a sound over an answer, (n_samples,) at 16 kHz; None: the scorer failed."""
+    return await _run(scorer, samples, "sound over the answer")
+
+
+async def _run(scorer: EndOfTurnScorer | BackchannelScorer, samples: Samples, what: str) -> float | None:
+    try:
+        probability = await asyncio.get_running_loop().run_in_executor(_threads, scorer.score, samples)
+        if not 0 <= probability <= 1:
+            raise ValueError(f"the score {probability} is no probability")
+    except Exception as error:
+        logger.warning("%s not scored: %s %s", what, type(error).__name__, error)
+        return None
+    return probability

@@ -11,8 +11,11 @@ Read `floor.py` for who asks.
 import enum
 import re
 from itertools import groupby
+from typing import Protocol
 
+from models.types import Samples
 from realtime.turns.endpointing import EndpointingOptions
+from realtime.turns.observations import SoundJudged
 
 _WORDS = (
     "ah aha ahha alright cool exactly good great hm hmm huh m mhm mhmm mm mmhm mmhmm mmm oh ok okay really right sure"
@@ -26,7 +29,23 @@ HUM_LETTERS = frozenset("hmn")  # "Mm-hm." comes out as "M. H. M."
 # this (8 without this rule); of 48 interruptions four: "Louder." twice, a "Wait." and a "Hey." that it does not find.
 MIN_PROBABILITY = 0.5
 _WORD = re.compile(r"[\w']+")  # in any script, and numbers: "4" says something
+SURE_WITHOUT_WORDS, SURE_WITH_DOUBTFUL_WORDS, SURE_AGAINST_WORDS = 0.8, 0.1, 0.95
 STOPPING_WORDS = frozenset(("cancel", "enough", "hey", "hold", "no", "pause", "quiet", "stop", "wait", "what", "why"))
+
+
+class BackchannelScorer(Protocol):
+    """Hears whether a sound over an answer leaves the turn with the assistant."""
+
+    def score(self, samples: Samples) -> float:
+        """Probability in [0, 1] that it is an "mm-hm", a "yeah" or a noise, and nothing that wants the turn.
+
+        Thread-safe; blocks for about 100 ms, so it is called off the event loop.
+
+        Args:
+            samples: the sound with its pre-roll and the beginning of the silence after it, float32 `(n_samples,)` at
+                16 kHz.
+        """
+        ...
 
 
 class Verdict(enum.Enum):
@@ -56,6 +75,24 @@ def judge_by_length(speech_samples: int, options: EndpointingOptions, *, ended: 
     return Verdict.ASK if ended else None
 
 
+def leaves_turn(judged: SoundJudged) -> bool:
+    """Whether a sound leaves the turn with the assistant, by its words and by how it sounds.
+
+    Words decide where they are clear. Where they are doubtful, or there are none, how it sounds decides; so it does
+    where nobody writes words down, and then it must be surer. Who has neither leaves the turn to whoever speaks.
+    """
+    probability = judged.backchannel_probability
+    if judged.text is None:
+        return probability is not None and probability >= SURE_WITHOUT_WORDS
+    words = _words_of(judged.text)
+    if any(word in STOPPING_WORDS or word.isdecimal() for word in words):
+        return False
+    if probability is None or (set("".join(words)) - HUM_LETTERS and is_backchannel(judged.text)):
+        return is_backchannel(judged.text, judged.least_probability)
+    is_in_doubt = is_backchannel(judged.text, judged.least_probability)
+    return probability >= (SURE_WITH_DOUBTFUL_WORDS if is_in_doubt else SURE_AGAINST_WORDS)
+
+
 def is_backchannel(transcript: str, least_probability: float = 1.0) -> bool:
     """Whether these words, or none at all, leave the turn with the assistant.
 
@@ -63,10 +100,15 @@ def is_backchannel(transcript: str, least_probability: float = 1.0) -> bool:
         transcript: of a sound shorter than the longest backchannel.
         least_probability: of its words; those that stop an answer do so however doubtful they are.
     """
-    said = _WORD.findall(transcript.lower().replace("-", "").replace("’", "'"))
-    words = [word for word, _ in groupby(said)]  # "yeah, yeah, yeah, yeah" says it once
+    words = _words_of(transcript)
     if " ".join(words) in BACKCHANNEL_PHRASES or set("".join(words)) <= HUM_LETTERS:
         return True
     if least_probability < MIN_PROBABILITY and not any(word in STOPPING_WORDS or word.isdecimal() for word in words):
         return True
     return len(words) <= MAX_BACKCHANNEL_WORDS and all(word in BACKCHANNELS for word in words)
+
+
+def _words_of(transcript: str) -> list[str]:
+    """In small letters, one after another the same counted once: "yeah, yeah, yeah, yeah" says it once."""
+    said = _WORD.findall(transcript.lower().replace("-", "").replace("’", "'"))
+    return [word for word, _ in groupby(said)]
