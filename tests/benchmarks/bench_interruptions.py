@@ -102,29 +102,29 @@ async def say_clips(speakers: Speakers, seed: int) -> list[Clip]:
 def read_clips(data: Path, seed: int) -> Iterator[Clip]:
     """What there is of real sounds."""
     rng = random.Random(seed)
-    digits = [row for row in _rows(data / "fsdd_300") if row["speaker"] in TEST_DIGIT_SPEAKERS]
+    digits = [row for row in rows_of(data / "fsdd_300") if row["speaker"] in TEST_DIGIT_SPEAKERS]
     for row in rng.sample(digits, min(30, len(digits))):
         yield Clip("numbers", f"fsdd {row['speaker']}", row["transcript"], _read(row))
     yield from _beginnings(data, rng)
-    for row in _rows(data / "esc10_part"):
+    for row in rows_of(data / "esc10_part"):
         if row["fold"] in TEST_FOLDS and row["label"] in NOISE_LABELS:
             yield Clip("noises", "esc10", row["label"], _loudest(_read(row)))
-    noises = _rows(data / "nonverbal")
+    noises = rows_of(data / "nonverbal")
     for row in rng.sample(noises, min(120, len(noises))):
         yield Clip("noises", "nonverbal", row["label"], _loudest(_read(row)))
 
 
 def _beginnings(data: Path, rng: random.Random) -> Iterator[Clip]:
-    rows = _rows(data / "libri_mini_train5")
+    rows = rows_of(data / "libri_mini_train5")
     readers = sorted({row["speaker"] for row in rows})[N_TRAINING_READERS:]
     mine = [row for row in rows if row["speaker"] in readers]
-    commands = _rows(data / "picovoice_coffee_commands")
+    commands = rows_of(data / "picovoice_coffee_commands")
     for row in (*rng.sample(mine, min(40, len(mine))), *rng.sample(commands, min(20, len(commands)))):
         source = "LibriSpeech" if row["transcript"] else "commands"
-        yield Clip("interruptions", source, "", _beginning(_read(row), rng.uniform(*BEGINNING_S)))
+        yield Clip("interruptions", source, "", beginning(_read(row), rng.uniform(*BEGINNING_S)))
 
 
-def _rows(folder: Path) -> list[dict[str, Any]]:
+def rows_of(folder: Path) -> list[dict[str, Any]]:
     """Those of a manifest, with whole paths; none where there is no such folder."""
     manifest = folder / "manifest.jsonl"
     lines = manifest.read_text("utf-8").splitlines() if manifest.exists() else []
@@ -135,7 +135,7 @@ def _read(row: dict[str, Any]) -> Samples:
     return read_audio_file(row["path"]).samples
 
 
-def _beginning(samples: Samples, seconds: float) -> Samples:
+def beginning(samples: Samples, seconds: float) -> Samples:
     """The first words of a sentence (n_samples,), which then breaks off."""
     first = int(np.flatnonzero(np.abs(samples) > 0.05 * np.abs(samples).max())[0])
     return _faded(samples[max(0, first - SAMPLE_RATE_HZ // 20) : first + round(seconds * SAMPLE_RATE_HZ)])
