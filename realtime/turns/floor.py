@@ -74,6 +74,7 @@ class Floor:
 
     def __init__(self, options: FloorOptions) -> None:
         self._options = options.endpointing
+        self._is_scored = options.scores_sounds
         self._can_ask = options.transcribes_sounds or options.scores_sounds
         self._machine = TurnMachine()
         self._then = Consequences(options)
@@ -353,6 +354,7 @@ class Floor:
                 self._options,
                 ended=not speaker.is_speaking,
                 can_ask=self._can_ask,
+                is_scored=self._is_scored,
             )
         match verdict:
             case Verdict.TURN:

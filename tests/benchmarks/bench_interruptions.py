@@ -1,8 +1,7 @@
 """What stops an answer: backchannels and short noises that should not, interruptions, numbers and commands that should.
 
 Three kinds of models: one with words of its own (the pocket's, whose ears are Moonshine), one with ears beside
-(Whisper), and one without any; each with our scorer of sounds and, "before", without it and with the former longest
-backchannel. Every clip goes through the real detector and the real floor, and is judged by the real ears and scorer.
+(Whisper), and one without any; each with our scorer of sounds and, "before", without it. Every clip goes through the real detector and the real floor, and is judged by the real ears and scorer.
 
 Words are said by voices that the scorer was not trained with (`voices.py`, and all of ours); they are synthetic. Of DIR
 are used, where they are there: digits of three speakers (`fsdd_300`), beginnings of sentences of eight readers
@@ -18,7 +17,7 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,6 @@ TEST_FOLDS = (4, 5)
 NOISE_LABELS = ("sneezing", "dog", "crying_baby", "rooster", "clock_tick")
 NOISE_S = 0.9  # what is cut out of a noise: the loudest part
 BEGINNING_S = (0.4, 1.1)  # of a sentence: how much is said before it breaks off
-FORMER_BACKCHANNEL_S = 0.8  # the longest one before there was a scorer of sounds
 EARS = {"own": "moonshine", "beside": "whisper", "none": "none"}
 SHOULD_STOP = {"backchannels": False, "noises": False, "interruptions": True, "numbers": True, "commands": True}
 
@@ -158,11 +156,11 @@ def _faded(samples: Samples) -> Samples:
 
 
 def hear_clip(
-    clip: Clip, samples: Samples, ears: Transcriber | None, scorer: BackchannelScorer | None, options: EndpointingOptions
+    clip: Clip, samples: Samples, ears: Transcriber | None, scorer: BackchannelScorer | None
 ) -> Result:
     """What becomes of an answer over which a clip is heard."""
     floor = FloorOptions(
-        endpointing=options,
+        endpointing=EndpointingOptions(),
         pre_roll_s=VadOptions().pre_roll_s,
         transcribes_sounds=ears is not None,
         scores_sounds=scorer is not None,
@@ -199,17 +197,15 @@ def measure(
     clips: Sequence[Clip], kinds: Sequence[str], scorer: BackchannelScorer, cache_dir: Path, seed: int
 ) -> dict[str, list[Result]]:
     """All clips over all kinds of models, with the scorer and before it."""
-    shipped = EndpointingOptions()
-    before = replace(shipped, max_backchannel_s=FORMER_BACKCHANNEL_S)
     rng = np.random.default_rng(seed)
     heard = [in_a_room(clip.samples, rng) for clip in clips]
     results: dict[str, list[Result]] = {}
     for kind in kinds:
         ears = load_ears(EARS[kind], cache_dir)
-        for name, used, options in ((f"{kind}, before", None, before), (kind, scorer, shipped)):
+        for name, used in ((f"{kind}, before", None), (kind, scorer)):
             pairs = zip(clips, heard, strict=True)
             results[name] = [
-                hear_clip(clip, samples, ears, used, options)
+                hear_clip(clip, samples, ears, used)
                 for clip, samples in tqdm(pairs, desc=name, total=len(clips), unit="clip")
             ]
     return results
