@@ -101,7 +101,7 @@ class Dialogue:
         self._numbers = itertools.count(1)
         self._now_s = 0.0  # wall time that counts for what is being handled
         self._conversation = Conversation(conversation, new_id=lambda: self._new_id("item"))
-        self._work = ModelWork(model, session_id, generation, load, put, sound_scorer)
+        self._work = ModelWork(model, session_id, generation, load, put, sound_scorer=sound_scorer)
         self._captions = Captions(
             self._work, has_ears=model.has_ears, conversation=self._conversation, metrics=metrics, send=send
         )

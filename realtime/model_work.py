@@ -50,6 +50,7 @@ class ModelWork:
         options: GenerationOptions,
         load: LoadShare,
         put: Put,
+        *,
         sound_scorer: BackchannelScorer | None = None,
     ) -> None:
         self._model = model
@@ -117,7 +118,7 @@ class ModelWork:
     # Sounds over an answer.
 
     def judge_sound(self, clip: AudioClip, number: int) -> None:
-        """Has a clip written down and scored, as far as there is who can; what comes is the `SoundJudged` of this number."""
+        """Has a clip written down and scored, as far as anybody can; that comes as the `SoundJudged` of this number."""
         self._judging = self._spawn(self._judge(clip, number))
 
     def stop_judging(self) -> None:

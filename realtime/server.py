@@ -146,6 +146,7 @@ def _make_lobby(
     model: AudioLanguageModel,
     session_options: SessionOptions,
     options: ServerOptions,
+    *,
     scorer: EndOfTurnScorer | None,
     sound_scorer: BackchannelScorer | None,
     voice: Voice | None,
@@ -196,7 +197,7 @@ def create_app(
     options = options or ServerOptions()
     SpeechDetector(session_options.vad)  # loads what finds speech, before anybody comes
     watched = WatchedModel(model, options.answer_timeout_s)
-    lobby = _make_lobby(watched, session_options, options, scorer, sound_scorer, voice)
+    lobby = _make_lobby(watched, session_options, options, scorer=scorer, sound_scorer=sound_scorer, voice=voice)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

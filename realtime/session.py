@@ -57,8 +57,8 @@ from realtime.speaking import Speaking, SpeakingOptions
 from realtime.taps import Tap, Taps
 from realtime.turns.actions import EndProtection
 from realtime.turns.endpointing import EndOfTurnScorer, EndpointingOptions
-from realtime.turns.interruption import BackchannelScorer
 from realtime.turns.floor import Floor
+from realtime.turns.interruption import BackchannelScorer
 from realtime.turns.machine import TurnState
 from realtime.turns.observations import (
     DEFAULT_SPEAKER,

@@ -9,7 +9,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from models.types import SAMPLE_RATE_HZ, Samples
-from realtime.turns.smart_turn import STATE_SIZE, Heard, SmartTurn
+from realtime.turns.smart_turn import Heard, SmartTurn
 
 WEIGHTS = Path(__file__).with_name("backchannel.safetensors")
 STATE_SAMPLES = SAMPLE_RATE_HZ * 20 // 1000  # of the encoder

@@ -18,6 +18,7 @@ from realtime.turns.actions import (
     DiscardTurn,
     EndProtection,
     InterruptResponse,
+    JudgeSound,
     OpenTurn,
     PauseResponse,
     PrefillTurns,
@@ -28,7 +29,6 @@ from realtime.turns.actions import (
     StartProvisional,
     StartResponse,
     StoreResponse,
-    JudgeSound,
     TurnEnd,
 )
 from realtime.turns.events import (

@@ -35,6 +35,7 @@ from realtime.turns.actions import (
     CommitTurn,
     DiscardTurn,
     InterruptResponse,
+    JudgeSound,
     OpenTurn,
     PauseResponse,
     ResumeResponse,
@@ -42,7 +43,6 @@ from realtime.turns.actions import (
     StartProvisional,
     StartResponse,
     StoreResponse,
-    JudgeSound,
 )
 from realtime.turns.events import (
     AnswerOwed,

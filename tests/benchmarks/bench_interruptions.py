@@ -1,7 +1,8 @@
 """What stops an answer: backchannels and short noises that should not, interruptions, numbers and commands that should.
 
 Three kinds of models: one with words of its own (the pocket's, whose ears are Moonshine), one with ears beside
-(Whisper), and one without any; each with our scorer of sounds and, "before", without it. Every clip goes through the real detector and the real floor, and is judged by the real ears and scorer.
+(Whisper), and one without any; each with our scorer of sounds and, "before", without it. Every clip goes through the
+real detector and the real floor, and is judged by the real ears and scorer.
 
 Words are said by voices that the scorer was not trained with (`voices.py`, and all of ours); they are synthetic. Of DIR
 are used, where they are there: digits of three speakers (`fsdd_300`), beginnings of sentences of eight readers
@@ -155,9 +156,7 @@ def _faded(samples: Samples) -> Samples:
 # ---- judging ----
 
 
-def hear_clip(
-    clip: Clip, samples: Samples, ears: Transcriber | None, scorer: BackchannelScorer | None
-) -> Result:
+def hear_clip(clip: Clip, samples: Samples, ears: Transcriber | None, scorer: BackchannelScorer | None) -> Result:
     """What becomes of an answer over which a clip is heard."""
     floor = FloorOptions(
         endpointing=EndpointingOptions(),
@@ -179,9 +178,7 @@ def hear_clip(
     return Result(clip, outcome, tuple(judged), judgement_s)
 
 
-def judge_sound(
-    number: int, sound: Samples, ears: Transcriber | None, scorer: BackchannelScorer | None
-) -> SoundJudged:
+def judge_sound(number: int, sound: Samples, ears: Transcriber | None, scorer: BackchannelScorer | None) -> SoundJudged:
     """As a session has a sound (n_samples,) judged."""
     probability = None if scorer is None else scorer.score(sound)
     if ears is None:

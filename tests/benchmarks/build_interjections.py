@@ -47,7 +47,20 @@ VARIANTS = (
     *("robert", "steph", "travis", "victor", "zac", "Denis", "Diogo", "Hugo", "Mario", "Jacky"),
 )
 ACCENTS = ("en-029", "en-us-nyc", "en-gb", "en-gb-x-gbclan", "en-gb-x-gbcwmd")
-PHONEMES = ("m-h'm", "mh'm", "h'm:", "m:", "m'm", "Vh'V", "@h'@", "Vh'V~", "h'Vm", "h'@m:", "m_h'm", "A:h'A:")  # of hums
+PHONEMES = (
+    "m-h'm",
+    "mh'm",
+    "h'm:",
+    "m:",
+    "m'm",
+    "Vh'V",
+    "@h'@",
+    "Vh'V~",
+    "h'Vm",
+    "h'@m:",
+    "m_h'm",
+    "A:h'A:",
+)  # of hums
 N_MADE = {"hum": 320, "laugh": 200, "cough": 350, "throat": 250}
 READINGS_EACH = 18  # pieces of each reader
 SHORT_PROMPT_S = 1.4
@@ -152,8 +165,7 @@ def main() -> None:
         read(options.data),
     )
     with (options.out / "manifest.jsonl").open("w", encoding="utf-8") as manifest:
-        number = 0
-        for interjection in tqdm((one for part in parts for one in part), unit="clip"):
+        for number, interjection in enumerate(tqdm((one for part in parts for one in part), unit="clip")):
             path = f"{number:05d}_{re.sub(r'[^a-zA-Z0-9]+', '-', interjection.source)}.flac"
             soundfile.write(options.out / path, interjection.samples, SAMPLE_RATE_HZ)
             row = {
@@ -163,7 +175,6 @@ def main() -> None:
                 "text": interjection.text,
             }
             manifest.write(json.dumps(row) + "\n")
-            number += 1
 
 
 if __name__ == "__main__":

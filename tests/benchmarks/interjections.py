@@ -26,7 +26,17 @@ COMMANDS = (
 UNSEEN_COMMANDS = (
     *("Mute.", "Undo.", "Delete that.", "Open it.", "Speak up.", "Restart.", "Forget it.", "Leave it.", "Not now."),
     *("Change it.", "Read it.", "Translate.", "Call me.", "Look!", "Come on!", "Slow down.", "Be quiet.", "Say again."),
-    *("Turn it off.", "And then?", "Which one?", "Show me.", "Not yet.", "Send it.", "Save it.", "Play it.", "Buy two."),
+    *(
+        "Turn it off.",
+        "And then?",
+        "Which one?",
+        "Show me.",
+        "Not yet.",
+        "Send it.",
+        "Save it.",
+        "Play it.",
+        "Buy two.",
+    ),
     *("Explain.", "Shorter.", "In French."),
 )
 NUMBERS = (
@@ -36,7 +46,17 @@ NUMBERS = (
 )
 OTHER_WORDS = (
     *("Hello?", "Sorry?", "Actually...", "Excuse me.", "Listen.", "Monday.", "Coffee.", "Paris.", "John.", "Red."),
-    *("The blue one.", "Goodbye.", "Thank you.", "Please.", "Tomorrow.", "Music.", "Turn left.", "Never mind.", "Maybe."),
+    *(
+        "The blue one.",
+        "Goodbye.",
+        "Thank you.",
+        "Please.",
+        "Tomorrow.",
+        "Music.",
+        "Turn left.",
+        "Never mind.",
+        "Maybe.",
+    ),
     *("I think...", "But...", "And...", "So...", "Can you...", "Is it...", "Tell me...", "What about...", "The..."),
     *("Water.", "Berlin.", "At home.", "Not me.", "Today.", "My name.", "Lights.", "Volume.", "Wrong.", "Weather."),
 )

@@ -1,9 +1,9 @@
 """Trains the head of `realtime/turns/backchannel.py` on what `build_interjections` wrote.
 
-Each clip is varied by chance (pitch, room, band, level), heard by the real detector over an answer, and cut as the floor
-has it cut; what it has judged is one example. A logistic regression, both classes weighed alike; how much it is held
-back is chosen on voices it was not fitted to, and so is the scale of its log-odds. The same data, the same weights.
-Run: `python -m tests.benchmarks.train_interruption --data DIR`.
+Each clip is varied by chance (pitch, room, band, level), heard by the real detector over an answer, and cut as the
+floor has it cut; what it has judged is one example. A logistic regression, both classes weighed alike; how much it is
+held back is chosen on voices it was not fitted to, and so is the scale of its log-odds. The same data, the same
+weights.
 """
 
 import argparse
