@@ -86,8 +86,8 @@ def leaves_turn(judged: SoundJudged) -> bool:
     """Whether a sound leaves the turn with the assistant, by its words and by how it sounds.
 
     Words decide where they are clear: a "stop" or a number stops, a "right" does not. Where they are doubtful, letters
-    of a hum, or none, how it sounds decides; so it does where nobody writes words down, and then it must be surer. Where
-    nobody hears how it sounds, doubtful words are a hum; without either, whoever speaks takes the turn.
+    of a hum, or none, how it sounds decides; so it does where nobody writes words down, and then it must be surer.
+    Where nobody hears how it sounds, doubtful words are a hum; without either, whoever speaks takes the turn.
     """
     probability = judged.backchannel_probability
     if judged.text is None:

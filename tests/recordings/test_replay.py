@@ -51,13 +51,15 @@ async def record_everything(folder: Path) -> Conversation:
         [GenerationFailed("out of memory; ask for less")],
         ["Fine."],
     ]
-    model = ScriptedModel(script, transcripts=["Count.", "What?", "", "So."], sounds=["What?"], gate=gate)
+    model = ScriptedModel(script, transcripts=["Count.", "What?", "", "So."], sounds=["Yeah.", "What?"], gate=gate)
     recorder = SessionRecorder(folder)
     scorer = SoundLength()
     async with conversing(model, scorer=scorer, sound_scorer=scorer, load=load, taps=[recorder]) as conversation:
         await conversation.hear(loud(0.5), quiet(0.3), loud(0.5), quiet(2.5), wait=False)
         await conversation.session_caught_up()
-        await conversation.hear(loud(0.16), quiet(0.3), loud(0.5), quiet(0.3), loud(0.3), quiet(2.5), wait=False)
+        await conversation.hear(loud(0.16), quiet(0.3), wait=False)
+        await conversation.until("response.resumed")
+        await conversation.hear(loud(0.5), quiet(0.3), loud(0.3), quiet(2.5), wait=False)
         for _ in range(20):
             gate.release()
         await conversation.until("response.done", 2)
@@ -114,7 +116,7 @@ async def test_another_decision_is_found(tmp_path: Path) -> None:
     events = tmp_path / "one" / EVENTS_NAME
     head, *lines = events.read_text().splitlines()
     changed = json.loads(head)
-    changed["session"]["options"]["endpointing"]["min_interruption_s"] = 0.05
+    changed["session"]["options"]["endpointing"] |= {"max_backchannel_s": 0.1, "max_scored_s": 0.1}
     events.write_text("\n".join([json.dumps(changed), *lines]) + "\n")
     played = await replay(read_recording(tmp_path / "one"), detectors={DEFAULT_SPEAKER: loudness_detector(OPTIONS.vad)})
     assert played.difference is not None
