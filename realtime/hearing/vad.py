@@ -8,7 +8,8 @@ however many sessions share one call of the network (`SileroBatch`). Read `liste
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,6 +37,7 @@ FLOOR_RISE = 10 ** (1.0 * 0.032 / 20)  # 1 dB/s at 32 ms frames: slower than spe
 FLOOR_FALL = 0.3  # of the way down, each frame that is quieter than the floor
 OFFSET_STEP = 0.02  # of the way to a frame's mean: a time constant of 1.6 s, so that no voice is filtered
 BATCH_WINDOW_S = 0.008  # frames wait this long for others: a quarter of a frame
+WARM_UP_FRAMES = 4  # of unheard silence before the next sound: false onsets as for a fresh state (tests/benchmarks/LOG.md)
 MAX_FRAMES_AT_ONCE = 32  # of one stream, in one turn of the event loop: a second of audio, 10 ms of work
 
 
@@ -74,6 +76,10 @@ class SpeechScorer(Protocol):
 
     def score(self, frame: Samples) -> float:
         """Gives the probability of speech in float32 `(frame_samples,)`."""
+        ...
+
+    def forget(self) -> None:
+        """Forgets what came before: the next frame is the first of a stream."""
         ...
 
 
@@ -138,6 +144,10 @@ class SileroScorer:
     def score(self, frame: Samples) -> float:
         """Gives the probability of speech in float32 `(512,)`."""
         return float(score_streams([self._stream], [frame])[0])
+
+    def forget(self) -> None:
+        """Begins another stream."""
+        self._stream = SileroStream()
 
 
 class SileroBatch:
@@ -221,14 +231,19 @@ class WebRtcScorer:
     frame_samples = WEBRTC_FRAME_SAMPLES
 
     def __init__(self, aggressiveness: int = 3) -> None:
-        self._vad = webrtcvad.Vad(aggressiveness)
-        self._recent = [0.0, 0.0, 0.0]
+        self._aggressiveness = aggressiveness
+        self.forget()
 
     def score(self, frame: Samples) -> float:
         """Gives the share of the last three frames that are speech; `frame` is float32 `(480,)`."""
         pcm = (np.clip(frame, -1, 1) * 32767).astype(np.int16).tobytes()
         self._recent = [*self._recent[1:], float(self._vad.is_speech(pcm, SAMPLE_RATE_HZ))]
         return sum(self._recent) / len(self._recent)
+
+    def forget(self) -> None:
+        """Begins another stream."""
+        self._vad = webrtcvad.Vad(self._aggressiveness)
+        self._recent = [0.0, 0.0, 0.0]
 
 
 VAD_ENGINES: dict[str, Callable[[], SpeechScorer]] = {"silero": SileroScorer, "webrtc": WebRtcScorer}
@@ -242,18 +257,31 @@ class _Frame:
         samples: float32 `(frame_samples,)`, without a constant offset.
         is_audible: whether it is louder than the room; else it is silence, whatever its score.
         is_scored: whether the scorer is given it. Silence beyond the length of a pause is not scored.
+        before: where the scorer begins anew with it, the last frames that were not scored; else none.
     """
 
     samples: Samples
     is_audible: bool
     is_scored: bool
+    before: tuple[Samples, ...] = ()
+
+
+def _divide(frames: Iterable[_Frame]) -> list[list[_Frame]]:
+    """Divides the frames that are scored into stretches of one stream, so short that the event loop is not held."""
+    stretches: list[list[_Frame]] = []
+    for frame in frames:
+        if not stretches or frame.before or len(stretches[-1]) == MAX_FRAMES_AT_ONCE:
+            stretches.append([])
+        stretches[-1].append(frame)
+    return stretches
 
 
 class SpeechDetector:
     """Turns the samples of one stream into frames with speech events.
 
     Silence beyond a pause costs next to nothing, because the scorer does not hear it. Shorter silences it does hear:
-    without them it notices the next word later.
+    without them it notices the next word later. After silence that it did not hear, the scorer begins anew with the
+    last frames of it: with what it remembers of the speech before, it takes the next noise for more of it.
 
     Args:
         options: how scores become speech.
@@ -284,6 +312,7 @@ class SpeechDetector:
         self._centred = OffsetRemoval()
         self._floor_rms = SILENCE_RMS / GATE_RATIO
         self._inaudible_samples = 0  # since the last audible frame
+        self._unscored: deque[Samples] = deque(maxlen=WARM_UP_FRAMES)  # the last ones, since one was scored
         self._sample = 0  # end of the last whole frame
         self._speaking = False
         self._onset_sample: int | None = None  # of speech not yet long enough to count, or of the speech under way
@@ -292,19 +321,28 @@ class SpeechDetector:
     def push(self, samples: Samples) -> Iterator[DetectedFrame]:
         """Takes float32 `(n_samples,)`, any number, and yields every frame that is now whole."""
         for frame in self._whole_frames(samples):
-            yield self._detect(frame, self._scorer.score(frame.samples) if frame.is_scored else 0.0)
+            yield self._detect(frame, self._score(frame) if frame.is_scored else 0.0)
 
     async def push_batched(self, samples: Samples) -> list[DetectedFrame]:
         """What `push` gives, scored together with other sessions where there is a batch; a few milliseconds later."""
         if self._batch is None:
             return list(self.push(samples))
         frames = list(self._whole_frames(samples))
-        heard = [frame.samples for frame in frames if frame.is_scored]
         scores: list[float] = []
-        for start in range(0, len(heard), MAX_FRAMES_AT_ONCE):  # the event loop is not held for long
-            scores += await self._batch.score(self._stream, heard[start : start + MAX_FRAMES_AT_ONCE])
+        for heard in _divide(frame for frame in frames if frame.is_scored):
+            if heard[0].before:
+                self._stream = SileroStream()
+            given = [*heard[0].before, *(frame.samples for frame in heard)]
+            scores += (await self._batch.score(self._stream, given))[-len(heard) :]
         found = iter(scores)
         return [self._detect(frame, next(found) if frame.is_scored else 0.0) for frame in frames]
+
+    def _score(self, frame: _Frame) -> float:
+        if frame.before:
+            self._scorer.forget()
+            for unscored in frame.before:
+                self._scorer.score(unscored)
+        return self._scorer.score(frame.samples)
 
     def _whole_frames(self, samples: Samples) -> Iterator[_Frame]:
         """Cuts the stream into frames."""
@@ -314,8 +352,13 @@ class SpeechDetector:
             frame, self._pending = self._centred(self._pending[:size]), self._pending[size:]
             is_audible = self._is_audible(frame)
             self._inaudible_samples = 0 if is_audible else self._inaudible_samples + size
-            is_past_pause = self._inaudible_samples - size >= self.options.pause_s * SAMPLE_RATE_HZ
-            yield _Frame(frame, is_audible, not is_past_pause)
+            is_scored = self._inaudible_samples - size < self.options.pause_s * SAMPLE_RATE_HZ
+            before = tuple(self._unscored) if is_scored else ()
+            if is_scored:
+                self._unscored.clear()
+            else:
+                self._unscored.append(frame)
+            yield _Frame(frame, is_audible, is_scored, before)
 
     def _is_audible(self, frame: Samples) -> bool:
         """Whether a frame is louder than the room, whose noise it follows."""
