@@ -22,6 +22,7 @@ import webrtcvad
 from models.errors import ModelUnavailable
 from models.types import SAMPLE_RATE_HZ, Samples
 from models.weights.checksums import sha256
+from realtime.hearing.foreground import Foreground
 from realtime.hearing.own_voice import OwnVoice
 from realtime.turns.observations import DEFAULT_SPEAKER, DetectedFrame, SpeechStarted, SpeechStopped
 
@@ -36,8 +37,9 @@ GATE_RATIO = 10 ** (3 / 20)  # speech is at least 3 dB above the room's noise
 FLOOR_RISE = 10 ** (1.0 * 0.032 / 20)  # 1 dB/s at 32 ms frames: slower than speech, faster than people wait
 FLOOR_FALL = 0.3  # of the way down, each frame that is quieter than the floor
 OFFSET_STEP = 0.02  # of the way to a frame's mean: a time constant of 1.6 s, so that no voice is filtered
+OTHER_VOICES = ("ignore", "hear")
 BATCH_WINDOW_S = 0.008  # frames wait this long for others: a quarter of a frame
-WARM_UP_FRAMES = 4  # of unheard silence before the next sound: false onsets as for a fresh state (tests/benchmarks/LOG.md)
+WARM_UP_FRAMES = 4  # of unheard silence, before the next sound: the false onsets of a fresh state
 MAX_FRAMES_AT_ONCE = 32  # of one stream, in one turn of the event loop: a second of audio, 10 ms of work
 
 
@@ -53,6 +55,7 @@ class VadOptions:
         min_speech_s: speech shorter than this is a click.
         pause_s: silence of this length is a pause, and an answer may be started.
         pre_roll_s: audio kept before the onset, because the first consonant scores low.
+        other_voices: one of `OTHER_VOICES`: "ignore" takes who is weaker than the speaker for silence, "hear" does not.
     """
 
     engine: str = "silero"
@@ -61,10 +64,13 @@ class VadOptions:
     min_speech_s: float = 0.09
     pause_s: float = 0.19
     pre_roll_s: float = 0.3
+    other_voices: str = "ignore"
 
     def __post_init__(self) -> None:
         if self.engine not in VAD_ENGINES:
             raise ValueError(f"unknown voice activity detector {self.engine!r}; choose {' or '.join(VAD_ENGINES)}")
+        if self.other_voices not in OTHER_VOICES:
+            raise ValueError(f"other voices are to be {' or '.join(OTHER_VOICES)}, not {self.other_voices!r}")
         if not 0 < self.offset <= self.onset < 1:
             raise ValueError(f"need 0 < offset ({self.offset}) <= onset ({self.onset}) < 1")
 
@@ -255,12 +261,14 @@ class _Frame:
 
     Attributes:
         samples: float32 `(frame_samples,)`, without a constant offset.
+        power: its mean square.
         is_audible: whether it is louder than the room; else it is silence, whatever its score.
         is_scored: whether the scorer is given it. Silence beyond the length of a pause is not scored.
         before: where the scorer begins anew with it, the last frames that were not scored; else none.
     """
 
     samples: Samples
+    power: float
     is_audible: bool
     is_scored: bool
     before: tuple[Samples, ...] = ()
@@ -308,6 +316,8 @@ class SpeechDetector:
         self._scorer = scorer or VAD_ENGINES[options.engine]()
         self._batch = batch if options.engine == "silero" and scorer is None else None
         self._stream = SileroStream()
+        ignores_others = options.other_voices == "ignore"
+        self._foreground = Foreground(self._scorer.frame_samples) if ignores_others else None
         self._pending = np.zeros(0, np.float32)
         self._centred = OffsetRemoval()
         self._floor_rms = SILENCE_RMS / GATE_RATIO
@@ -350,7 +360,8 @@ class SpeechDetector:
         size = self._scorer.frame_samples
         while len(self._pending) >= size:
             frame, self._pending = self._centred(self._pending[:size]), self._pending[size:]
-            is_audible = self._is_audible(frame)
+            power = float(frame.dot(frame)) / size
+            is_audible = self._is_audible(math.sqrt(power))
             self._inaudible_samples = 0 if is_audible else self._inaudible_samples + size
             is_scored = self._inaudible_samples - size < self.options.pause_s * SAMPLE_RATE_HZ
             before = tuple(self._unscored) if is_scored else ()
@@ -358,11 +369,10 @@ class SpeechDetector:
                 self._unscored.clear()
             else:
                 self._unscored.append(frame)
-            yield _Frame(frame, is_audible, is_scored, before)
+            yield _Frame(frame, power, is_audible, is_scored, before)
 
-    def _is_audible(self, frame: Samples) -> bool:
+    def _is_audible(self, rms: float) -> bool:
         """Whether a frame is louder than the room, whose noise it follows."""
-        rms = math.sqrt(float(frame.dot(frame)) / len(frame))
         if rms < self._floor_rms:
             self._floor_rms += FLOOR_FALL * (rms - self._floor_rms)
         else:
@@ -376,6 +386,8 @@ class SpeechDetector:
         if self.own_voice is not None:
             self.own_voice.listen(frame.samples)
             voiced = voiced and not self.own_voice.explains_microphone
+        if self._foreground is not None:
+            voiced = self._is_speaker(self._foreground, frame, is_voiced=voiced)
         if voiced:
             self._last_voiced_sample = self._sample
             if self._onset_sample is None:
@@ -384,6 +396,14 @@ class SpeechDetector:
         if not self._speaking and not voiced:
             self._onset_sample = None
         return DetectedFrame(self._sample, event, self._sample - self._last_voiced_sample, self._speaker)
+
+    def _is_speaker(self, foreground: Foreground, frame: _Frame, *, is_voiced: bool) -> bool:
+        """Whether voice is the speaker's; somebody behind may have been taken for the speaker until now."""
+        foreground.take(frame.power, is_voiced=is_voiced)
+        if foreground.is_behind:
+            end_sample = max(0, self._sample - foreground.gone_samples)
+            self._last_voiced_sample = min(self._last_voiced_sample, end_sample)
+        return foreground.has_speaker
 
     def _start_if_long_enough(self) -> SpeechStarted | None:
         if self._onset_sample is None:
