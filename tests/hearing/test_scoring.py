@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from models.types import AudioClip, Samples, Transcript
+from models.types import AudioClip, Samples
 from realtime.hearing.scoring import PauseScoring
 from realtime.turns.observations import PauseScored
 

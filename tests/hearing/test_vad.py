@@ -171,8 +171,12 @@ def test_after_unheard_silence_the_scorer_begins_anew_with_the_end_of_it() -> No
     scorer, loud = RecordingScorer(), noise(0.5, 0.1)
     list(SpeechDetector(VadOptions(), scorer).push(np.concatenate((loud, silence(3), loud))))
     assert sum(given is None for given in scorer.given) == 1
-    warm_up = scorer.given[next(index for index, given in enumerate(scorer.given) if given is None) + 1 :][: WARM_UP_FRAMES + 1]
-    assert [given is not None and bool(np.abs(given).max() > 0.05) for given in warm_up] == [False] * WARM_UP_FRAMES + [True]
+    warm_up = scorer.given[next(index for index, given in enumerate(scorer.given) if given is None) + 1 :][
+        : WARM_UP_FRAMES + 1
+    ]
+    assert [given is not None and bool(np.abs(given).max() > 0.05) for given in warm_up] == [False] * WARM_UP_FRAMES + [
+        True
+    ]
 
 
 def test_after_a_short_pause_the_scorer_goes_on() -> None:
