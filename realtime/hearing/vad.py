@@ -238,7 +238,8 @@ class WebRtcScorer:
 
     def __init__(self, aggressiveness: int = 3) -> None:
         self._aggressiveness = aggressiveness
-        self.forget()
+        self._vad = webrtcvad.Vad(aggressiveness)
+        self._recent = [0.0, 0.0, 0.0]
 
     def score(self, frame: Samples) -> float:
         """Gives the share of the last three frames that are speech; `frame` is float32 `(480,)`."""

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.hearing.foreground import Foreground
-from realtime.hearing.vad import SILERO_FRAME_SAMPLES, DetectedFrame, SileroBatch, SpeechDetector, VadOptions
-from realtime.turns.observations import SpeechStarted, SpeechStopped
+from realtime.hearing.vad import SILERO_FRAME_SAMPLES, SileroBatch, SpeechDetector, VadOptions
+from realtime.turns.observations import DetectedFrame, SpeechStarted, SpeechStopped
 from tests.conftest import silence
 
 FRAME_S = SILERO_FRAME_SAMPLES / SAMPLE_RATE_HZ
