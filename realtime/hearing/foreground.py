@@ -29,7 +29,8 @@ KNOWN_S, MIN_KNOWN_S = 8.0, 0.8  # somebody behind is known for so long, after s
 ABOVE_BEHIND_DB = 8.0  # to the mean level of that voice: then the speaker is louder than this ...
 LEAST_DB, MOST_DB = -10.0, -1.5  # ... but in these limits to the speaker's own level
 RETURN_FRAMES, OF_FRAMES = 5, 10  # strong ones that bring the speaker to the front again
-ONSET_DB = -12.0  # weaker voice begins nothing
+ONSET_DB = -12.0  # weaker voice begins nothing, and neither do single frames that are louder ...
+ONSET_FRAMES = 2  # ... unless they are so many of `OF_FRAMES`
 LEVEL_S = 3.0  # of voice, that a mean level is over
 FORGIVEN_S = 1.5  # of silence: a doubt is dropped
 ABSENT_S = 2.0  # without the speaker's voice: what comes begins something
@@ -56,6 +57,7 @@ class Foreground:
         self._other = _Level(self._frames(LEVEL_S))
         self._weak: list[float] = []  # powers of the voiced frames since the last strong one
         self._strong: deque[bool] = deque(maxlen=OF_FRAMES)  # which of the last frames were
+        self._audible: deque[bool] = deque(maxlen=OF_FRAMES)  # and which were loud enough to begin something
         self._unvoiced = 0  # frames in a row without any voice
         self._not_strong = self._far = self._absent = 0  # and without strong voice, without near voice, the speaker's
         self._since_other = self._frames(KNOWN_S)
@@ -74,6 +76,7 @@ class Foreground:
         level_db = _db(power, self._own.power) if self._own.n_frames else 0.0
         is_strong = is_voiced and level_db >= self._near_db()
         self._strong.append(is_strong)
+        self._audible.append(is_voiced and level_db >= ONSET_DB)
         if not is_voiced:
             if self._unvoiced >= self._frames(FORGIVEN_S):
                 self.is_behind = False
@@ -81,8 +84,8 @@ class Foreground:
                 self._since_other = self._frames(KNOWN_S)
             return
         if not is_strong and not self.is_behind and self._absent > self._frames(ABSENT_S):
-            is_strong = self._begins_weakly(power, level_db)
-        if self.is_behind:
+            self._take_weak_onset(power)
+        elif self.is_behind:
             self._follow_other(power, is_strong=is_strong)
         elif is_strong:
             self._come_to_front(power)
@@ -99,13 +102,15 @@ class Foreground:
         is_recent = self._since_other < self._frames(KNOWN_S)
         return is_recent and self._other.n_frames >= self._frames(MIN_KNOWN_S)
 
-    def _begins_weakly(self, power: float, level_db: float) -> bool:
-        """Whether weak voice that begins something is the speaker, farther away; otherwise it is behind."""
-        self.is_behind = self._knows_other or level_db < ONSET_DB
-        self.gone_samples = self._absent * self._frame_samples
-        if not self.is_behind:
+    def _take_weak_onset(self, power: float) -> None:
+        """Weak voice begins something: the speaker, farther away, or somebody behind, or nothing yet."""
+        if self._knows_other:
+            self.is_behind = True
+            self.gone_samples = self._absent * self._frame_samples
+            self._note_other([power])
+        elif sum(self._audible) >= ONSET_FRAMES:
             self._own.restart(power)
-        return not self.is_behind
+            self._come_to_front(power)
 
     def _doubt(self, power: float, level_db: float) -> None:
         """Weak voice follows strong voice."""
