@@ -114,7 +114,7 @@ def frames_of(audio: Samples, other_voices: str) -> list[DetectedFrame]:
 
 def talk(speech: Callable[[str], Samples]) -> Samples:
     """Four seconds without a long pause."""
-    return speech("tale_of_two_cities")[2 * SAMPLE_RATE_HZ : 6 * SAMPLE_RATE_HZ]
+    return np.resize(speech("question_capital"), 4 * SAMPLE_RATE_HZ)
 
 
 def with_others_behind(clip: Samples, below_db: float) -> Samples:
