@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from models.loading import LoadOptions
     from realtime.session import SessionOptions
     from realtime.turns.endpointing import EndOfTurnScorer
+    from realtime.turns.interruption import BackchannelScorer
 
 DEFAULT_MODEL = "pocket"
 SMALLEST_MODEL = "pocket-tiny"  # starts where nobody chose a model and the default's weights cannot be had
@@ -118,19 +119,25 @@ def session_options(options: argparse.Namespace, model: AudioLanguageModel) -> "
         )
 
 
-def load_scorer(options: argparse.Namespace) -> "EndOfTurnScorer | None":
-    """Our judgement on Smart Turn's encoder, unless silence alone is wanted or the weights are not there."""
+def load_scorers(options: argparse.Namespace) -> "tuple[EndOfTurnScorer, BackchannelScorer] | tuple[None, None]":
+    """Our judgements on Smart Turn's encoder, unless silence alone is wanted or the weights are not there.
+
+    Returns:
+        What judges turns at their pauses, and what judges sounds over an answer.
+    """
+    from realtime.turns.backchannel import Backchannel
     from realtime.turns.end_of_turn import EndOfTurn
     from realtime.turns.smart_turn import SmartTurn, find_smart_turn
 
     if options.endpointing == "silence":
-        return None
+        return None, None
     try:
         with weights_folder(options) as cache_dir:
-            return EndOfTurn(SmartTurn(find_smart_turn(cache_dir)))
+            encoder = SmartTurn(find_smart_turn(cache_dir))
     except ModelUnavailable as error:
         print(f"Turns will end by silence alone: {error}", file=sys.stderr)
-        return None
+        return None, None
+    return EndOfTurn(encoder), Backchannel(encoder)
 
 
 def load_voice(options: argparse.Namespace, name: str) -> Voice | None:

@@ -10,7 +10,7 @@ import pytest
 from app import default_cache_dir
 from models.errors import GenerationFailed
 from models.scripted import ScriptedModel
-from models.types import SAMPLE_RATE_HZ, GenerationOptions, Message, Samples
+from models.types import SAMPLE_RATE_HZ, GenerationOptions, Message, Samples, Transcript, Word
 from realtime.conversation import ConversationOptions
 from realtime.events import ConversationWindow, MessageAdded, ResponseDone, SessionMetricsReported, SessionUpdated
 from realtime.load import AnswerLoad
@@ -118,6 +118,46 @@ async def test_a_short_utterance_over_an_answer_is_judged_by_its_words(words: st
         if not goes_on:
             await conversation.until("response.created", 2)
             assert turns(conversation) == turns(conversation)[:1], "not committed before the silence"
+
+
+@pytest.mark.parametrize(
+    ("score", "goes_on"), [(0.99, True), (0.01, False), (ValueError("deaf"), False), (float("nan"), False)]
+)
+async def test_without_ears_a_short_utterance_is_judged_by_how_it_sounds(
+    score: float | Exception, goes_on: bool
+) -> None:
+    gate, scorer = asyncio.Semaphore(2), Scorer(score)
+    model = ScriptedModel([LONG_ANSWER, ["New answer."]], gate=gate)
+    async with conversing(model, sound_scorer=scorer) as conversation:
+        await conversation.hear(loud(0.5), quiet(1.0), wait=False)
+        await conversation.until("response.output_text.delta", 2)
+        await conversation.hear(loud(0.5), quiet(0.25), wait=False)
+        await conversation.until("response.resumed" if goes_on else "response.done")
+        assert answers(conversation) == ([] if goes_on else [("cancelled", "0 1 ")])
+        assert [round(len(asked) / SAMPLE_RATE_HZ, 1) for asked in scorer.asked] == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("sound", "score", "goes_on"),
+    [
+        (Transcript("A memo.", (Word("A", 0.3, 0.4, 0.9), Word("memo.", 0.4, 0.8, 0.4))), 0.99, True),
+        (Transcript("Louder.", (Word("Louder.", 0.3, 0.8, 0.4),)), 0.001, False),
+        (Transcript("Stop."), 0.99, False),
+        (Transcript("", is_foreign=True), 0.99, False),
+        (ValueError("deaf"), 0.99, True),
+    ],
+)
+async def test_where_words_are_in_doubt_how_it_sounds_decides(
+    sound: Transcript | Exception, score: float, goes_on: bool
+) -> None:
+    gate = asyncio.Semaphore(2)
+    model = ScriptedModel([LONG_ANSWER, ["New answer."]], sounds=[sound], gate=gate)
+    async with conversing(model, sound_scorer=Scorer(score)) as conversation:
+        await conversation.hear(loud(0.5), quiet(1.0), wait=False)
+        await conversation.until("response.output_text.delta", 2)
+        await conversation.hear(loud(0.5), quiet(0.25), wait=False)
+        await conversation.until("response.resumed" if goes_on else "response.done")
+        assert answers(conversation) == ([] if goes_on else [("cancelled", "0 1 ")])
 
 
 async def test_an_answer_that_goes_on_stays_within_its_longest_length() -> None:
