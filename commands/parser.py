@@ -23,7 +23,7 @@ from commands.space import is_zero_gpu, space_settings
 from commands.talk import talk
 from models.voices.names import VOICE_NAMES
 from models.watched import SILENCE_LIMIT_S
-from realtime.hearing.vad import VAD_ENGINES
+from realtime.hearing.vad import OTHER_VOICES, VAD_ENGINES
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION
 
 
@@ -73,6 +73,12 @@ def _model_options(*, behind: bool) -> Options:
 def _talking_options(*, behind: bool) -> Options:
     talking = Options(behind=behind)
     talking.add_argument("--vad", default="silero", choices=tuple(VAD_ENGINES), help="finds speech (%(default)s)")
+    talking.add_argument(
+        "--other-voices",
+        default="ignore",
+        choices=OTHER_VOICES,
+        help="of people who are weaker than whoever speaks: no speech, or speech like any other (%(default)s)",
+    )
     talking.add_argument(
         "--endpointing",
         default="semantic",
