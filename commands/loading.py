@@ -110,7 +110,7 @@ def session_options(options: argparse.Namespace, model: AudioLanguageModel) -> "
             max_audio_s = min(conversation.max_audio_s, info.max_audio_s - endpointing.max_turn_s)
             conversation = replace(conversation, max_audio_s=max_audio_s)
         return SessionOptions(
-            vad=VadOptions(engine=options.vad),
+            vad=VadOptions(engine=options.vad, suppress_noise=options.noise_suppression == "on"),
             endpointing=endpointing,
             conversation=conversation,
             generation=generation_options(options),

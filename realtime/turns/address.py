@@ -1,0 +1,131 @@
+"""Whether words are meant for the assistant, or for somebody else in the room: a judgement by what the words are.
+
+Who asks a machine asks in the form of a question, a command or a wish, of their own accord, and in whole sentences;
+who talks to a person tells of others ("she told me"), of "us", hesitates, answers and calls names; who reads or
+broadcasts does none of that. A small logistic model weighs such features, and a name at the beginning or the end ("Earpiece,
+..."; "..., computer?") settles it. What the words cannot show is whom a plain question is for ("Are you coming?").
+It knows English alone: words of another language have no features, and count as meant for the assistant.
+
+The weights were fitted by `tests/benchmarks/train_address.py`. Read `floor.py` for what becomes of the judgement.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+
+from models.types import SAMPLE_RATE_HZ
+
+WAKE_NAMES = frozenset(("assistant", "computer", "earpiece"))
+_FILLERS = frozenset(
+    "ah alright and but eh er erm hello hey hi hm hmm huh mm no now oh ok okay please right so sorry then uh um well"
+    " yeah yes".split()
+)
+_QUESTION_WORDS = frozenset(
+    "how how's what what'll what're what's whats when when's where where's which who who's whom whose why why's".split()
+)
+_AUXILIARIES = frozenset(
+    "am are aren't can can't could did didn't do does doesn't don't had has have is isn't may shall should was were"
+    " will won't would".split()
+)
+_COMMANDS = frozenset(
+    "add answer begin book bring calculate call cancel change check choose clear close compare compose continue convert"
+    " count create define delete describe dim enable explain fetch find fix forget give go guess help imagine increase"
+    " keep list listen lock look lower make mute name open order pause pick plan play put quit raise read recommend"
+    " remember remind remove repeat reply report reserve reset restart rewrite ring run say schedule search send set"
+    " share show sing skip solve speak spell start stop suggest summarise summarize switch take talk teach tell"
+    " transfer translate try turn type unlock update use wait wake warn write".split()
+)
+_ME = frozenset("i i'd i'll i'm i've me mine my myself".split())
+_YOU = frozenset("you you'd you'll you're you've".split())
+_YOUR = frozenset("your yours yourself".split())
+_WE = frozenset("our ours us we we'd we'll we're we've".split())
+_THEY = frozenset(
+    "he he'd he'll he's her hers him himself his she she'd she'll she's their them they they'd they'll they're"
+    " they've".split()
+)
+_PAST = frozenset(
+    "came did gave got had knew made said saw seemed thought told took was wasn't went were weren't".split()
+)
+_LOOSE = frozenset(
+    "actually anyway basically because guess guys kind maybe mean probably really sort stuff thing things think".split()
+)
+_HERE = frozenset("again already back come coming here home out over there tonight tomorrow yesterday yet".split())
+_KIN = frozenset(
+    "boys dad daddy darling dear everybody everyone folks girls grandma grandpa guys honey kids love mom mum mummy"
+    " sweetheart".split()
+)
+_REQUEST = re.compile(
+    r"\b(?:(?:can|could|will|would) you|do you know|tell me|give me|show me|help me|let me know|remind me|"
+    r"i(?:'d| would) like|i (?:need|want|wanna)|(?:can|could|may|should|do|am|will) i|please|my)\b"
+)
+_CALLED_FIRST = re.compile(r"^(?:(?:hey|hi|hello|okay|oh|so|well),? )?([A-Z][a-z]+), (\S+)")
+_CALLED_LAST = re.compile(r", ([A-Za-z]+)[.?!]$")
+_SENTENCE_END = re.compile(r"(?<=[.?!]) +")
+_WORD = re.compile(r"[\w']+")
+
+
+def features(text: str) -> dict[str, float]:
+    """What the words are, by name.
+
+    Args:
+        text: with capitals and punctuation, as ears write it.
+
+    Returns:
+        Shares of words and yes (1) or no (0); `long` is the logarithm of the number of words.
+    """
+    plain = text.lower().replace("’", "'")
+    words = _WORD.findall(plain)
+    sentences = [core for core in map(_core, _SENTENCE_END.split(plain)) if core]
+    openings = [sentence[0] for sentence in sentences]
+    first, last = openings[:1], openings[-1:]
+    return {
+        "constant": 1.0,
+        "asks first": _any(first, _QUESTION_WORDS),
+        "asks last": _any(last, _QUESTION_WORDS),
+        "asks yes or no first": _any(first, _AUXILIARIES),
+        "asks yes or no last": _any(last, _AUXILIARIES),
+        "commands first": _any(first, _COMMANDS),
+        "commands last": _any(last, _COMMANDS),
+        "question mark": float(plain.rstrip().endswith("?")),
+        "request": float(_REQUEST.search(plain) is not None),
+        "question inside": _any(words if plain.rstrip().endswith("?") else (), _QUESTION_WORDS),
+        "one sentence": float(len(sentences) == 1),
+        "I": _share(words, _ME),
+        "you": _share(_WORD.findall(_REQUEST.sub(" ", plain)), _YOU),
+        "your": _share(words, _YOUR),
+        "we": _share(words, _WE),
+        "they": _share(words, _THEY),
+        "past": _share(words, _PAST),
+        "loose": _share(words, _LOOSE),
+        "here": _share(words, _HERE),
+        "fillers": _share(words, _FILLERS),
+        "filler first": _any(words[:1], _FILLERS),
+        "long": math.log(max(1, len(words))),
+        "very short": float(len(words) <= 2),
+        "many sentences": float(len(sentences) > 2),
+        "doubled": sum(map(str.__eq__, words, words[1:])) / max(1, len(words)),
+    }
+
+
+def _core(sentence: str) -> list[str]:
+    """The words of a sentence, without those that only open it."""
+    words = _WORD.findall(sentence)
+    return words[next((at for at, word in enumerate(words) if word not in _FILLERS), len(words)) :]
+
+
+def _any(words: Sequence[str], these: frozenset[str]) -> float:
+    return float(any(word in these for word in words))
+
+
+def _share(words: Sequence[str], these: frozenset[str]) -> float:
+    return sum(word in these for word in words) / max(1, len(words))
+
+
+def _calls_somebody(text: str) -> bool:
+    """Whether a name other than the assistant's is called: "Tom, could you ...", "..., mum?"."""
+    if (first := _CALLED_FIRST.search(text)) is not None:
+        name, next_word = first[1].lower(), first[2].lower().strip(".,?!")
+        is_name = name not in _FILLERS | WAKE_NAMES | _COMMANDS
+        return is_name and (name in _KIN or next_word in _AUXILIARIES | _QUESTION_WORDS | _YOU | _COMMANDS)
+    last = _CALLED_LAST.search(text)
+    return last is not None and last[1].lower() in _KIN
