@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from realtime.doors.protocol import to_wire
+from realtime.doors.event_text import to_wire
 from realtime.events import (
     ConversationWindow,
     ResponseDelta,

@@ -3,7 +3,7 @@
 It holds the prompt, what has been generated, sent and delivered, and how it ended, and tells the client of each. A
 provisional answer is committed or retracted; one over which a sound is made pauses and goes on; one whose prompt proves
 too long is tried again with a shorter one, as soon as its turn counts. Which of these happens is decided elsewhere.
-Read `dialogue.py` for who calls it, `model_work.py` for the task in which the model works.
+Read `answers.py` for who calls it, `model_work.py` for the task in which the model works.
 """
 
 from collections.abc import Callable

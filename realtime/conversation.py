@@ -77,6 +77,11 @@ class Conversation:
         """The window: what a model is given."""
         return (*self._system, *self._messages)
 
+    @property
+    def last_answer(self) -> str:
+        """What the assistant said last, if nobody has said anything since; else ""."""
+        return self._messages[-1].text if self._messages and self._messages[-1].role == "assistant" else ""
+
     def window(self) -> ConversationWindow:
         """Gives what is in the window, and its budgets, for a person to see."""
         shown = [self._shown(message) for message in self.messages]

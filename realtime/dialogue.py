@@ -1,29 +1,27 @@
 """What is said in a session: carries out what the floor asks for, in turns, answers and memory.
 
-It holds the conversation, the answer under way and the model's work, tells the client of everything, and decides
-nothing. Read `turns/floor.py` for who asks, `answer.py` for an answer's life, `conversation.py` for what is remembered.
+It holds the turns, the conversation and the model's work, tells the client of everything, and decides nothing. Read
+`turns/floor.py` for who asks, `answers.py` for what is answered, `conversation.py` for what is remembered.
 """
 
 import itertools
-import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from models.base import AudioLanguageModel
-from models.errors import GenerationFailed, InvalidPrompt, ModelError
+from models.errors import InvalidPrompt
 from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationOptions, Message, Samples, Transcription
-from realtime.answer import Answer, Surroundings
-from realtime.answer_times import AnswerTimes
+from realtime.answer import Answer
+from realtime.answers import Answers
 from realtime.captions import Captions
 from realtime.conversation import Conversation, ConversationOptions
 from realtime.events import (
     DiscardReason,
-    ErrorReported,
-    ErrorType,
-    ResponseDone,
     SessionEvent,
     UserSpeechDiscarded,
     UserSpeechStarted,
     UserSpeechStopped,
+    report_of,
     sample_to_ms,
 )
 from realtime.hearing.listener import Listener
@@ -52,9 +50,7 @@ from realtime.turns.events import (
     TurnTooLong,
 )
 from realtime.turns.machine import TurnState
-from realtime.turns.observations import AnswerFinished, Closed, NothingSaid
-
-logger = logging.getLogger(__name__)
+from realtime.turns.observations import AnswerFinished, NothingSaid
 
 
 class Dialogue:
@@ -97,33 +93,34 @@ class Dialogue:
         self._observe = observe
         self._numbers = itertools.count(1)
         self._now_s = 0.0  # wall time that counts for what is being handled
-        self._conversation = Conversation(conversation, new_id=lambda: self._new_id("item"))
+        new_item_id = partial(self._new_id, "item")
+        self._conversation = Conversation(conversation, new_id=new_item_id)
         self._work = ModelWork(model, session_id, generation, load, put)
         self._captions = Captions(
             self._work, has_ears=model.has_ears, conversation=self._conversation, metrics=metrics, send=send
         )
         self._memory = Memory(
-            self._conversation,
-            self._captions,
-            self._work,
-            metrics=metrics,
-            new_id=lambda: self._new_id("item"),
-            send=send,
+            self._conversation, self._captions, self._work, metrics=metrics, new_id=new_item_id, send=send
         )
         self._speaking = speaking
-        self._answers = Surroundings(
-            work=self._work, read_aloud=speaking.begin, send=send, shorten=self._memory.shorten
+        self._answers = Answers(
+            session_id,
+            self._work,
+            speaking,
+            conversation=self._conversation,
+            memory=self._memory,
+            metrics=metrics,
+            new_id=self._new_id,
+            send=send,
+            observe=observe,
         )
-        self._answer: Answer | None = None
-        self._answer_has_ended = False  # and the window has not been looked at since
-        self._noticed_s: float | None = None  # wall time of the last pause
         self._recordings: list[tuple[AudioClip, str]] = []  # files, for the turn to which text is added next
         self._long_turn_id = ""  # of the last message that was cut off at the longest turn
 
     @property
     def is_answering(self) -> bool:
         """Whether an answer is being generated or read aloud, or waits to go on."""
-        return self._answer is not None and self._answer.is_under_way
+        return self._answers.is_under_way
 
     @property
     def is_captioning(self) -> bool:
@@ -136,27 +133,18 @@ class Dialogue:
 
     def take(self, generated: Generated) -> None:
         """Takes what the model said, unless it belongs to an answer that has been stopped."""
-        answer, event = self._answer, generated.event
+        answer, event = self._answers.current, generated.event
         if answer is None or not self._work.is_current(generated):
             return
         if isinstance(event, Transcription):
             self._take_transcription(event, answer)
-        elif answer.take(event, self._now_s):
-            self._observe(AnswerFinished())
+        else:
+            self._answers.take(event, self._now_s)
         self._ask_for_words()
 
     def take_sound(self, item: Spoken | Played) -> None:
         """Takes what the voice has read, or how far it has been played, unless that belongs to an earlier answer."""
-        answer = self._answer
-        if answer is None or not self._speaking.is_current(item):
-            return
-        try:
-            is_over = answer.take_sound(item, self._now_s)
-        except GenerationFailed as error:
-            self._send(report_of(error))
-            is_over = answer.is_over
-        if is_over:
-            self._observe(AnswerFinished())
+        self._answers.take_sound(item, self._now_s)
 
     def take_summary(self, summarised: Summarised) -> None:
         """Takes what the oldest messages have become, unless that has been given up."""
@@ -180,8 +168,8 @@ class Dialogue:
     def change_settings(self, change: SettingsChanged) -> None:
         """Changes how the next answers are made and read, and whether words are written down."""
         self._speaking.change(spoken=change.spoken, voice_name=change.voice)
-        if change.spoken is False and self._answer is not None and self._answer.fall_silent():
-            self._observe(AnswerFinished())
+        if change.spoken is False:
+            self._answers.fall_silent()
         self._work.set_options(temperature=change.temperature, max_new_tokens=change.max_output_tokens)
         if change.captions is not None:
             self._captions.is_on = change.captions
@@ -231,13 +219,7 @@ class Dialogue:
     def tend(self, state: TurnState) -> None:
         """Does what can wait until the floor has decided, and ends what has no place in its state."""
         self._ask_for_words()
-        if self._answer_has_ended:
-            self._answer_has_ended = False
-            if state is TurnState.RESPONDING:  # the next answer is waited for: no time for a cut
-                self._send(self._conversation.window())
-            else:
-                self._memory.cut_window()
-            self._send(self._metrics.report())
+        self._answers.tend(state)
         if state not in (TurnState.JUDGING, TurnState.OVERLAP_JUDGING):
             self._work.stop_transcribing()
         if state is not TurnState.LISTENING:
@@ -266,7 +248,7 @@ class Dialogue:
             case actions.CommitTurn():
                 self._commit_turn(action)
             case actions.ScoreTurn(end, number):
-                self._listeners[end.speaker].score(end, number)
+                self._listeners[end.speaker].score(end, number, asked=self._conversation.last_answer)
             case actions.NoteMissingScore():
                 self._metrics.scorer_failures += 1
             case actions.PrefillTurns(ends):
@@ -283,26 +265,28 @@ class Dialogue:
             case actions.StartProvisional(ends, speaker, sample):
                 self._metrics.provisional += 1
                 prompt = (*self._conversation.messages, *self._messages_of(ends))
-                self._start_answer(prompt, provisional=True, last_voiced_s=self._wall_s(speaker, sample))
+                self._answers.start(
+                    prompt, provisional=True, last_voiced_s=self._wall_s(speaker, sample), now_s=self._now_s
+                )
             case actions.SkipProvisional():
                 self._metrics.speculations_skipped += 1
             case actions.StartResponse(speaker, sample):
                 last_voiced_s = None if sample is None else self._wall_s(speaker, sample)
-                self._start_answer(self._conversation.messages, provisional=False, last_voiced_s=last_voiced_s)
+                prompt = self._conversation.messages
+                self._answers.start(prompt, provisional=False, last_voiced_s=last_voiced_s, now_s=self._now_s)
             case actions.RetractResponse():
-                self._retract_answer()
+                self._answers.retract()
             case actions.CommitResponse():
-                if self._present_answer.commit(self._now_s):
-                    self._observe(AnswerFinished())
+                self._answers.commit(self._now_s)
             case actions.PauseResponse():
-                self._present_answer.pause()
+                self._answers.pause()
             case actions.ResumeResponse():
                 self._metrics.false_interruptions += 1
-                self._present_answer.resume()
+                self._answers.resume()
             case actions.InterruptResponse(cause):
-                self._interrupt_answer(cause)
+                self._answers.interrupt(cause, self._now_s)
             case actions.StoreResponse():
-                self._store_answer()
+                self._answers.store(self._now_s)
             case actions.Refuse(reason):
                 self._metrics.rejected += 1
                 self._send(report_of(InvalidPrompt(reason)))
@@ -320,7 +304,7 @@ class Dialogue:
 
     def _pause_turn(self, listener: Listener, offset_sample: int) -> None:
         assert listener.turn is not None
-        self._noticed_s = self._now_s
+        self._answers.note_pause(self._now_s)
         item_id, end_ms = listener.turn.item_id, sample_to_ms(offset_sample)
         self._send(UserSpeechStopped(item_id=item_id, audio_end_ms=end_ms, speaker=listener.shown_name))
 
@@ -367,70 +351,8 @@ class Dialogue:
 
     def _ask_for_words(self) -> None:
         """Has messages written down, unless somebody waits for the first word of an answer."""
-        if self._answer is None or self._answer.has_begun:
+        if not self._answers.is_awaited:
             self._captions.ask()
-
-    # Answers.
-
-    @property
-    def _present_answer(self) -> Answer:
-        assert self._answer is not None, "the floor asks for this only while there is an answer"
-        return self._answer
-
-    def _leave_answer(self) -> Answer:
-        answer, self._answer = self._present_answer, None
-        return answer
-
-    def _start_answer(self, prompt: tuple[Message, ...], *, provisional: bool, last_voiced_s: float | None) -> None:
-        times = AnswerTimes(
-            last_voiced_s=last_voiced_s, noticed_s=self._noticed_s, committed_s=None if provisional else self._now_s
-        )
-        self._noticed_s = None
-        self._answer = Answer(self._new_id("resp"), prompt, self._answers, provisional=provisional, times=times)
-
-    def _retract_answer(self) -> None:
-        answer = self._leave_answer()
-        self._metrics.retracted += 1
-        self._metrics.failed += answer.error is not None
-        answer.retract()
-
-    def _interrupt_answer(self, cause: TurnEvent) -> None:
-        answer = self._leave_answer()
-        done = answer.interrupt(self._now_s)
-        if isinstance(cause, NothingSaid):
-            self._memory.remove(answer.prompt[-1].id)
-        elif not isinstance(cause, Closed):
-            self._metrics.interrupted += 1
-        self._keep_answer(answer, done)
-
-    def _store_answer(self) -> None:
-        answer = self._leave_answer()
-        if answer.error is not None:
-            self._metrics.failed += 1
-            logger.warning("session %s, %s: %s", self._session_id, answer.id, answer.error)
-            self._send(report_of(answer.error))
-            if isinstance(answer.error, InvalidPrompt) and not answer.delivered:  # the next one would fail, too
-                self._memory.remove(answer.prompt[-1].id)
-        elif answer.stats is not None:
-            self._conversation.note_tokens(answer.given, answer.stats.prompt_tokens)
-        self._keep_answer(answer, answer.finish(self._now_s))
-
-    def _keep_answer(self, answer: Answer, done: ResponseDone) -> None:
-        if answer.delivered:
-            interrupted = done.status == "cancelled"
-            self._memory.keep(
-                Message("assistant", (answer.delivered,), id=self._new_id("item"), interrupted=interrupted)
-            )
-        self._send(done)
-        logger.info(
-            "session %s, %s: %s, response_latency_s %s, %s",
-            self._session_id,
-            answer.id,
-            done.status,
-            done.response_latency_s,
-            answer.stats,
-        )
-        self._answer_has_ended = True
 
 
 def _reason_of(cause: TurnEvent) -> DiscardReason:
@@ -444,9 +366,3 @@ def _reason_of(cause: TurnEvent) -> DiscardReason:
             return "no_turn"
         case _:
             return "dropped"
-
-
-def report_of(error: ModelError) -> ErrorReported:
-    """What the client is told of an error."""
-    kind: ErrorType = "invalid_request_error" if isinstance(error, InvalidPrompt) else "server_error"
-    return ErrorReported(error_type=kind, message=str(error))

@@ -1,12 +1,13 @@
 """What a session tells whoever listens: one set of events for the page, every wire, the recording and the tests.
 
-An event knows no wire: `doors/protocol.py` gives it its name and its form there. Positions are milliseconds of the
-session's audio. Read `dialogue.py` for who sends most of them.
+An event knows no wire: `doors/event_text.py` gives it its name and its form there. Positions are milliseconds of the
+session's audio. Read `dialogue.py` and `answers.py` for who sends most of them.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
+from models.errors import InvalidPrompt, ModelError
 from models.types import SAMPLE_RATE_HZ, Role, VoiceInfo, Word
 from realtime.turns.observations import Patience
 
@@ -386,6 +387,12 @@ class ErrorReported:
 
     error_type: ErrorType
     message: str
+
+
+def report_of(error: ModelError) -> ErrorReported:
+    """What the client is told of an error."""
+    kind: ErrorType = "invalid_request_error" if isinstance(error, InvalidPrompt) else "server_error"
+    return ErrorReported(error_type=kind, message=str(error))
 
 
 SessionEvent = (

@@ -1,6 +1,6 @@
 """What happened in a session, in numbers: the turn-taking scores itself here.
 
-A session counts; nothing is decided by these numbers. Read `dialogue.py` for when each is counted.
+A session counts; nothing is decided by these numbers. Read `dialogue.py` and `answers.py` for when each is counted.
 """
 
 from collections import deque

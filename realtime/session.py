@@ -2,8 +2,8 @@
 
 Everything that happens (audio, typed text, scores, words from the model) comes through one inbox and is handled in
 order by `run`. Listeners and the model's words give observations; the floor answers with actions; the dialogue does
-them. No wire is known here, and no rule of turn-taking: a door calls `push_audio`, `submit_text` and the like, none of
-which blocks or raises, and reads `events`.
+them. No wire is known here, and no rule of turn-taking: a door calls `push_audio`, `submit_text` and the like, which
+are in `reception.py`, and reads `events`.
 
 What is decided depends on the order of the inbox alone, and wall time is read once an item, for metrics. So a recording
 of the inbox replays to the byte. Read `turns/floor.py` for the decisions, `answer.py` for what becomes of an answer.
@@ -14,17 +14,25 @@ import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Unpack
+from functools import partial
 
 from models.base import AudioLanguageModel, Voice
-from models.errors import GenerationFailed, InvalidPrompt, ModelError
-from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationOptions, Samples
+from models.errors import GenerationFailed, InvalidPrompt
+from models.types import SAMPLE_RATE_HZ, GenerationOptions, Samples
 from realtime.conversation import ConversationOptions
-from realtime.dialogue import Dialogue, report_of
-from realtime.events import ErrorReported, FloorChanged, SessionCreated, SessionEnded, SessionEvent, SessionUpdated
-from realtime.hearing.audio import AudioChunk, to_float32, to_int16
+from realtime.dialogue import Dialogue
+from realtime.events import (
+    ErrorReported,
+    FloorChanged,
+    SessionCreated,
+    SessionEnded,
+    SessionEvent,
+    SessionUpdated,
+    report_of,
+)
+from realtime.hearing.audio import AudioChunk
 from realtime.hearing.listener import Listener
 from realtime.hearing.own_voice import OwnVoice
 from realtime.hearing.vad import SpeechDetector, VadOptions
@@ -34,7 +42,6 @@ from realtime.inbox import (
     ConversationImported,
     ForFloor,
     Generated,
-    ImportedMessage,
     Inbox,
     InboxItem,
     KeyMoved,
@@ -52,7 +59,7 @@ from realtime.load import AnswerLoad
 from realtime.metrics import SessionMetrics
 from realtime.outbox import Outbox
 from realtime.playout import Playout
-from realtime.settings import SettingChanges, SettingRefused, check_change
+from realtime.reception import Reception
 from realtime.speaking import Speaking, SpeakingOptions
 from realtime.taps import Tap, Taps
 from realtime.turns.actions import EndProtection
@@ -70,15 +77,12 @@ from realtime.turns.observations import (
     LoadChanged,
     Observation,
     RulesChanged,
-    SpeechCleared,
-    TextAdded,
     TextSubmitted,
 )
-from realtime.turns.options import MAX_TEXT_CHARACTERS, FloorOptions
+from realtime.turns.options import FloorOptions
 
 logger = logging.getLogger(__name__)
 
-MAX_IMPORTED_MESSAGES = 1000  # of which the newest are remembered
 MAX_PIECE_SAMPLES = 5 * SAMPLE_RATE_HZ  # are listened to at once, of a chunk that may be much longer
 
 _session_numbers = itertools.count(1)
@@ -105,7 +109,7 @@ class SessionOptions:
     speakers: tuple[str, ...] = (DEFAULT_SPEAKER,)
 
 
-class Session:
+class Session(Reception):
     """One dialogue between one client and one model.
 
     Args:
@@ -138,190 +142,82 @@ class Session:
         load: AnswerLoad | None = None,
         taps: Sequence[Tap] = (),
     ) -> None:
+        options = options or SessionOptions()
+        super().__init__(
+            speakers=options.speakers,
+            models=(model.info.name,),
+            voices=() if voice is None else voice.voices,
+            conversation=options.conversation,
+            max_output_tokens=options.generation.max_new_tokens,
+            longest_turn_s=options.endpointing.max_turn_s,
+        )
         self.id = id or f"sess_{next(_session_numbers)}"
         self.metrics = SessionMetrics()
-        self._options = options = options or SessionOptions()
-        self._model = model
-        self._now = now
-        self._voices = () if voice is None else voice.voices
+        self._options, self._model, self._now = options, model, now
+        self._now_s = 0.0  # wall time that counts for the item being handled
         self._taps = Taps(taps, self.id)
-        self._inbox = Inbox()
-        self._outbox = Outbox()
-        self._floor_options = FloorOptions(
-            endpointing=options.endpointing,
-            pre_roll_s=options.vad.pre_roll_s,
-            speakers=options.speakers,
-            scores_pauses=scorer is not None,
-            transcribes_sounds=model.transcriber is not None,
-        )
+        self._inbox, self._outbox = Inbox(), Outbox()
+        self._floor_options = _floor_options_of(options, model, scorer)
         self._floor = Floor(self._floor_options)
         self._shown_state = self._floor.state
+        self._observations: deque[Observation] = deque()
         self.playout = Playout(self._put)
-        self._own_voices = {name: OwnVoice() for name in options.speakers if voice is not None}
-        self._speaking = Speaking(
+        own_voices = {name: OwnVoice() for name in options.speakers if voice is not None}
+        speaking = self._make_speaking(voice, tuple(own_voices.values()))
+        self._listeners = self._make_listeners(make_detector, scorer, own_voices)
+        self.metrics.intakes = [listener.counters for listener in self._listeners.values()]
+        self._dialogue = self._make_dialogue(speaking, load or AnswerLoad())
+        self._settings = _first_settings(model.info.name, options.generation, speaking)
+
+    def _make_speaking(self, voice: Voice | None, own_voices: tuple[OwnVoice, ...]) -> Speaking:
+        return Speaking(
             voice,
-            options.speaking,
+            self._options.speaking,
             playout=self.playout,
-            own_voices=tuple(self._own_voices.values()),
+            own_voices=own_voices,
             send=self._send,
             put=self._put,
         )
-        make_detector = make_detector or (lambda speaker: SpeechDetector(options.vad, speaker=speaker))
-        self._listeners = {name: self._make_listener(name, make_detector(name), scorer) for name in options.speakers}
-        self.metrics.intakes = [listener.counters for listener in self._listeners.values()]
-        self._dialogue = Dialogue(
+
+    def _make_listeners(
+        self,
+        make_detector: Callable[[str], SpeechDetector] | None,
+        scorer: EndOfTurnScorer | None,
+        own_voices: Mapping[str, OwnVoice],
+    ) -> dict[str, Listener]:
+        make_detector = make_detector or (lambda speaker: SpeechDetector(self._options.vad, speaker=speaker))
+        names, listeners = self._options.speakers, {}
+        ears = self._model.transcriber if self._model.has_ears else None
+        transcribe = None if ears is None else partial(ears.transcribe, dialogue=self.id)
+        for name in names:
+            detector = make_detector(name)
+            detector.own_voice = own_voices.get(name)
+            shown_name = name if len(names) > 1 else None
+            listeners[name] = Listener(
+                name, detector, scorer=scorer, put=self._put, transcribe=transcribe, shown_name=shown_name
+            )
+        return listeners
+
+    def _make_dialogue(self, speaking: Speaking, load: AnswerLoad) -> Dialogue:
+        return Dialogue(
             self.id,
-            model,
+            self._model,
             self._listeners,
-            generation=options.generation,
-            conversation=options.conversation,
-            speaking=self._speaking,
-            load=(load or AnswerLoad()).share(lambda allows: self._put(LoadChanged(allows))),
+            generation=self._options.generation,
+            conversation=self._options.conversation,
+            speaking=speaking,
+            load=load.share(lambda allows: self._put(LoadChanged(allows))),
             metrics=self.metrics,
             send=self._send,
             put=self._put,
             observe=self._observe,
         )
-        self._observations: deque[Observation] = deque()
-        self._now_s = 0.0  # wall time that counts for the item being handled
-        self._settings = SessionUpdated(
-            muted=False,
-            protect_answer=False,
-            turn_detection=True,
-            patience="normal",
-            instructions="",
-            temperature=options.generation.temperature,
-            max_output_tokens=options.generation.max_new_tokens,
-            captions=True,
-            model=model.info.name,
-            spoken=self._speaking.is_on,
-            voice=self._speaking.voice_name,
-        )
 
-    def _make_listener(self, name: str, detector: SpeechDetector, scorer: EndOfTurnScorer | None) -> Listener:
-        detector.own_voice = self._own_voices.get(name)
-        shown_name = name if len(self._options.speakers) > 1 else None
-        return Listener(name, detector, scorer=scorer, put=self._put, shown_name=shown_name)
-
-    # What a door calls: none of these blocks or raises.
-
-    def push_audio(self, chunk: AudioChunk) -> None:
-        """Takes the next audio, rounded to 16 bits, as a recording holds it; drops and counts it when 20 s behind."""
-        if chunk.speaker not in self._listeners:
-            self.report(InvalidPrompt(f"there is no speaker {chunk.speaker!r} here, but {', '.join(self._listeners)}"))
-        elif len(chunk.samples):
-            self._put(AudioChunk(to_float32(to_int16(chunk.samples)), chunk.start_sample, chunk.speaker))
-
-    def submit_text(self, text: str) -> None:
-        """Takes typed text as (part of) the user's turn, to be answered; reports text that is empty or endless."""
-        if (checked := self._checked(text)) is not None:
-            self._put(TextSubmitted(checked))
-
-    def add_text(self, text: str) -> None:
-        """Does the same with text that is not to be answered yet: it joins the turn under way, or the next one."""
-        if (checked := self._checked(text)) is not None:
-            self._put(TextAdded(checked))
-
-    def request_answer(self) -> None:
-        """Has answered what was said and typed; while somebody speaks, at the end of the turn, as ever."""
-        self._put(AnswerWanted(ends_speech=False))
-
-    def end_turn(self) -> None:
-        """Ends the spoken turn here and has it answered, also without detection; reports that nothing was said."""
-        self._put(AnswerWanted(ends_speech=True))
-
-    def clear_speech(self) -> None:
-        """Drops what is being said and has not been answered."""
-        self._put(SpeechCleared())
-
-    def press_to_talk(self) -> None:
-        """Begins a turn that lasts until `release_to_talk`, whatever is detected; stops even a protected answer."""
-        self._put(KeyMoved(is_down=True))
-
-    def release_to_talk(self) -> None:
-        """Ends that turn, and has it answered at once; a turn in which nobody spoke or typed is dropped."""
-        self._put(KeyMoved(is_down=False))
-
-    def change_settings(self, **changes: Unpack[SettingChanges]) -> None:
-        """Changes settings, which `SessionUpdated` describes; reports one that cannot be, and then changes none."""
-        change = SettingsChanged(**changes)
-        if change.instructions is not None:
-            change = replace(change, instructions=_whole_characters(change.instructions).strip())
-        try:
-            check_change(
-                change,
-                models=(self._model.info.name,),
-                voices=self._voices,
-                conversation=self._options.conversation,
-                max_output_tokens=self._options.generation.max_new_tokens,
-            )
-        except SettingRefused as refusal:
-            self.report(InvalidPrompt(str(refusal)))
-        else:
-            self._put(change)
-
-    def remove_from(self, item_id: str) -> None:
-        """Takes back a message and all that follow it, with the answer under way; reports one that is not there."""
-        self._put(MessagesRemoved(_whole_characters(item_id)))
-
-    def import_conversation(self, messages: Sequence[ImportedMessage]) -> None:
-        """Begins a new conversation, with these as what was said before; reports those that cannot be."""
-        messages = [replace(message, text=_whole_characters(message.text)) for message in messages]
-        if len(messages) > MAX_IMPORTED_MESSAGES:
-            self.report(InvalidPrompt(f"at most {MAX_IMPORTED_MESSAGES} messages are taken; leave out the oldest"))
-        elif messages and messages[0].role != "user":
-            self.report(InvalidPrompt("a conversation begins with what the user said; leave out what is before it"))
-        elif not all(0 < len(message.text) <= MAX_TEXT_CHARACTERS for message in messages):
-            self.report(InvalidPrompt(f"each message of a conversation has 1 to {MAX_TEXT_CHARACTERS} characters"))
-        else:
-            self._put(ConversationImported(tuple(messages)))
-
-    def submit_recording(self, samples: Samples, file_name: str) -> None:
-        """Takes a recording, float32 `(n_samples,)` at 16 kHz, as (part of) the user's turn, to be answered."""
-        self._put(RecordingSubmitted(AudioClip(to_float32(to_int16(samples))), _whole_characters(file_name)))
+    # What a door reads.
 
     def audio_of(self, item_id: str) -> Samples | None:
         """The audio of a message, float32 `(n_samples,)` at 16 kHz; None if there is none, or none any more."""
         return self._dialogue.audio_of(item_id)
-
-    @property
-    def longest_turn_s(self) -> float:
-        """How much audio fits into one turn."""
-        return self._options.endpointing.max_turn_s
-
-    def request_metrics(self) -> None:
-        """Has the metrics sent now; they come after each answer anyway."""
-        self._put(MetricsRequested())
-
-    def cancel(self) -> None:
-        """Stops the answer under way."""
-        self._put(CancelRequested())
-
-    def clear(self) -> None:
-        """Begins a new conversation."""
-        self._put(ConversationCleared())
-
-    def report(self, error: ModelError) -> None:
-        """Tells the client that something is wrong."""
-        self._put(report_of(error))
-
-    def _checked(self, text: str) -> str | None:
-        text = _whole_characters(text).strip()
-        if not text:
-            self.report(InvalidPrompt("the message is empty; type a question"))
-        elif len(text) > MAX_TEXT_CHARACTERS:
-            self.report(InvalidPrompt(f"the message has {len(text)} characters; at most {MAX_TEXT_CHARACTERS} fit"))
-        else:
-            return text
-        return None
-
-    def close(self, reason: str = "") -> None:
-        """Ends the session; `run` returns and `events` ends.
-
-        Args:
-            reason: why, in a sentence for the client, if the client did not ask for it.
-        """
-        self._put(Closed(reason))
 
     def events(self) -> AsyncIterator[SessionEvent]:
         """Yields what the client is to know, until the session has ended. For one reader."""
@@ -358,14 +254,14 @@ class Session:
         """Says what answers; the first part of `run`, which a replay calls itself."""
         info, ears = self._model.info, self._model.transcriber if self._model.has_ears else None
         languages = None if ears is None else ears.languages
-        self._taps.start(info, self._options, self._floor_options, caption_languages=languages, voices=self._voices)
+        self._taps.start(info, self._options, self._floor_options, caption_languages=languages, voices=self.voices)
         self._send(
             SessionCreated(
                 session_id=self.id,
                 model=info.name,
                 description=info.description,
                 caption_languages=languages,
-                voices=self._voices,
+                voices=self.voices,
                 models=(info.name,),
             )
         )
@@ -524,6 +420,31 @@ class Session:
             self._send(SessionEnded(reason=observed.reason))
 
 
-def _whole_characters(text: str) -> str:
-    """Joins the halves of characters that JSON may hold, and replaces a half without its other."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def _floor_options_of(
+    options: SessionOptions, model: AudioLanguageModel, scorer: EndOfTurnScorer | None
+) -> FloorOptions:
+    """What the floor has to know of the options, and of what there is beside it."""
+    return FloorOptions(
+        endpointing=options.endpointing,
+        pre_roll_s=options.vad.pre_roll_s,
+        speakers=options.speakers,
+        scores_pauses=scorer is not None,
+        transcribes_sounds=model.transcriber is not None,
+    )
+
+
+def _first_settings(model_name: str, generation: GenerationOptions, speaking: Speaking) -> SessionUpdated:
+    """What a session is set to before anybody has changed anything."""
+    return SessionUpdated(
+        muted=False,
+        protect_answer=False,
+        turn_detection=True,
+        patience="normal",
+        instructions="",
+        temperature=generation.temperature,
+        max_output_tokens=generation.max_new_tokens,
+        captions=True,
+        model=model_name,
+        spoken=speaking.is_on,
+        voice=speaking.voice_name,
+    )

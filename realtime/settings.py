@@ -1,7 +1,8 @@
 """What a client may set in its session, and what it may be set to.
 
 A change that cannot be is refused as a whole, before it reaches the session's inbox, with a sentence that says what
-can. Read `session.py` for where a change is made, `doors/protocol.py` for how it arrives.
+can. Read `doors/protocol.py` for how a change arrives, `reception.py` for where it is looked at, `session.py` for where
+it is made.
 """
 
 import math

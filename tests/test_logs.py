@@ -57,5 +57,5 @@ def test_no_line_of_a_traceback_looks_like_a_record(log: tuple[logging.Logger, i
 def test_the_command_line_logs_so() -> None:
     ended = subprocess.run([sys.executable, "-c", TALK], capture_output=True, timeout=120, check=True)
     log = ended.stderr.decode()
-    assert f"realtime.dialogue: session sess_1, resp_1_4: {ESCAPED}\n" in log
+    assert f"realtime.answers: session sess_1, resp_1_4: {ESCAPED}\n" in log
     assert "\nrealtime.server:" not in log

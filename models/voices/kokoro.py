@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime
 
 from models.errors import InvalidPrompt, translate_errors
-from models.types import VOICE_RATE_HZ, Samples, Speech, SpokenWord
+from models.types import VOICE_RATE_HZ, Samples, Speech, SpokenWord, VoiceInfo
 from models.voices.lexicon import Lexicon
 from models.voices.names import VOICES
 from models.voices.phonemes import Piece, Pronouncer
@@ -53,11 +53,11 @@ class KokoroVoice:
 
     Args:
         folder: the graph that `open_durations` made, the styles of each voice, and the two dictionaries.
+        voices: those whose styles are in the folder.
     """
 
-    voices = VOICES
-
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, voices: tuple[VoiceInfo, ...] = VOICES) -> None:
+        self.voices = voices
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = THREADS
         options.inter_op_num_threads = 1
@@ -66,12 +66,12 @@ class KokoroVoice:
         self._graph = onnxruntime.InferenceSession(str(folder / MODEL), options, providers=["CPUExecutionProvider"])
         self._styles = {
             voice.name: np.fromfile(folder / f"{voice.name}.bin", np.float32).reshape(-1, 1, STYLE_SIZE)
-            for voice in VOICES
+            for voice in voices
         }
         self._pronouncer = Pronouncer(Lexicon(folder))
         self._watch = StepWatch("the voice", PHRASE_LIMIT_S)
         self._places = asyncio.Semaphore(MAX_PHRASES)
-        self._read("Hello.", VOICES[0].name)  # the first run takes longer
+        self._read("Hello.", voices[0].name)  # the first run takes longer
 
     async def speak(self, text: str, *, voice: str) -> Speech:
         """Reads one phrase or sentence aloud, and raises, as `Voice.speak` does."""

@@ -1,60 +1,21 @@
-"""Our own wire, pure: text in, commands out; events in, text out. No socket, no asyncio.
+"""What a client may send on our own wire, pure: text in, commands out. No socket, no asyncio.
 
 A client's command is a JSON object with a `type`, named as in the OpenAI Realtime API wherever that API has a name for
 the thing, and then it means the same: `conversation.item.create` with `input_text`, `response.create`,
 `response.cancel`, `input_audio_buffer.clear` and `.commit`, `session.update` with `turn_detection` (null: no turn ends
 by itself). Ours are `push_to_talk.press` and `.release`, `conversation.clear`, `session.metrics`, `session.close`, and
-the switches `muted` and `protect_answer` in `session.update`. A WebSocket carries audio too, in FastRTC's envelope: a
-JSON object with an `event` (`start`, `media`, `ping`, `stop`).
+the switches `muted` and `protect_answer` in `session.update`. A client that says how far it has read (`Resume`) gets
+what came after that, and nothing twice.
 
-An event goes out as a JSON object whose `type` is its name in `WIRE_NAMES`, with its number in the session as
-`sequence`. A client that says how far it has read (`Resume`) gets what came after that, and nothing twice. The sound of
-an answer, where it goes by this wire, has no number: `response.output_audio.delta`, 16-bit mono at 24 kHz in base64. A
-field that is added to an event goes out by itself. Whatever a client sends, nothing but `ProtocolError` is raised here,
-and its message tells the client what to send instead. Read `lobby.py` for who carries the commands out.
+Whatever a client sends, nothing but `ProtocolError` is raised here, and its message tells the client what to send
+instead. Read `envelope.py` for audio, `event_text.py` for what goes out, `lobby.py` for who carries the commands out.
 """
 
-import base64
 import json
-import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, cast, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
-from models.types import Samples, Word
-from realtime.events import (
-    AudioCleared,
-    AudioDone,
-    AudioStarted,
-    AudioStopped,
-    ConversationWasCleared,
-    ConversationWindow,
-    ErrorReported,
-    FloorChanged,
-    MessageAdded,
-    MessageDrafted,
-    MessageRemoved,
-    MessageTranscribed,
-    ResponseCommitted,
-    ResponseCreated,
-    ResponseDelta,
-    ResponseDone,
-    ResponseResumed,
-    ResponseRetracted,
-    SessionCreated,
-    SessionEnded,
-    SessionEvent,
-    SessionMetricsReported,
-    SessionUpdated,
-    TranscriptionFailed,
-    UserSpeechDiscarded,
-    UserSpeechStarted,
-    UserSpeechStopped,
-)
-from realtime.hearing.audio import to_int16
 from realtime.inbox import ImportedMessage
 from realtime.settings import SettingChanges
 from realtime.turns.observations import Patience
@@ -65,92 +26,13 @@ MAX_DIGITS = 20  # of an integer; long ones take long to read
 MAX_NESTING = 16  # of objects and lists in one message; the deepest command has 4
 MAX_ECHOED_CHARACTERS = 100  # of what a client sent, in an error
 MAX_TOKEN_CHARACTERS = 64  # of what a client says to come back to its session
-MIN_PROBABILITY = 1e-6  # of a word; JSON has no number for the logarithm of 0
-
-WIRE_NAMES: dict[type, str] = {
-    SessionCreated: "session.created",
-    SessionUpdated: "session.updated",
-    SessionEnded: "session.ended",
-    FloorChanged: "floor.changed",
-    UserSpeechStarted: "input_audio_buffer.speech_started",
-    UserSpeechStopped: "input_audio_buffer.speech_stopped",
-    UserSpeechDiscarded: "input_audio_buffer.cleared",
-    MessageAdded: "conversation.item.created",
-    MessageRemoved: "conversation.item.deleted",
-    MessageDrafted: "conversation.item.input_audio_transcription.delta",
-    MessageTranscribed: "conversation.item.input_audio_transcription.completed",
-    TranscriptionFailed: "conversation.item.input_audio_transcription.failed",
-    ResponseCreated: "response.created",
-    ResponseDelta: "response.output_text.delta",
-    ResponseCommitted: "response.committed",
-    ResponseRetracted: "response.retracted",
-    ResponseResumed: "response.resumed",
-    ResponseDone: "response.done",
-    AudioStarted: "output_audio_buffer.started",
-    AudioDone: "response.output_audio.done",
-    AudioStopped: "output_audio_buffer.stopped",
-    AudioCleared: "output_audio_buffer.cleared",
-    ConversationWasCleared: "conversation.cleared",
-    ConversationWindow: "conversation.window",
-    SessionMetricsReported: "session.metrics",
-    ErrorReported: "error",
-}
 
 
 class ProtocolError(Exception):
     """The client sent what is no message; says in a sentence what is wrong."""
 
 
-# ---- Events out ----
-
-
-_LEFT_OUT = ("speaker", "file_name")  # where there is none
-
-
-def to_wire(event: SessionEvent) -> dict[str, Any]:
-    """Gives the event as the JSON object that goes to a client; a `speaker` or file nobody has named is left out."""
-    if isinstance(event, MessageDrafted | MessageTranscribed | TranscriptionFailed):
-        fields = _words_to_wire(event)
-    else:
-        fields = asdict(event)
-    named = {name: value for name, value in fields.items() if value is not None or name not in _LEFT_OUT}
-    return {"type": WIRE_NAMES[type(event)], **named}
-
-
-def _words_to_wire(event: MessageDrafted | MessageTranscribed | TranscriptionFailed) -> dict[str, Any]:
-    """The words of a message as OpenAI's clients know them, beside fields of ours: `draft` and `is_foreign`."""
-    place = {"item_id": event.item_id, "content_index": 0}  # of an item's parts its audio is the first
-    match event:
-        case MessageDrafted():
-            return {**place, "delta": event.delta, "draft": event.draft}
-        case MessageTranscribed():
-            logprobs = [_logprob_of(word, follows=number > 0) for number, word in enumerate(event.words)]
-            words = {"transcript": event.transcript, "logprobs": logprobs or None, "is_foreign": event.is_foreign}
-            return {**place, **words}
-        case TranscriptionFailed():
-            return {**place, "error": {"type": "server_error", "message": event.message}}
-
-
-def _logprob_of(word: Word, *, follows: bool) -> dict[str, Any]:
-    """How sure the ears are of a word; the tokens of a transcript, put together, are its text."""
-    token = f" {word.text}" if follows else word.text
-    logprob = round(math.log(max(word.probability, MIN_PROBABILITY)), 4)
-    return {"token": token, "logprob": logprob, "bytes": list(token.encode(errors="replace"))}
-
-
-def dump(event: SessionEvent, sequence: int = 0) -> str:
-    """Gives the event as JSON text, with its number in the session; 0: it has none, as where there is no session."""
-    return json.dumps(to_wire(event) | ({"sequence": sequence} if sequence else {}))
-
-
-def dump_audio(response_id: str, samples: Samples) -> str:
-    """Gives sound of an answer, (n_samples,) at 24 kHz, as JSON text; it has no number, for it is never sent again."""
-    pcm = to_int16(samples).astype("<i2").tobytes()
-    delta = base64.b64encode(pcm).decode()
-    return json.dumps({"type": "response.output_audio.delta", "response_id": response_id, "delta": delta})
-
-
-# ---- Commands in ----
+# ---- Commands ----
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +166,7 @@ def command_of(message: dict[str, Any]) -> Command:
             return _PLAIN_COMMANDS[name]
         case {"type": str(name)}:
             raise ProtocolError(
-                f"unknown command or wrong fields in {_short(name)}; see the README for what is understood"
+                f"unknown command or wrong fields in {short(name)}; see the README for what is understood"
             )
         case _:
             raise ProtocolError('a command is a JSON object with a "type"')
@@ -293,7 +175,7 @@ def command_of(message: dict[str, Any]) -> Command:
 def _refuse_others(message: dict[str, Any], *known: str) -> None:
     """Refuses fields that would have no effect: who sends them counts on one."""
     if unknown := [name for name in message if name not in known]:
-        raise ProtocolError(f"{_short(unknown[0])} has no effect here; leave it out (known are {', '.join(known)})")
+        raise ProtocolError(f"{short(unknown[0])} has no effect here; leave it out (known are {', '.join(known)})")
 
 
 def _text_of(item: dict[str, Any]) -> str:
@@ -313,7 +195,7 @@ def _text_of_part(part: Any) -> str:
             return text
         case _:
             raise ProtocolError(
-                f'the content of an item is text, {{"type": "input_text", "text": "…"}}, and not {_short(part)}; audio '
+                f'the content of an item is text, {{"type": "input_text", "text": "…"}}, and not {short(part)}; audio '
                 "comes as it is spoken"
             )
 
@@ -324,7 +206,7 @@ def _imported(item: Any) -> ImportedMessage:
             return ImportedMessage(role, text)
         case _:
             raise ProtocolError(
-                f'an item to import is {{"role": "user" or "assistant", "text": "…"}}, and not {_short(item)}'
+                f'an item to import is {{"role": "user" or "assistant", "text": "…"}}, and not {short(item)}'
             )
 
 
@@ -364,10 +246,10 @@ def _settings_of(changes: dict[str, Any]) -> SettingChanges:
     settings: dict[str, Any] = {}
     for name, value in changes.items():
         if name not in _SETTINGS:
-            raise ProtocolError(f"there is no setting {_short(name)}; there are {', '.join(_SETTINGS)}")
+            raise ProtocolError(f"there is no setting {short(name)}; there are {', '.join(_SETTINGS)}")
         is_right, form = _SETTINGS[name]
         if not is_right(value):
-            raise ProtocolError(f"cannot set {name} to {_short(value)}; it is {form}")
+            raise ProtocolError(f"cannot set {name} to {short(value)}; it is {form}")
         settings[name] = value is not None if name == "turn_detection" else value
     return cast(SettingChanges, settings)
 
@@ -402,115 +284,8 @@ def read_resume(value: Any) -> Resume:
         case _:
             raise ProtocolError(
                 f'"resume" is {{"token": the resume_token of session.created or "", "after": the sequence of the last '
-                f"event that came or 0}}, and not {_short(value)}"
+                f"event that came or 0}}, and not {short(value)}"
             )
-
-
-# ---- The WebSocket's envelope ----
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """The client is ready: its session may begin, or goes on."""
-
-    resume: Resume | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Media:
-    """Audio: mono int16 `(n_samples,)`, at the rate that the connection has."""
-
-    samples: NDArray[np.int16]
-
-
-@dataclass(frozen=True, slots=True)
-class Ping:
-    """Wants a pong."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """The client goes."""
-
-
-PONG = '{"event": "pong"}'
-
-Envelope = Start | Media | Ping | Stop
-
-
-class EnvelopeReader:
-    """Reads one WebSocket's messages: first `start`, then audio and commands."""
-
-    def __init__(self) -> None:
-        self._started = False
-
-    def read(self, message: str | bytes) -> Envelope | Command:
-        """Gives what one message means.
-
-        Raises:
-            ProtocolError: the message means nothing, or nothing at this time.
-        """
-        content = parse(message)
-        if "event" in content:
-            return self._read_envelope(content)
-        if not self._started:
-            raise ProtocolError('a command comes after {"event": "start", "websocket_id": ...}')
-        return command_of(content)
-
-    def _read_envelope(self, content: dict[str, Any]) -> Envelope:
-        match content:
-            case {"event": "start", "websocket_id": str(name)} if name and not self._started:
-                resume = read_resume(content["resume"]) if "resume" in content else None
-                self._started = True
-                return Start(resume)
-            case {"event": "media", "media": {"payload": str(payload)}} if self._started:
-                return _media_of(payload)
-            case {"event": "ping"}:
-                return Ping()
-            case {"event": "stop"}:
-                return Stop()
-            case {"event": "start"}:
-                raise ProtocolError('"start" comes once, with a "websocket_id" of your own making')
-            case {"event": "media"}:
-                raise ProtocolError('"media" needs {"media": {"payload": base64 of mu-law audio}}, after "start"')
-            case _:
-                raise ProtocolError(f"unknown event {_short(content['event'])}; known are start, media, ping, stop")
-
-
-def read_in_channel(message: str | bytes) -> Media | Command:
-    """Gives what one message in a data channel means: a command, or audio from the time before the connection.
-
-    Raises:
-        ProtocolError: it is neither.
-    """
-    match content := parse(message):
-        case {"event": "media", "media": {"payload": str(payload)}}:
-            return _media_of(payload)
-        case _:
-            return command_of(content)
-
-
-def _media_of(payload: str) -> Media:
-    try:
-        return Media(decode_mu_law(base64.b64decode(payload, validate=True)))
-    except ValueError as error:
-        raise ProtocolError(f"the audio is not base64: {error}") from None
-
-
-def _mu_law_table() -> NDArray[np.int16]:
-    """Gives the 16-bit sample of each mu-law byte, `(256,)`, by ITU-T G.711: its bits are inverted."""
-    inverted = ~np.arange(256, dtype=np.uint8)
-    exponent, mantissa = (inverted >> 4) & 7, inverted & 15
-    magnitude = ((mantissa.astype(np.int32) * 8 + 132) << exponent) - 132
-    return np.where(inverted & 128, -magnitude, magnitude).astype(np.int16)
-
-
-MU_LAW = _mu_law_table()
-
-
-def decode_mu_law(audio: bytes) -> NDArray[np.int16]:
-    """Decodes G.711 mu-law to int16 `(n_samples,)`."""
-    return MU_LAW[np.frombuffer(audio, np.uint8)]
 
 
 # ---- JSON ----
@@ -564,6 +339,7 @@ def _is_deeper_than(limit: int, content: dict[str, Any]) -> bool:
     return True
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """Shows what a client sent, in an error; the beginning of it, if it is long."""
     text = repr(value)
     return text if len(text) <= MAX_ECHOED_CHARACTERS else f"{text[:MAX_ECHOED_CHARACTERS]}…"

@@ -1,4 +1,4 @@
-"""What a client asks for, done in its session. Read `protocol.py` for the commands, `session.py` for what they do."""
+"""What a client asks for, done in its session. Read `protocol.py` for the commands, `reception.py` for what they do."""
 
 from realtime.doors.protocol import (
     AddText,
@@ -15,10 +15,10 @@ from realtime.doors.protocol import (
     RequestMetrics,
     TakeBack,
 )
-from realtime.session import Session
+from realtime.reception import Reception
 
 
-def carry_out(command: Command, session: Session) -> None:
+def carry_out(command: Command, session: Reception) -> None:
     """Does what one command asks for."""
     match command:
         case AddText(text):

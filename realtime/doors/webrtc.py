@@ -24,12 +24,14 @@ from numpy.typing import NDArray
 from models.types import Samples
 from realtime.doors import DoorOptions
 from realtime.doors.entrance import Way
+from realtime.doors.envelope import Media, read_in_channel
+from realtime.doors.event_text import dump
 from realtime.doors.guards import guard
 from realtime.doors.lobby import Lobby, Refused
 from realtime.doors.loudspeaker import Loudspeaker
 from realtime.doors.offers import MAX_BODY_BYTES, Candidate, Offer, check_sdp, read_body
 from realtime.doors.packets import FrameGaps, hear_at_once
-from realtime.doors.protocol import Media, ProtocolError, dump, read_in_channel
+from realtime.doors.protocol import ProtocolError
 from realtime.doors.transport import Ending
 from realtime.doors.visit import Visit
 from realtime.events import AudioCleared, ErrorReported, SessionEvent

@@ -1,6 +1,6 @@
 """The WebSocket door, in FastRTC's wire format: `/websocket/offer?rate=16000`.
 
-Audio comes as mu-law in JSON, commands as JSON; events, and the sound of answers, go back as JSON (`protocol.py`). A
+Audio comes as mu-law in JSON, commands as JSON; events, and the sound of answers, go back as JSON (`envelope.py`). A
 malformed message is answered with an `error` event and the connection goes on. A message is handled the moment it is
 read: nothing waits here, so the end of a connection is never behind a backlog, and who sends faster than real time
 fills no queue of ours (the session drops what is too much, and counts it).
@@ -16,8 +16,10 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 from models.types import Samples
 from realtime.doors import DoorOptions
 from realtime.doors.entrance import Way
+from realtime.doors.envelope import PONG, EnvelopeReader, Media, Ping, Start, Stop
+from realtime.doors.event_text import dump, dump_audio
 from realtime.doors.lobby import Lobby, Refused
-from realtime.doors.protocol import PONG, EnvelopeReader, Media, Ping, ProtocolError, Start, Stop, dump, dump_audio
+from realtime.doors.protocol import ProtocolError
 from realtime.doors.transport import Ending
 from realtime.doors.visit import SEND_TIMEOUT_S, Visit
 from realtime.events import ErrorReported, ErrorType, SessionEvent

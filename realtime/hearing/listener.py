@@ -5,9 +5,9 @@ the audio that a turn may need, and has pauses scored. It decides nothing: the f
 Read `turns/floor.py` for that.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from models.types import SAMPLE_RATE_HZ, Message
+from models.types import SAMPLE_RATE_HZ, AudioClip, Message, Transcript
 from realtime.hearing.audio import AudioChunk
 from realtime.hearing.intake import Intake, IntakeCounters
 from realtime.hearing.scoring import PauseScoring
@@ -25,8 +25,9 @@ class Listener:
     Args:
         name: of the speaker.
         detector: finds speech in this speaker's audio.
-        scorer: judges at pauses whether a turn is complete; None: silence alone decides.
+        scorer: judges at pauses how complete a turn sounds; None: silence alone decides.
         put: takes the scores, on the event loop.
+        transcribe: writes down what was said so far, for the score; None: sound alone is judged.
         shown_name: as messages name the speaker; None where there is only one.
 
     Attributes:
@@ -40,6 +41,7 @@ class Listener:
         *,
         scorer: EndOfTurnScorer | None,
         put: Callable[[PauseScored], object],
+        transcribe: Callable[[AudioClip], Awaitable[Transcript]] | None = None,
         shown_name: str | None = None,
     ) -> None:
         self.name = name
@@ -48,7 +50,7 @@ class Listener:
         self._detector = detector
         self._intake = Intake(self.counters)
         self._speech = SpeechLog()
-        self._scoring = None if scorer is None else PauseScoring(scorer, name, put)
+        self._scoring = None if scorer is None else PauseScoring(scorer, name, put, transcribe=transcribe)
         self._kept_samples = round(detector.options.pre_roll_s * SAMPLE_RATE_HZ) + SAMPLE_RATE_HZ
         self._sample = 0  # end of the last frame
         self._turn: UserTurn | None = None
@@ -125,10 +127,10 @@ class Listener:
         assert self._turn is not None
         return self._turn.message(end.end_sample)
 
-    def score(self, end: TurnEnd, number: int) -> None:
-        """Begins to score the turn up to a position."""
+    def score(self, end: TurnEnd, number: int, *, asked: str = "") -> None:
+        """Begins to score the turn up to a position; `asked` is what the assistant said last."""
         assert self._scoring is not None, "the floor asks for scores only where there is a scorer"
-        self._scoring.start(self.message(end).clips[0].samples, number)
+        self._scoring.start(self.message(end).clips[-1], number, asked=asked)
 
     def close(self) -> None:
         """Gives up the score that is on its way."""

@@ -1,21 +1,25 @@
-"""Scores turns on threads, so that the event loop and the answer do not wait.
+"""Scores pauses by sound and by words, off the event loop, so that neither it nor the answer waits.
 
-What comes of it is put into the session's inbox as a `PauseScored`. A scorer that fails is logged, and its score is
-None. Read `turns/speaker.py` for where a score counts.
+The sound is judged on threads of its own, and the ears write down the turn so far; what comes of both is put into the
+session's inbox as a `PauseScored`. Words that come late are left out, and so are ears that fail. A scorer that fails is
+logged, and its score is None. Read `turns/completeness.py` for how words and sound are joined, `turns/speaker.py` for
+where a score counts.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from models.types import Samples
+from models.types import AudioClip, Samples, Transcript
+from realtime.turns.completeness import load_completeness
 from realtime.turns.endpointing import EndOfTurnScorer
 from realtime.turns.observations import PauseScored
 
 logger = logging.getLogger(__name__)
 
 N_THREADS = 2  # for all sessions: in the common pool a score would wait behind what encodes whole clips
+WORDS_LIMIT_S = 0.8  # of wall time: later, a score would not count any more
 
 _threads = ThreadPoolExecutor(N_THREADS, thread_name_prefix="end-of-turn")
 
@@ -24,15 +28,25 @@ class PauseScoring:
     """Scores the pauses of one speaker, one at a time.
 
     Args:
-        scorer: judges turns.
+        scorer: judges how complete a turn sounds.
         speaker: names the speaker in the results.
         put: takes each result, on the event loop.
+        transcribe: writes a clip down; None: sound alone is judged.
     """
 
-    def __init__(self, scorer: EndOfTurnScorer, speaker: str, put: Callable[[PauseScored], object]) -> None:
+    def __init__(
+        self,
+        scorer: EndOfTurnScorer,
+        speaker: str,
+        put: Callable[[PauseScored], object],
+        *,
+        transcribe: Callable[[AudioClip], Awaitable[Transcript]] | None = None,
+    ) -> None:
         self._scorer = scorer
         self._speaker = speaker
         self._put = put
+        self._transcribe = transcribe
+        self._completeness = load_completeness()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -40,23 +54,50 @@ class PauseScoring:
         """Whether a score is on its way."""
         return self._task is not None and not self._task.done()
 
-    def start(self, samples: Samples, number: int) -> None:
-        """Begins to score the turn so far, (n_samples,) at 16 kHz; gives up the score before."""
+    def start(self, clip: AudioClip, number: int, *, asked: str = "") -> None:
+        """Begins to score a pause; gives up the score before.
+
+        Args:
+            clip: the turn so far.
+            number: of the score.
+            asked: what the assistant said last.
+        """
         self.stop()
-        self._task = asyncio.get_running_loop().create_task(self._score(samples, number))
+        self._task = asyncio.get_running_loop().create_task(self._score(clip, number, asked))
 
     def stop(self) -> None:
         """Gives up the score that is on its way."""
         if self._task is not None:
             self._task.cancel()
 
-    async def _score(self, samples: Samples, number: int) -> None:
-        probability: float | None = None
+    async def _score(self, clip: AudioClip, number: int, asked: str) -> None:
+        words = asyncio.get_running_loop().create_task(self._words_of(clip))
+        try:
+            sound = await self._sound_of(clip.samples)
+            if sound is None:
+                self._put(PauseScored(self._speaker, number, None))
+                return
+            found = self._completeness.judge(sound, await words, asked)
+            self._put(PauseScored(self._speaker, number, found.probability, found.asks_to_wait))
+        finally:
+            words.cancel()
+
+    async def _sound_of(self, samples: Samples) -> float | None:
         try:
             probability = await asyncio.get_running_loop().run_in_executor(_threads, self._scorer.score, samples)
             if not 0 <= probability <= 1:
                 raise ValueError(f"the score {probability} is no probability")
         except Exception as error:
-            probability = None
             logger.warning("end of turn not scored: %s %s", type(error).__name__, error)
-        self._put(PauseScored(self._speaker, number, probability))
+            return None
+        return probability
+
+    async def _words_of(self, clip: AudioClip) -> Transcript | None:
+        if self._transcribe is None:
+            return None
+        try:
+            async with asyncio.timeout(WORDS_LIMIT_S):
+                return await self._transcribe(clip)
+        except Exception as error:
+            logger.info("a pause is judged by its sound alone: %s %s", type(error).__name__, error)
+            return None

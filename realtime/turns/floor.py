@@ -323,7 +323,7 @@ class Floor:
             self._then.pass_floor(other)
 
     def _judge_silence(self, frame: DetectedFrame, speaker: Speaker) -> None:
-        wait_samples = speaker.endpointing.wait_samples(speaker.score.value)
+        wait_samples = speaker.endpointing.wait_samples(speaker.score.value, asks_to_wait=speaker.score.asks_to_wait)
         if speaker is not self._then.holder or speaker.score.is_pending or frame.silence_samples < wait_samples:
             return
         if self._nothing_said:

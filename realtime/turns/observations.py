@@ -48,11 +48,19 @@ class DetectedFrame:
 
 @dataclass(frozen=True, slots=True)
 class PauseScored:
-    """How probable it is that the turn is complete, by the n-th score of this speaker; None: the scorer failed."""
+    """What was made of a pause, by sound and by words.
+
+    Attributes:
+        speaker: whose pause it is.
+        number: of the score, among this speaker's.
+        probability: that the turn is complete; None: the scorer failed.
+        asks_to_wait: the speaker said "hold on", or the like.
+    """
 
     speaker: str
     number: int
     probability: float | None
+    asks_to_wait: bool = False
 
 
 @dataclass(frozen=True, slots=True)

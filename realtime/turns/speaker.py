@@ -24,10 +24,12 @@ class PauseScore:
 
     Attributes:
         value: of the present pause; None: not scored, or not yet.
+        asks_to_wait: the speaker asked in words to be waited for.
     """
 
     def __init__(self, delay_samples: int) -> None:
         self.value: float | None = None
+        self.asks_to_wait = False
         self._delay_samples = delay_samples
         self._number = 0
         self._is_asked = False
@@ -57,7 +59,7 @@ class PauseScore:
 
     def expect(self, sample: int) -> None:
         """The silence proved, at this position, to be a pause: its score will count."""
-        self.value = None
+        self.value, self.asks_to_wait = None, False
         self._due_sample = sample + self._delay_samples
 
     def settle(self, sample: int) -> bool:
@@ -70,7 +72,8 @@ class PauseScore:
             return False
         if self._arrived is None and sample < self._due_sample + LATEST_SCORE_SAMPLES:
             return False
-        self.value = self._arrived.probability if self._arrived is not None else None
+        if self._arrived is not None:
+            self.value, self.asks_to_wait = self._arrived.probability, self._arrived.asks_to_wait
         self.drop()
         return self.value is None
 

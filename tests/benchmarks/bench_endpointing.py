@@ -3,24 +3,29 @@
 Each row of `manifest.jsonl` is one turn and its silences of at least 100 ms: the last is the end of the turn, the
 others are holds. Every rule hears the audio causally and is swept over its own settings; a hold of 0.2 to 5 s that it
 answers is a cut-off. Reported are the least cut-off rate at a mean wait of 300 and 600 ms, and the least mean wait at
-5 and 10 % cut-offs, each with a 95 % interval from a bootstrap over turns.
+5 and 10 % cut-offs, each with a 95 % interval from a bootstrap over turns. Every source is swept by itself, against
+its own baseline. All of them pooled come last, and flatter what adapts: one setting then learns from whom it hears
+which source it is in, and sources differ more than speakers do.
 
 `vad only` is given the annotated silences and waits for their length, as in eot-bench. All others hear the audio: the
-rule of FastRTC's `ReplyOnPause`, ours on silence, ours with a scorer, and the same scores under eot-bench's own policy
-of threshold, action delay and time-out. Run: `python -m tests.benchmarks.bench_endpointing --data DIR --json`.
+rule of FastRTC's `ReplyOnPause`, ours on silence, ours with a scorer, ours with sound and words, and scores under
+eot-bench's own policy of threshold, action delay and time-out. A score counts when it was ready on this machine.
+
+At the shipped settings: the first turn of a new speaker and those after it, and with `--difficult` how many turns of
+each kind of `build_difficult` are cut. The ears need minutes for a set; `--kept FILE` keeps what they wrote down.
+Run: `python -m tests.benchmarks.bench_endpointing --data DIR --difficult DIR --json`.
 """
 
 import argparse
 import itertools
 import json
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fastrtc.reply_on_pause import AlgoOptions
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
@@ -28,278 +33,165 @@ from tqdm import tqdm
 from app import default_cache_dir
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.hearing.files import read_audio_file
-from realtime.hearing.vad import SILERO_FRAME_SAMPLES, DetectedFrame, SpeechDetector, VadOptions
-from realtime.turns.end_of_turn import EndOfTurn
-from realtime.turns.endpointing import EndOfTurnScorer, Endpointing, EndpointingOptions
-from realtime.turns.floor import HEAD_START_SAMPLES
-from realtime.turns.machine import SpeechStarted, SpeechStopped
-from realtime.turns.smart_turn import SmartTurn, find_smart_turn
-from tests.benchmarks.reply_on_pause import LocalSilero
+from realtime.hearing.scoring import WORDS_LIMIT_S
+from realtime.turns.completeness import Completeness, load_completeness
+from realtime.turns.endpointing import EndpointingOptions
+from tests.benchmarks.endpointing_rules import (
+    Outcomes,
+    Rule,
+    Turn,
+    by_adapting,
+    by_annotated_silence,
+    by_endpointing,
+    by_threshold,
+    figures_of,
+    outcomes,
+    reply_on_pause_commits,
+)
+from tests.benchmarks.pauses import JUDGED_SAMPLES, Listener, Pause, Sound, Written, notice_pauses
 
-MIN_HOLD_S, MAX_HOLD_S = 0.2, 5.0  # the holds eot-bench counts
-WAIT_BUDGETS_S = (0.3, 0.6)
-CUT_BUDGETS = (0.05, 0.10)
-CUT_IN_S = 1.0  # an answer talked over within this tells the rule that it cut in
-BOOTSTRAPS = 500
 WAITS_S = np.round(np.arange(0.1, 3.01, 0.02), 2)
 CHUNKS_S = (0.3, 0.6, 1.2, 1.8)  # ReplyOnPause; 0.6 is its default
-SILENCES_S = np.round(np.arange(0.3, 1.31, 0.02), 2)
-MEAN_PAUSES_S = (0.05, 0.07, 0.1, 0.15, 0.2)
+SILENCES_S = np.round([*np.arange(0.3, 1.3, 0.04), *np.arange(1.3, 2.51, 0.1)], 2)
+HALF_PAUSES_S = (0.02, 0.05, 0.1, 0.2)
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.985)
 DELAYS_S = np.round(np.arange(0.3, 1.21, 0.1), 2)
-TIMEOUTS_S = np.round(np.arange(0.4, 3.01, 0.1), 2)
+TIMEOUTS_S = np.round(np.arange(0.4, 3.01, 0.2), 2)
+JUDGED_S = JUDGED_SAMPLES / SAMPLE_RATE_HZ  # of a silence, before its score is begun
+SESSION_TURNS = 6  # of a speaker, where first turns are compared with later ones: then the speaker is new again
+SHORT_KINDS = ("one word", "complete", "answer")  # of difficult turns: those without holds
+
+
+# ---- what is judged ----
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
-    """A pause the detector noticed; times in seconds from the beginning of the audio.
-
-    Attributes:
-        noticed_s: when the detector called it a pause.
-        score: probability that the turn is complete.
-        silences: from the end of each voiced frame to the next; more than one if sounds too short for speech fell in.
-        resumed: whether speech went on, confirmed.
-    """
-
-    noticed_s: float
-    score: float
-    silences: tuple[tuple[float, float], ...]
-    resumed: bool
-
-    @property
-    def offset_s(self) -> float:
-        """End of the last voiced frame before it."""
-        return self.silences[0][0]
-
-    def commit_s(self, wait_s: float) -> float | None:
-        """When a wait is over; None if the speaker goes on before."""
-        for begin_s, end_s in self.silences:
-            if (commit_s := max(self.noticed_s, begin_s + wait_s)) < end_s:
-                return commit_s
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One row of the manifest, and what the detector made of it."""
+class HeardTurn:
+    """One turn, its pauses, and what sound and ears made of each of them."""
 
     row: dict[str, Any]
     pauses: tuple[Pause, ...]
-
-    @property
-    def end_s(self) -> float:
-        """When the turn has ended."""
-        return float(self.row["silences"][-1][0])
-
-    @property
-    def holds(self) -> list[tuple[float, float]]:
-        """The holds that count."""
-        return [(a, b) for a, b in self.row["silences"][:-1] if MIN_HOLD_S <= b - a <= MAX_HOLD_S]
+    sounds: tuple[Sound, ...]
+    written: tuple[Written, ...]
 
 
-Rule = Callable[[Turn], Iterator[float]]  # when the rule commits, in seconds, in order
+def hear_turn(row: dict[str, Any], samples: Samples, listener: Listener) -> HeardTurn:
+    """Listens to a turn at each of its pauses."""
+    pauses = tuple(notice_pauses(samples))
+    heard = [samples[: pause.judged_to] for pause in pauses]
+    sounds = tuple(listener.sound(part) for part in heard)
+    written = tuple(
+        listener.written(part, pause.speech_s, row["path"]) for part, pause in zip(heard, pauses, strict=True)
+    )
+    listener.forget(row["path"])
+    return HeardTurn(row, pauses, sounds, written)
 
 
-def find_pauses(samples: Samples, scorer: EndOfTurnScorer) -> tuple[Pause, ...]:
-    """Runs our detector over float32 `(n_samples,)` and scores pauses at their first silent frames, as sessions do."""
-    pauses: list[Pause] = []
-    head_start = math.ceil(HEAD_START_SAMPLES / SILERO_FRAME_SAMPLES) * SILERO_FRAME_SAMPLES
-    frames = SpeechDetector(VadOptions()).push(samples)
-    for frame in frames:
-        if isinstance(frame.event, SpeechStopped):
-            silences, resumed = silences_until_speech(frames, frame.event.offset_sample)
-            score = scorer.score(samples[: frame.event.offset_sample + head_start])
-            pauses.append(Pause(frame.event.sample / SAMPLE_RATE_HZ, score, silences, resumed))
-    return tuple(pauses)
+def hear_set(folder: Path, source: str | None, listener: Listener) -> tuple[list[HeardTurn], list[Samples]]:
+    """Listens to the turns of a folder, of one source if it is named; gives their audio, too."""
+    rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text("utf-8").splitlines()]
+    rows = [row for row in rows if source in (None, row.get("source"))]
+    if not rows:
+        raise SystemExit(f"{folder}: no turns in the manifest")
+    audio = [read_audio_file(folder / row["path"]).samples for row in rows]
+    heard = [
+        hear_turn(row, samples, listener)
+        for row, samples in zip(rows, tqdm(audio, desc=folder.name, unit="turn"), strict=True)
+    ]
+    listener.save()
+    return heard, audio
 
 
-def silences_until_speech(
-    frames: Iterator[DetectedFrame], offset_sample: int
-) -> tuple[tuple[tuple[float, float], ...], bool]:
-    """Follows a pause from its last voiced sample until speech is confirmed or the audio ends."""
-    begin, found = offset_sample, []
-    for frame in frames:
-        if frame.silence_samples == 0:
-            found.append((begin / SAMPLE_RATE_HZ, frame.end_sample / SAMPLE_RATE_HZ))
-            begin = frame.end_sample
-        if isinstance(frame.event, SpeechStarted):
-            return tuple(found), True
-    return (*found, (begin / SAMPLE_RATE_HZ, math.inf)), False
+Judge = Callable[[HeardTurn, int], tuple[float, bool, float]]  # n-th pause: score, whether to wait, seconds it took
 
 
-# ---- rules ----
+def judged(heard: Sequence[HeardTurn], judge: Judge) -> list[Turn]:
+    """The turns as one judge scores their pauses; a score is begun at the first silent frames."""
+    turns = []
+    for turn in heard:
+        pauses = []
+        for number, pause in enumerate(turn.pauses):
+            score, asks_to_wait, took_s = judge(turn, number)
+            pauses.append(replace(pause, score=score, asks_to_wait=asks_to_wait, ready_s=JUDGED_S + took_s))
+        turns.append(Turn(turn.row, tuple(pauses)))
+    return turns
 
 
-def by_annotated_silence(wait_s: float) -> Rule:
-    """Commits in every annotated silence that lasts long enough."""
-
-    def commits(turn: Turn) -> Iterator[float]:
-        for begin, end in [*turn.holds, turn.row["silences"][-1]]:
-            if end - begin > wait_s:
-                yield begin + wait_s
-
-    return commits
+def took_s(found: Sound | Written) -> float:
+    """How long a judgement takes on this machine: less than the clock said where other programs had the core."""
+    return min(found.wall_s, found.cpu_s)
 
 
-def by_pauses(wait_of: Callable[[Pause], float]) -> Rule:
-    """Commits in every pause the detector noticed that outlasts its wait."""
-
-    def commits(turn: Turn) -> Iterator[float]:
-        for pause in turn.pauses:
-            commit_s = pause.commit_s(wait_of(pause))
-            if commit_s is not None:
-                yield commit_s
-
-    return commits
+def by_smart_turn(turn: HeardTurn, number: int) -> tuple[float, bool, float]:
+    """Smart Turn's own score."""
+    sound = turn.sounds[number]
+    return sound.smart_turn, False, took_s(sound)
 
 
-def by_endpointing(options: EndpointingOptions) -> Rule:
-    """Our rule for a speaker it has not heard before, at every pause."""
-    endpointing = Endpointing(options)
-    return by_pauses(lambda pause: our_wait_s(endpointing, pause, options.score_at_s))
+def by_head(turn: HeardTurn, number: int) -> tuple[float, bool, float]:
+    """That of our head."""
+    sound = turn.sounds[number]
+    return sound.head, False, took_s(sound)
 
 
-def by_adapting(options: EndpointingOptions) -> Rule:
-    """Our rule as it learns from each speaker's turns, in the order of the manifest."""
-    speakers: dict[str, Endpointing] = {}
+def by_sound_and_words(completeness: Completeness) -> Judge:
+    """As sessions judge: both at the same time, and words that come late are left out."""
 
-    def commits(turn: Turn) -> Iterator[float]:
-        endpointing = speakers.setdefault(turn.row["speaker"] or turn.row["path"], Endpointing(options))
-        for pause in turn.pauses:
-            commit_s = pause.commit_s(our_wait_s(endpointing, pause, options.score_at_s))
-            ended_s = pause.silences[-1][1]
-            if commit_s is None:
-                scored = ended_s >= pause.noticed_s + options.score_at_s
-                endpointing.observe_hold(
-                    round((ended_s - pause.offset_s) * SAMPLE_RATE_HZ), pause.score if scored else None
-                )
-                continue
-            yield commit_s
-            endpointing.observe_end(pause.score)
-            if pause.resumed and ended_s - commit_s <= CUT_IN_S:
-                endpointing.observe_cut_in(round((ended_s - pause.offset_s) * SAMPLE_RATE_HZ))
+    def judge(turn: HeardTurn, number: int) -> tuple[float, bool, float]:
+        sound, written = turn.sounds[number], turn.written[number]
+        words_s = min(took_s(written), WORDS_LIMIT_S)
+        transcript = written.transcript if words_s < WORDS_LIMIT_S else None
+        found = completeness.judge(sound.head, transcript, turn.row.get("asked") or "")
+        return found.probability, found.asks_to_wait, max(took_s(sound), words_s)
 
-    return commits
+    return judge
 
 
-def our_wait_s(endpointing: Endpointing, pause: Pause, score_at_s: float) -> float:
-    """How long the session waits after the last voiced frame of a pause: never before the score counts."""
-    scored_s = pause.noticed_s - pause.offset_s + score_at_s
-    return max(scored_s, endpointing.wait_samples(pause.score) / SAMPLE_RATE_HZ)
-
-
-def by_threshold(threshold: float, delay_s: float, timeout_s: float) -> Rule:
-    """eot-bench's policy: a score that reaches the threshold commits after the delay, any other at the time-out."""
-    return by_pauses(lambda pause: delay_s if pause.score >= threshold else timeout_s)
-
-
-def reply_on_pause_commits(samples: Samples, chunk_s: float) -> list[float]:
-    """When FastRTC's `ReplyOnPause` would answer, with chunks of a given length and its other parameters as published.
-
-    Each chunk is judged by itself; a chunk with much speech starts a turn, one with hardly any ends it.
-    """
-    published = AlgoOptions()
-    detector, size = LocalSilero(), round(chunk_s * SAMPLE_RATE_HZ)
-    commits, talking = [], False
-    for start in range(0, len(samples) - size + 1, size):
-        speech_s, _ = detector.vad((SAMPLE_RATE_HZ, samples[start : start + size]), None)
-        talking = talking or speech_s > published.started_talking_threshold
-        if talking and speech_s < published.speech_threshold:
-            commits.append((start + size) / SAMPLE_RATE_HZ)
-            talking = False
-    return commits
-
-
-# ---- figures ----
-
-
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    """What a sweep of rules did: for each rule and turn the answers before its end, and the wait after it.
-
-    Attributes:
-        cuts: int `(n_rules, n_turns)`.
-        waits_s: float `(n_rules, n_turns)`; a turn never answered counts as waited for to the end of its audio.
-        holds: int `(n_turns,)`.
-    """
-
-    cuts: np.ndarray
-    waits_s: np.ndarray
-    holds: np.ndarray
-
-    def at_budgets(self, weights: np.ndarray) -> dict[str, np.ndarray]:
-        """The four figures, each `(n_samples,)`, for weights of the turns `(n_turns, n_samples)`."""
-        cut_rate = (self.cuts @ weights) / (self.holds @ weights)
-        wait_s = (self.waits_s @ weights) / weights.sum(axis=0)
-        figures = {
-            f"cutoff_at_{round(budget * 1000)}ms": np.where(wait_s <= budget, cut_rate, np.inf).min(axis=0)
-            for budget in WAIT_BUDGETS_S
-        }
-        for budget in CUT_BUDGETS:
-            figures[f"wait_s_at_{round(budget * 100)}pct"] = np.where(cut_rate <= budget, wait_s, np.inf).min(axis=0)
-        return figures
-
-
-def outcomes(turns: Sequence[Turn], rules: Sequence[Rule]) -> Outcomes:
-    """Plays every rule on every turn."""
-    cuts = np.zeros((len(rules), len(turns)))
-    waits_s = np.zeros((len(rules), len(turns)))
-    for column, turn in enumerate(turns):
-        for row, rule in enumerate(rules):
-            answers = list(rule(turn))
-            cuts[row, column] = sum(answer < turn.end_s for answer in answers)
-            after = [answer for answer in answers if answer >= turn.end_s]
-            waits_s[row, column] = (after[0] if after else turn.row["seconds"]) - turn.end_s
-    return Outcomes(cuts, waits_s, np.array([len(turn.holds) for turn in turns]))
-
-
-def figures_of(name: str, found: Outcomes, seed: int) -> dict[str, Any]:
-    """One row of the result: the figures and their 95 % intervals; None where no setting meets a budget."""
-    n_turns = len(found.holds)
-    rng = np.random.default_rng(seed)
-    resampled = rng.multinomial(n_turns, np.full(n_turns, 1 / n_turns), size=BOOTSTRAPS).T.astype(float)
-    point = found.at_budgets(np.ones((n_turns, 1)))
-    spread = found.at_budgets(resampled)
-
-    def rounded(value: float) -> float | None:
-        return round(float(value), 4) if np.isfinite(value) else None
-
-    row: dict[str, Any] = {"name": name, "turns": n_turns, "seed": seed}
-    for key, value in point.items():
-        row[key] = rounded(value[0])
-        row[f"{key}_95"] = [rounded(bound) for bound in np.percentile(spread[key], [2.5, 97.5], method="nearest")]
-    return row
-
-
-def first_visible(turns: Sequence[Turn]) -> dict[str, float]:
-    """When provisional text may first be shown after the end of a turn, and how much of it is withdrawn."""
-    last = [turn.pauses[-1].noticed_s - turn.end_s for turn in turns if turn.pauses]
-    starts = sum(len(turn.pauses) for turn in turns)
-    retracted = sum(pause.resumed for turn in turns for pause in turn.pauses)
-    return {"first_visible_s": round(float(np.mean(last)), 4), "regret_rate": round(retracted / starts, 4)}
-
-
-def at_defaults(turns: Sequence[Turn], rule: Rule) -> dict[str, float]:
-    """Where one rule stands."""
-    found = outcomes(turns, [rule])
+def judges() -> dict[str, Judge]:
+    """All that are compared, ours last."""
     return {
-        "default_cutoff": round(float(found.cuts.sum() / found.holds.sum()), 4),
-        "default_wait_s": round(float(found.waits_s.mean()), 4),
+        "silence": lambda _turn, _number: (0.5, False, 0.0),
+        "Smart Turn": by_smart_turn,
+        "our head": by_head,
+        "sound and words": by_sound_and_words(load_completeness()),
     }
 
 
-# ---- columns ----
+def readiness(heard: Sequence[HeardTurn]) -> dict[str, float]:
+    """How long after the last voiced frame scores are known: medians and 95th percentiles in seconds."""
+    sounds = [found for turn in heard for found in turn.sounds]
+    written = [found for turn in heard for found in turn.written]
+    found: dict[str, float] = {"pauses": len(sounds)}
+    for name, costs in (("sound", sounds), ("words", written)):
+        ready_s = [JUDGED_S + took_s(cost) for cost in costs]
+        found[f"{name}_ready_s"] = round(float(np.median(ready_s)), 3)
+        found[f"{name}_ready_p95_s"] = round(float(np.percentile(ready_s, 95)), 3)
+        found[f"{name}_wall_s"] = round(float(np.median([cost.wall_s for cost in costs])), 3)
+    found["words_too_late"] = round(float(np.mean([took_s(cost) >= WORDS_LIMIT_S for cost in written])), 4)
+    return found
+
+
+# ---- swept ----
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One way to end turns: all its settings, played on all turns; and the shipped ones, if it has any."""
+
+    name: str
+    swept: Outcomes
+    shipped: Outcomes | None
 
 
 def settings() -> list[EndpointingOptions]:
     """The settings of our rule that are swept."""
     return [
-        EndpointingOptions(silence_s=float(silence_s), mean_pause_s=mean_pause_s)
-        for silence_s, mean_pause_s in itertools.product(SILENCES_S, MEAN_PAUSES_S)
+        EndpointingOptions(silence_s=float(silence_s), half_pause_s=half_pause_s)
+        for silence_s, half_pause_s in itertools.product(SILENCES_S, HALF_PAUSES_S)
     ]
 
 
-def reply_on_pause_rules(rows: list[dict[str, Any]], audio: list[Samples]) -> list[Rule]:
+def reply_on_pause_rules(rows: Sequence[dict[str, Any]], audio: Sequence[Samples]) -> list[Rule]:
     """`ReplyOnPause` with several lengths of its chunks."""
 
     def rule(chunk_s: float) -> Rule:
@@ -311,47 +203,107 @@ def reply_on_pause_rules(rows: list[dict[str, Any]], audio: list[Samples]) -> li
     return [rule(chunk_s) for chunk_s in tqdm(CHUNKS_S, desc="ReplyOnPause")]
 
 
-def measure(
-    folder: Path, rows: list[dict[str, Any]], scorers: dict[str, EndOfTurnScorer], seed: int
-) -> list[dict[str, Any]]:
-    """All columns over the rows of a manifest."""
-    audio = [read_audio_file(folder / row["path"]).samples for row in rows]
-    heard = {
-        name: [
-            Turn(row, find_pauses(samples, scorer))
-            for row, samples in zip(rows, tqdm(audio, desc=name, unit="turn"), strict=True)
-        ]
-        for name, scorer in scorers.items()
-    }
-    turns = next(iter(heard.values()))
-    unscored = [Turn(turn.row, tuple(replace(pause, score=0.5) for pause in turn.pauses)) for turn in turns]
-    shipped, swept = EndpointingOptions(), settings()
-    columns: list[tuple[str, list[Turn], list[Rule], Rule | None]] = [
-        ("vad only", turns, [by_annotated_silence(float(wait_s)) for wait_s in WAITS_S], None),
-        ("ReplyOnPause", turns, reply_on_pause_rules(rows, audio), None),
-        ("ours, silence", unscored, [by_endpointing(o) for o in swept], by_endpointing(shipped)),
-        ("ours, silence, adapting", unscored, [by_adapting(o) for o in swept], by_adapting(shipped)),
+def play(heard: Sequence[HeardTurn], audio: Sequence[Samples], judgements: dict[str, list[Turn]]) -> list[Column]:
+    """All columns, the baseline first."""
+    turns = next(iter(judgements.values()))
+    annotated = [by_annotated_silence(float(wait_s)) for wait_s in WAITS_S]
+    rivals = reply_on_pause_rules([turn.row for turn in heard], audio)
+    columns = [
+        Column("vad only", outcomes(turns, annotated), None),
+        Column("ReplyOnPause", outcomes(turns, rivals), None),
     ]
     policies = [by_threshold(p, float(d), float(t)) for p in THRESHOLDS for d in DELAYS_S for t in TIMEOUTS_S if t >= d]
-    for name, scored in heard.items():
-        columns += [
-            (f"ours, {name}", scored, [by_endpointing(o) for o in swept], by_endpointing(shipped)),
-            (f"ours, {name}, adapting", scored, [by_adapting(o) for o in swept], by_adapting(shipped)),
-            (f"{name}, threshold", scored, policies, None),
-        ]
-    visible = first_visible(turns)
-    result = []
-    for name, scored, rules, default in columns:
-        row = figures_of(name, outcomes(scored, rules), seed)
-        result.append(row if default is None else row | visible | at_defaults(scored, default))
+    shipped = EndpointingOptions()
+    for name, scored in tqdm(judgements.items(), desc="settings"):
+        for suffix, rule in (("", by_endpointing), (", adapting", by_adapting)):
+            swept = outcomes(scored, [rule(options) for options in settings()])
+            columns.append(Column(f"ours, {name}{suffix}", swept, outcomes(scored, [rule(shipped)])))
+        if name != "silence":
+            columns.append(Column(f"{name}, threshold", outcomes(scored, policies), None))
+    return columns
+
+
+def table_of(columns: Sequence[Column], chosen: Sequence[int], seed: int) -> list[dict[str, Any]]:
+    """The figures of some turns."""
+    found = []
+    for column in columns:
+        row = figures_of(column.name, column.swept.of(chosen), seed)
+        if column.shipped is not None:
+            shipped = column.shipped.of(chosen)
+            row |= {"default_cutoff": round(shipped.cut_rate, 4), "default_wait_s": round(shipped.wait_s, 4)}
+        found.append(row)
+    return found
+
+
+# ---- at the shipped settings ----
+
+
+def first_visible(turns: Sequence[Turn]) -> dict[str, float]:
+    """When provisional text may first be shown after the end of a turn, and how much of it is withdrawn."""
+    last = [turn.pauses[-1].noticed_s - turn.end_s for turn in turns if turn.pauses]
+    starts = sum(len(turn.pauses) for turn in turns)
+    retracted = sum(pause.resumed for turn in turns for pause in turn.pauses)
+    return {"first_visible_s": round(float(np.mean(last)), 4), "regret_rate": round(retracted / starts, 4)}
+
+
+def sessions(rows: Sequence[dict[str, Any]]) -> dict[str, tuple[str, int]]:
+    """For each turn whose speaker is known: a session of up to six turns of that speaker, and its place in it."""
+    n_turns: Counter[str] = Counter()
+    found = {}
+    for row in rows:
+        speaker = row["speaker"]
+        if speaker:
+            session, place = divmod(n_turns[speaker], SESSION_TURNS)
+            found[row["path"]] = (f"{speaker} {session}", place)
+            n_turns[speaker] += 1
+    return found
+
+
+def by_place(turns: Sequence[Turn]) -> list[dict[str, float]]:
+    """What the shipped settings do in the first turn of a session, in the second, and so on."""
+    places = sessions([turn.row for turn in turns])
+    known = [turn for turn in turns if turn.row["path"] in places]
+    rule = by_adapting(EndpointingOptions(), lambda turn: places[turn.row["path"]][0])
+    found = outcomes(known, [rule]) if known else None
+    chosen = [[n for n, turn in enumerate(known) if places[turn.row["path"]][1] == m] for m in range(SESSION_TURNS)]
+    return [at_shipped(found.of(turns_there)) for turns_there in chosen if turns_there and found is not None]
+
+
+def as_first(turns: Sequence[Turn]) -> Outcomes:
+    """What the shipped settings do where each turn is the first of a new speaker."""
+    return outcomes(turns, [by_adapting(EndpointingOptions(), lambda turn: str(turn.row["path"]))])
+
+
+def at_shipped(found: Outcomes) -> dict[str, float]:
+    """Cut-offs for each hold, and the mean wait."""
+    return {"turns": len(found.holds), "cutoff": round(found.cut_rate, 4), "wait_s": round(found.wait_s, 4)}
+
+
+def by_kind(turns: Sequence[Turn]) -> dict[str, dict[str, float]]:
+    """For each kind of difficult turns, each of a new speaker: the share that is cut, and the median wait after it."""
+    found = as_first(turns)
+    kinds = [turn.row["kind"] for turn in turns]
+    result = {}
+    for kind in dict.fromkeys(kinds):
+        of_kind = found.of([number for number, other in enumerate(kinds) if other == kind])
+        result[kind] = {
+            "turns": len(of_kind.holds),
+            "cut": round(float((of_kind.cuts[0] > 0).mean()), 4),
+            "median_wait_s": round(float(np.median(of_kind.waits_s)), 4),
+        }
     return result
 
 
-def show(result: list[dict[str, Any]]) -> None:
-    """Prints the table."""
+# ---- shown ----
+
+
+def show_swept(title: str, result: Sequence[dict[str, Any]]) -> None:
+    """Prints one table of swept rules."""
     baseline = result[0]
-    table = Table(title=f"{baseline['turns']} turns; cut-offs at a mean wait, mean wait at a share of cut-offs")
-    for column in ("rule", "at 0.3 s", "at 0.6 s", "at 5 %", "of vad", "at 10 %", "of vad", "defaults"):
+    table = Table(
+        title=f"{title}: {baseline['turns']} turns; cut-offs at a mean wait, mean wait at a share of cut-offs"
+    )
+    for column in ("rule", "at 0.3 s", "at 0.6 s", "at 5 %", "of vad", "at 10 %", "of vad", "shipped"):
         table.add_column(column)
     for row in result:
         cells = [row["name"]]
@@ -362,26 +314,114 @@ def show(result: list[dict[str, Any]]) -> None:
         cells.append(f"{row['default_cutoff']:.1%}, {row['default_wait_s']:.2f} s" if "default_cutoff" in row else "")
         table.add_row(*cells)
     Console(width=120).print(table)
-    ours = next(row for row in result if "first_visible_s" in row)
-    print(f"provisional text from {ours['first_visible_s']:.3f} s on, {ours['regret_rate']:.1%} of it withdrawn")
+
+
+def show_first_turns(result: dict[str, dict[str, Any]]) -> None:
+    """Prints how first turns fare."""
+    sources = list(next(iter(result.values()))["first"])
+    n_places = len(next(iter(result.values()))["by_place"])
+    table = Table(title="cut-offs a pause and mean wait in s, shipped settings: each turn a new speaker's; turns 1-6")
+    for column in ("rule", *sources, *(f"turn {place + 1}" for place in range(n_places))):
+        table.add_column(column)
+    for name, figures in result.items():
+        cells = [*figures["first"].values(), *figures["by_place"]]
+        table.add_row(name, *(f"{cell['cutoff']:.1%} {cell['wait_s']:.2f}" for cell in cells))
+    Console(width=150).print(table)
+
+
+def show_difficult(result: dict[str, dict[str, dict[str, float]]]) -> None:
+    """Prints how difficult turns fare."""
+    table = Table(title="difficult turns, each a new speaker's: share that is cut, median wait in s, shipped settings")
+    for column in ("kind", "turns", *result):
+        table.add_column(column)
+    for kind, first in next(iter(result.values())).items():
+        cells = (f"{found[kind]['cut']:.0%}  {found[kind]['median_wait_s']:.2f}" for found in result.values())
+        table.add_row(kind, str(int(first["turns"])), *cells)
+    Console(width=120).print(table)
+
+
+def show_goals(result: dict[str, Any]) -> None:
+    """Prints which goals sound and words reach."""
+    ours, adapting = "sound and words", "ours, sound and words, adapting"
+    for source, rows in result["sources"].items():
+        by_name = {row["name"]: row for row in rows}
+        for percent, most in ((5, 1.0), (10, 0.85)):
+            key = f"wait_s_at_{percent}pct"
+            wait_s, base_s = by_name[adapting][key], by_name["vad only"][key]
+            if wait_s is not None and base_s is not None:
+                show_goal(f"{source} at {percent} %, of vad only", wait_s / base_s, most)
+            else:
+                print(f"{source} at {percent} %: out of reach")
+    first = result["first_turns"][ours]["first"]["all"]
+    show_goal("first turn, cut-offs a pause", first["cutoff"], 0.10)
+    show_goal("first turn, mean wait in s", first["wait_s"], 0.8)
+    for kind, found in result.get("difficult", {}).get(ours, {}).items():
+        if kind not in SHORT_KINDS:
+            show_goal(f"{kind}, turns cut", found["cut"], 0.25)
+        elif kind != "answer":
+            show_goal(f"{kind}, median wait in s", found["median_wait_s"], 0.45)
+
+
+def show_goal(name: str, value: float, most: float) -> None:
+    """Prints one goal."""
+    print(f"{'reached' if value <= most else 'MISSED '}  {name}: {value:.2f} (at most {most:.2f})")
+
+
+def measure(options: argparse.Namespace, listener: Listener) -> dict[str, Any]:
+    """All figures."""
+    heard, audio = hear_set(options.data, options.source, listener)
+    compared = judges()
+    judgements = {name: judged(heard, judge) for name, judge in compared.items()}
+    columns = play(heard, audio, judgements)
+    del audio
+    of_source: dict[str, list[int]] = {}
+    for number, turn in enumerate(heard):
+        of_source.setdefault(turn.row.get("source") or "all", []).append(number)
+    result: dict[str, Any] = {
+        "ready": readiness(heard),
+        "visible": first_visible(judgements["silence"]),
+        "sources": {source: table_of(columns, chosen, options.seed) for source, chosen in of_source.items()},
+        "pooled": table_of(columns, range(len(heard)), options.seed),
+    }
+    result["first_turns"] = {}
+    for name, turns in judgements.items():
+        first = as_first(turns)
+        of_all = {source: at_shipped(first.of(chosen)) for source, chosen in of_source.items()}
+        of_all["all"] = at_shipped(first)
+        result["first_turns"][name] = {"first": of_all, "by_place": by_place(turns)}
+    if options.difficult:
+        hard, _ = hear_set(options.difficult, None, listener)
+        result["difficult"] = {name: by_kind(judged(hard, judge)) for name, judge in compared.items()}
+    return result
 
 
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.bench_endpointing", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with a manifest.jsonl of turns")
+    parser.add_argument("--difficult", type=Path, help="the same of difficult turns")
     parser.add_argument("--source", help="only rows of one source")
+    parser.add_argument("--kept", type=Path, help="file in which what is heard in pauses is kept for the next run")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (%(default)s)")
     parser.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="fetched weights (%(default)s)")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
-    rows = [json.loads(line) for line in (options.data / "manifest.jsonl").read_text("utf-8").splitlines()]
-    rows = [row for row in rows if options.source in (None, row.get("source"))]
-    if not rows:
-        raise SystemExit(f"{options.data}: no turns in the manifest")
-    encoder = SmartTurn(find_smart_turn(options.cache_dir))
-    result = measure(options.data, rows, {"Smart Turn": encoder, "our head": EndOfTurn(encoder)}, options.seed)
-    show(result)
+    result = measure(options, Listener(options.cache_dir, options.kept))
+    for source, rows in result["sources"].items():
+        show_swept(source, rows)
+    if len(result["sources"]) > 1:
+        show_swept("pooled (adapting learns the source)", result["pooled"])
+    show_first_turns(result["first_turns"])
+    if "difficult" in result:
+        show_difficult(result["difficult"])
+    ready, visible = result["ready"], result["visible"]
+    print(
+        f"{ready['pauses']} pauses; after the last voiced frame the sound is judged at {ready['sound_ready_s']:.3f} s, "
+        f"words are known at {ready['words_ready_s']:.3f} s (95 %: {ready['words_ready_p95_s']:.3f} s); "
+        f"{ready['words_too_late']:.1%} too late"
+    )
+    print(f"provisional text from {visible['first_visible_s']:.3f} s on, {visible['regret_rate']:.1%} of it withdrawn")
+    show_goals(result)
     if options.json:
         print(json.dumps(result))
 

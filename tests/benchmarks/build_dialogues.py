@@ -285,10 +285,19 @@ def fade_together(first: Samples, second: Samples) -> Samples:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn: float32 `(n_samples,)` and its silences in samples, the last of which is its end."""
+    """One turn.
+
+    Attributes:
+        samples: float32 `(n_samples,)`.
+        silences: in samples, the last of which is its end.
+        starts: where what is kept of each recording begins in it.
+        origins: where each recording would begin in it, had nothing been cut away.
+    """
 
     samples: Samples
     silences: list[tuple[int, int]]
+    starts: list[int]
+    origins: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,12 +306,14 @@ class Speech:
 
     Attributes:
         samples: float32 `(n_samples,)`.
+        start: samples cut away before them.
         lead: samples before the first voiced frame.
         tail: samples after the last.
         silences: inside, in samples.
     """
 
     samples: Samples
+    start: int
     lead: int
     tail: int
     silences: list[tuple[int, int]]
@@ -318,7 +329,7 @@ def close_cut(samples: Samples, before_s: float, after_s: float) -> Speech | Non
     lead = min(round(before_s * SAMPLE_RATE_HZ), first)
     tail = min(round(after_s * SAMPLE_RATE_HZ), len(samples) - last)
     inside = [(begin - first + lead, end - first + lead) for begin, end in silences(voiced)]
-    return Speech(samples[first - lead : last + tail], lead, tail, inside)
+    return Speech(samples[first - lead : last + tail], first - lead, lead, tail, inside)
 
 
 def joined(recordings: list[Samples], pauses_s: list[float], rng: np.random.Generator) -> Turn | None:
@@ -328,10 +339,14 @@ def joined(recordings: list[Samples], pauses_s: list[float], rng: np.random.Gene
     audio = room(recordings[0], round(LEAD_S * SAMPLE_RATE_HZ), rng)
     fade = round(RISE_S * SAMPLE_RATE_HZ)
     found: list[tuple[int, int]] = []
+    starts: list[int] = []
+    origins: list[int] = []
     for part, follows, pause_s in zip(parts, [*parts[1:], None], [*pauses_s, TAIL_S], strict=True):
         if part is None:
             return None
         start = len(audio) - fade
+        starts.append(start)
+        origins.append(start - part.start)
         audio = fade_together(audio, part.samples)
         found += [(start + begin, start + end) for begin, end in part.silences]
         pause_start = len(audio) - part.tail
@@ -339,7 +354,7 @@ def joined(recordings: list[Samples], pauses_s: list[float], rng: np.random.Gene
         missing = round(pause_s * SAMPLE_RATE_HZ) - quiet + 2 * fade
         audio = fade_together(audio, room(part.samples, missing, rng))
         found.append((pause_start, len(audio) - fade + (follows.lead if follows else fade)))
-    return Turn(audio, found)
+    return Turn(audio, found, starts, origins)
 
 
 def telephone(samples: Samples) -> Samples:

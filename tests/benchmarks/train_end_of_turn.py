@@ -25,7 +25,7 @@ from models.types import Samples
 from realtime.hearing.files import read_audio_file
 from realtime.turns.end_of_turn import WEIGHTS, features, own_share
 from realtime.turns.smart_turn import SmartTurn, find_smart_turn
-from tests.benchmarks.bench_endpointing import find_pauses
+from tests.benchmarks.pauses import find_pauses
 
 HELD_BACK = (1000.0, 3000.0, 10_000.0, 30_000.0, 100_000.0)  # weight of the squared norm against the sum of losses
 FOLDS = 3

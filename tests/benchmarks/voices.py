@@ -69,7 +69,7 @@ class Speakers:
             Float32 `(n_samples,)` at 16 kHz, with a little quiet before and behind.
         """
         if voice in COMMANDS:
-            said = _run(COMMANDS[voice], text)
+            said = run_command(COMMANDS[voice], text)
         else:
             assert self._kokoro is not None, "loaded for all that were named"
             speech = await self._kokoro.speak(text, voice=voice)
@@ -84,7 +84,8 @@ class Speakers:
         return np.concatenate([await self.speak(line, voice) for line, voice in zip(lines, voices, strict=True)])
 
 
-def _run(command: Sequence[str], text: str) -> Samples:
+def run_command(command: Sequence[str], text: str) -> Samples:
+    """Lets a command of `COMMANDS`, or another such, say a text: float32 `(n_samples,)` at 16 kHz."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "said.wav"
         subprocess.run([part.format(file=file, text=text) for part in command], check=True, capture_output=True)

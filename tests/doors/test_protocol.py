@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.types import Word
+from realtime.doors.envelope import EnvelopeReader, Media, Ping, Start, Stop, decode_mu_law
+from realtime.doors.event_text import WIRE_NAMES, dump, to_wire
 from realtime.doors.protocol import (
     MAX_MESSAGE_CHARACTERS,
     MAX_NESTING,
-    WIRE_NAMES,
     AddText,
     CancelResponse,
     ChangeSettings,
@@ -24,23 +25,15 @@ from realtime.doors.protocol import (
     ClearSpeech,
     CloseSession,
     EndTurn,
-    EnvelopeReader,
     ImportConversation,
-    Media,
-    Ping,
     PressToTalk,
     ProtocolError,
     ReleaseToTalk,
     RequestAnswer,
     RequestMetrics,
-    Start,
-    Stop,
     TakeBack,
-    decode_mu_law,
-    dump,
     parse,
     read_command,
-    to_wire,
 )
 from realtime.events import (
     MessageAdded,

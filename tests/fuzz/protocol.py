@@ -5,7 +5,8 @@ import random
 import time
 from typing import Any
 
-from realtime.doors.protocol import EnvelopeReader, ProtocolError
+from realtime.doors.envelope import EnvelopeReader
+from realtime.doors.protocol import ProtocolError
 
 NAME = "protocol"
 MAX_WORK_S = 0.05

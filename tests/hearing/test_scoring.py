@@ -6,11 +6,11 @@ import threading
 import numpy as np
 import pytest
 
-from models.types import Samples
+from models.types import AudioClip, Samples, Transcript
 from realtime.hearing.scoring import PauseScoring
 from realtime.turns.observations import PauseScored
 
-TURN = np.ones(1600, np.float32)
+TURN = AudioClip(np.ones(1600, np.float32))
 
 
 class Scorer:

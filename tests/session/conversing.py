@@ -9,7 +9,7 @@ import numpy as np
 
 from models.base import AudioLanguageModel, Voice
 from models.types import SAMPLE_RATE_HZ, Samples
-from realtime.doors.protocol import WIRE_NAMES
+from realtime.doors.event_text import WIRE_NAMES
 from realtime.events import ConversationWindow, FloorChanged, ResponseDelta, SessionEvent
 from realtime.hearing.audio import AudioChunk
 from realtime.hearing.vad import SILERO_FRAME_SAMPLES, SpeechDetector, VadOptions

@@ -17,7 +17,8 @@ from realtime.events import ConversationWindow, ErrorReported, MessageAdded, Res
 from realtime.hearing.audio import AudioChunk
 from realtime.inbox import MAX_WAITING_COMMANDS
 from realtime.outbox import MAX_UNREAD_EVENTS
-from realtime.session import MAX_TEXT_CHARACTERS, Session, SessionOptions
+from realtime.session import Session, SessionOptions
+from realtime.turns.options import MAX_TEXT_CHARACTERS
 from tests.session.conversing import OPTIONS, Conversation, conversing, loud, loudness_detector, quiet, texts
 
 NO_PROMPT = replace(OPTIONS, conversation=ConversationOptions(system_prompt="", summarise=False))

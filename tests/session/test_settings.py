@@ -7,7 +7,7 @@ import pytest
 from models.scripted import ScriptedModel
 from models.types import GenerationOptions, Message
 from realtime.conversation import SYSTEM_PROMPT
-from realtime.doors.protocol import to_wire
+from realtime.doors.event_text import to_wire
 from realtime.events import ErrorReported, ResponseDone, SessionUpdated
 from realtime.session import SessionOptions
 from tests.session.conversing import OPTIONS, Conversation, conversing, loud, quiet

@@ -60,17 +60,31 @@ def test_the_wait_stays_within_its_bounds(score: float | None, history: list[tup
     assert 0 <= after(history, options).wait_samples(score) <= options.max_wait_samples
 
 
-@given(st.floats(0.2, 0.8), st.floats(0.05, 0.4))
-def test_of_a_new_speaker_the_wait_is_the_silence_less_what_the_score_says(score: float, mean_pause_s: float) -> None:
-    options = EndpointingOptions(silence_s=1.0, mean_pause_s=mean_pause_s)
-    least_s = options.silence_s - mean_pause_s * math.log(score / (1 - score))  # where the cost's derivative is 0
+@given(st.floats(0.02, 0.98), st.floats(0.01, 1.0))
+def test_of_a_new_speaker_the_wait_grows_with_the_odds_against_an_end(score: float, half_pause_s: float) -> None:
+    options = EndpointingOptions(half_pause_s=half_pause_s)
+    beyond_s = (half_pause_s + options.silence_s - SHORTEST_PAUSE_S) * math.sqrt((1 - score) / score)
+    least_s = SHORTEST_PAUSE_S - half_pause_s + beyond_s  # where the cost's derivative is 0
     wait_s = Endpointing(options).wait_samples(score) / SAMPLE_RATE_HZ
-    assert wait_s == pytest.approx(max(SHORTEST_PAUSE_S, least_s), abs=WAIT_STEP_S)
+    assert wait_s == pytest.approx(min(options.max_wait_s, max(SHORTEST_PAUSE_S, least_s)), abs=WAIT_STEP_S)
+
+
+def test_a_turn_that_is_surely_not_complete_is_waited_for_and_one_that_is_is_answered_at_once() -> None:
+    endpointing = Endpointing(EndpointingOptions())
+    assert endpointing.wait_samples(0.05) > 2 * SAMPLE_RATE_HZ
+    assert endpointing.wait_samples(0.95) <= 0.26 * SAMPLE_RATE_HZ
+
+
+def test_who_asks_to_wait_is_waited_for_longer_than_anybody() -> None:
+    options = EndpointingOptions()
+    assert Endpointing(options).wait_samples(0.9, asks_to_wait=True) == round(options.max_held_s * SAMPLE_RATE_HZ)
+    longer = EndpointingOptions(max_held_s=0, max_wait_s=4)
+    assert Endpointing(longer).wait_samples(0.9, asks_to_wait=True) == 4 * SAMPLE_RATE_HZ
 
 
 @pytest.mark.parametrize("silence_s", [0.0, 0.1, 0.6, 2.0, 40.0])
 def test_without_a_score_a_new_speaker_gets_the_silence_asked_for(silence_s: float) -> None:
-    options = EndpointingOptions(silence_s=silence_s, mean_pause_s=0.1, max_wait_s=max(3.0, silence_s))
+    options = EndpointingOptions(silence_s=silence_s, max_wait_s=max(3.0, silence_s))
     wait_s = Endpointing(options).wait_samples(None) / SAMPLE_RATE_HZ
     assert wait_s == pytest.approx(max(SHORTEST_PAUSE_S, silence_s), abs=WAIT_STEP_S)
 
@@ -88,6 +102,18 @@ def test_who_pauses_long_is_waited_for() -> None:
     for _ in range(4):
         endpointing.observe_hold(SAMPLE_RATE_HZ, 0.6)
     assert SAMPLE_RATE_HZ < endpointing.wait_samples(0.6) < 1.3 * SAMPLE_RATE_HZ
+    assert endpointing.wait_samples(0.95) <= 0.3 * SAMPLE_RATE_HZ, "a complete turn does not pay for it"
+
+
+def test_what_was_learnt_fades_with_the_turns() -> None:
+    endpointing = after([("hold", 2 * SAMPLE_RATE_HZ, 0.5)] * 4)
+    learnt = endpointing.wait_samples(0.5)
+    waits = []
+    for _ in range(12):
+        endpointing.observe_end(0.5)
+        waits.append(endpointing.wait_samples(0.5))
+    assert learnt > 1.9 * SAMPLE_RATE_HZ > 2 * waits[5]
+    assert waits[-1] <= Endpointing(EndpointingOptions()).wait_samples(0.5)
 
 
 def test_whose_turns_end_at_the_first_pause_is_answered_sooner() -> None:
@@ -113,7 +139,7 @@ def test_what_is_learnt_of_a_speaker_costs_little_more_than_the_best_wait_in_hin
     pauses_s = 0.2 + rng.gamma(3, 0.2, 400)
     goes_on = rng.random(400) < 0.5
     options = EndpointingOptions()
-    cut_in_s = options.mean_pause_s * math.exp((options.silence_s - SHORTEST_PAUSE_S) / options.mean_pause_s)
+    cut_in_s = (options.half_pause_s + options.silence_s - SHORTEST_PAUSE_S) ** 2 / options.half_pause_s
 
     def cost(wait_s: float, index: int) -> float:
         return cut_in_s * (pauses_s[index] > wait_s) if goes_on[index] else wait_s
@@ -139,8 +165,9 @@ def test_what_is_learnt_of_a_speaker_costs_little_more_than_the_best_wait_in_hin
         {"silence_s": -0.1},
         {"silence_s": math.nan},
         {"silence_s": math.inf, "max_wait_s": math.inf},
-        {"mean_pause_s": 0},
-        {"mean_pause_s": math.nan},
+        {"half_pause_s": 0},
+        {"half_pause_s": math.nan},
+        {"max_held_s": -1},
         {"score_at_s": -1},
         {"max_wait_s": 0.3},
         {"max_wait_s": math.inf},
