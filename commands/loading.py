@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from realtime.session import SessionOptions
     from realtime.turns.endpointing import EndOfTurnScorer
 
+ADDRESS_NEEDS = (
+    "--address when-asked: whom words are meant for is judged by ears at pauses; it needs --ears moonshine and "
+    "--endpointing semantic, or choose --address always"
+)
 DEFAULT_MODEL = "pocket"
 SMALLEST_MODEL = "pocket-tiny"  # starts where nobody chose a model and the default's weights cannot be had
 
@@ -99,6 +103,8 @@ def session_options(options: argparse.Namespace, model: AudioLanguageModel) -> "
             f"--max-new-tokens {options.max_new_tokens}: {info.name} takes {info.context_tokens} tokens, question and "
             "answer together; give less"
         )
+    if options.address == "when-asked" and (not model.has_ears or options.endpointing == "silence"):
+        raise UsageError(ADDRESS_NEEDS)
     with options_that_cannot_be():
         endpointing = EndpointingOptions(silence_s=options.silence, max_wait_s=max(MAX_WAIT_S, options.silence))
         conversation = ConversationOptions(
@@ -115,11 +121,16 @@ def session_options(options: argparse.Namespace, model: AudioLanguageModel) -> "
             conversation=conversation,
             generation=generation_options(options),
             speaking=SpeakingOptions(voice="" if options.voice == "none" else options.voice),
+            address=options.address,
         )
 
 
 def load_scorer(options: argparse.Namespace) -> "EndOfTurnScorer | None":
-    """Our judgement on Smart Turn's encoder, unless silence alone is wanted or the weights are not there."""
+    """Our judgement on Smart Turn's encoder, unless silence alone is wanted or the weights are not there.
+
+    Raises:
+        UsageError: the weights are not there, and whom words are meant for is to be judged with it.
+    """
     from realtime.turns.end_of_turn import EndOfTurn
     from realtime.turns.smart_turn import SmartTurn, find_smart_turn
 
@@ -129,6 +140,8 @@ def load_scorer(options: argparse.Namespace) -> "EndOfTurnScorer | None":
         with weights_folder(options) as cache_dir:
             return EndOfTurn(SmartTurn(find_smart_turn(cache_dir)))
     except ModelUnavailable as error:
+        if options.address == "when-asked":
+            raise UsageError(f"{ADDRESS_NEEDS} ({error})") from error
         print(f"Turns will end by silence alone: {error}", file=sys.stderr)
         return None
 

@@ -89,6 +89,12 @@ def _talking_options(*, behind: bool) -> Options:
         "--silence", type=float, default=0.6, metavar="S", help="ends a turn, in seconds (%(default)s)"
     )
     talking.add_argument(
+        "--address",
+        default="always",
+        choices=("always", "when-asked"),
+        help="when-asked: what people seem to say to each other is kept and not answered (%(default)s)",
+    )
+    talking.add_argument(
         "--record", type=Path, metavar="DIR", help="keep every session, audio and text, in a folder here"
     )
     talking.add_argument("--no-summary", action="store_true", help="forget what leaves the window, without a summary")

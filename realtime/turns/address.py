@@ -11,11 +11,38 @@ The weights were fitted by `tests/benchmarks/train_address.py`. Read `floor.py` 
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from models.types import SAMPLE_RATE_HZ
-
-WAKE_NAMES = frozenset(("assistant", "computer", "earpiece"))
+MIN_PROBABILITY = 0.4  # below it words are for others
+MIN_AFTER_ANSWER = 0.15  # ... and after an answer, where "and in winter?" is likely to be for the assistant
+MAX_OF_ANOTHER = 0.02  # of words with which somebody else is called
+_WEIGHTS: Mapping[str, float] = {
+    "constant": 1.95,
+    "asks first": 0.39,
+    "asks last": 1.31,
+    "asks yes or no first": -0.73,
+    "asks yes or no last": 1.50,
+    "commands first": 0.61,
+    "commands last": 2.04,
+    "question mark": 0.22,
+    "request": 2.62,
+    "question inside": 2.13,
+    "one sentence": 1.44,
+    "I": 0.92,
+    "you": -0.06,
+    "your": -0.64,
+    "we": -1.80,
+    "they": -1.35,
+    "past": -1.24,
+    "loose": -1.62,
+    "here": -1.37,
+    "fillers": -2.08,
+    "filler first": -0.59,
+    "long": -2.19,
+    "very short": -0.58,
+    "many sentences": -0.90,
+    "doubled": -0.74,
+}
 _FILLERS = frozenset(
     "ah alright and but eh er erm hello hey hi hm hmm huh mm no now oh ok okay please right so sorry then uh um well"
     " yeah yes".split()
@@ -58,10 +85,41 @@ _REQUEST = re.compile(
     r"\b(?:(?:can|could|will|would) you|do you know|tell me|give me|show me|help me|let me know|remind me|"
     r"i(?:'d| would) like|i (?:need|want|wanna)|(?:can|could|may|should|do|am|will) i|please|my)\b"
 )
+_NAME = r"(?:assistant|computer|ear ?piece)"  # ears do not know ours
+_OPENING = r"(?:hello|hey|hi|now|oh|ok|okay|please|so|well)"
+_CALLS_ASSISTANT = re.compile(
+    rf"^(?:{_OPENING},? )*{_NAME}(?:[,.?!]|$| (?!and|has|had|in|is|of|science|that|was))|, {_NAME}[.?!]*$"
+)
 _CALLED_FIRST = re.compile(r"^(?:(?:hey|hi|hello|okay|oh|so|well),? )?([A-Z][a-z]+), (\S+)")
 _CALLED_LAST = re.compile(r", ([A-Za-z]+)[.?!]$")
 _SENTENCE_END = re.compile(r"(?<=[.?!]) +")
 _WORD = re.compile(r"[\w']+")
+
+
+def judge_address(text: str, weights: Mapping[str, float] | None = None) -> float:
+    """How probable it is that words are meant for the assistant.
+
+    Args:
+        text: of a turn, as ears write it; without words it is meant for nobody.
+        weights: of the features; those that were fitted, if not given.
+    """
+    if not _WORD.search(text):
+        return 0.0
+    if _CALLS_ASSISTANT.search(text.strip().lower()):
+        return 1.0
+    log_odds = sum((weights or _WEIGHTS)[name] * value for name, value in features(text).items())
+    probability = 1 / (1 + math.exp(-log_odds))
+    return min(probability, MAX_OF_ANOTHER) if _calls_somebody(text.strip()) else probability
+
+
+def is_addressed(probability: float | None, *, follows_answer: bool) -> bool:
+    """Whether a turn is to be answered.
+
+    Args:
+        probability: that it is meant for the assistant; None: its words are not known, and it is answered.
+        follows_answer: it began soon after an answer, or over one.
+    """
+    return probability is None or probability >= (MIN_AFTER_ANSWER if follows_answer else MIN_PROBABILITY)
 
 
 def features(text: str) -> dict[str, float]:
@@ -122,10 +180,10 @@ def _share(words: Sequence[str], these: frozenset[str]) -> float:
 
 
 def _calls_somebody(text: str) -> bool:
-    """Whether a name other than the assistant's is called: "Tom, could you ...", "..., mum?"."""
+    """Whether somebody is called, the assistant aside: "Tom, could you ...", "..., mum?"."""
     if (first := _CALLED_FIRST.search(text)) is not None:
         name, next_word = first[1].lower(), first[2].lower().strip(".,?!")
-        is_name = name not in _FILLERS | WAKE_NAMES | _COMMANDS
+        is_name = name not in _FILLERS | _COMMANDS
         return is_name and (name in _KIN or next_word in _AUXILIARIES | _QUESTION_WORDS | _YOU | _COMMANDS)
     last = _CALLED_LAST.search(text)
     return last is not None and last[1].lower() in _KIN

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from realtime.turns.endpointing import EndpointingOptions
-from realtime.turns.observations import DEFAULT_SPEAKER
+from realtime.turns.observations import DEFAULT_SPEAKER, Address
 
 MAX_TEXT_CHARACTERS = 20_000  # typed for one answer: ten pages
 
@@ -18,6 +18,7 @@ class FloorOptions:
         speakers: their names; keys and typed text are the first one's.
         scores_pauses: a scorer says how complete a turn sounds; otherwise silence alone decides.
         transcribes_sounds: the words of a short sound over an answer can be written down.
+        address: whether what seems to be said to others is answered.
     """
 
     endpointing: EndpointingOptions
@@ -25,6 +26,7 @@ class FloorOptions:
     speakers: tuple[str, ...] = (DEFAULT_SPEAKER,)
     scores_pauses: bool = False
     transcribes_sounds: bool = False
+    address: Address = "always"
 
     def __post_init__(self) -> None:
         if not self.speakers or len(set(self.speakers)) < len(self.speakers):
