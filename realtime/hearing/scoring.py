@@ -2,8 +2,8 @@
 
 The sound is judged on threads of its own, and the ears write down the turn so far; what comes of both is put into the
 session's inbox as a `PauseScored`. Words that come late are left out, and so are ears that fail. A scorer that fails is
-logged, and its score is None. Read `turns/completeness.py` for how words and sound are joined, `turns/address.py` for whom words are meant for, `turns/speaker.py` for
-where a score counts.
+logged, and its score is None. Read `turns/completeness.py` for how words and sound are joined, `turns/address.py` for
+whom words are meant for, `turns/speaker.py` for where a score counts.
 """
 
 import asyncio

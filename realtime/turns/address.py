@@ -2,8 +2,9 @@
 
 Who asks a machine asks in the form of a question, a command or a wish, of their own accord, and in whole sentences;
 who talks to a person tells of others ("she told me"), of "us", hesitates, answers and calls names; who reads or
-broadcasts does none of that. A small logistic model weighs such features, and a name at the beginning or the end ("Earpiece,
-..."; "..., computer?") settles it. What the words cannot show is whom a plain question is for ("Are you coming?").
+broadcasts does none of that. A small logistic model weighs such features, and a name at the beginning or the end
+("Earpiece, ..."; "..., computer?") settles it. What words cannot show is whom a plain question is for ("Are you
+coming?").
 It knows English alone: words of another language have no features, and count as meant for the assistant.
 
 The weights were fitted by `tests/benchmarks/train_address.py`. Read `floor.py` for what becomes of the judgement.
@@ -43,43 +44,46 @@ _WEIGHTS: Mapping[str, float] = {
     "many sentences": -0.90,
     "doubled": -0.74,
 }
-_FILLERS = frozenset(
+
+
+def _words_in(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_FILLERS = _words_in(
     "ah alright and but eh er erm hello hey hi hm hmm huh mm no now oh ok okay please right so sorry then uh um well"
-    " yeah yes".split()
+    " yeah yes"
 )
-_QUESTION_WORDS = frozenset(
-    "how how's what what'll what're what's whats when when's where where's which who who's whom whose why why's".split()
+_QUESTION_WORDS = _words_in(
+    "how how's what what'll what're what's whats when when's where where's which who who's whom whose why why's"
 )
-_AUXILIARIES = frozenset(
+_AUXILIARIES = _words_in(
     "am are aren't can can't could did didn't do does doesn't don't had has have is isn't may shall should was were"
-    " will won't would".split()
+    " will won't would"
 )
-_COMMANDS = frozenset(
+_COMMANDS = _words_in(
     "add answer begin book bring calculate call cancel change check choose clear close compare compose continue convert"
     " count create define delete describe dim enable explain fetch find fix forget give go guess help imagine increase"
     " keep list listen lock look lower make mute name open order pause pick plan play put quit raise read recommend"
     " remember remind remove repeat reply report reserve reset restart rewrite ring run say schedule search send set"
     " share show sing skip solve speak spell start stop suggest summarise summarize switch take talk teach tell"
-    " transfer translate try turn type unlock update use wait wake warn write".split()
+    " transfer translate try turn type unlock update use wait wake warn write"
 )
-_ME = frozenset("i i'd i'll i'm i've me mine my myself".split())
-_YOU = frozenset("you you'd you'll you're you've".split())
-_YOUR = frozenset("your yours yourself".split())
-_WE = frozenset("our ours us we we'd we'll we're we've".split())
-_THEY = frozenset(
-    "he he'd he'll he's her hers him himself his she she'd she'll she's their them they they'd they'll they're"
-    " they've".split()
+_ME = _words_in("i i'd i'll i'm i've me mine my myself")
+_YOU = _words_in("you you'd you'll you're you've")
+_YOUR = _words_in("your yours yourself")
+_WE = _words_in("our ours us we we'd we'll we're we've")
+_THEY = _words_in(
+    "he he'd he'll he's her hers him himself his she she'd she'll she's their them they they'd they'll they're they've"
 )
-_PAST = frozenset(
-    "came did gave got had knew made said saw seemed thought told took was wasn't went were weren't".split()
+_PAST = _words_in("came did gave got had knew made said saw seemed thought told took was wasn't went were weren't")
+_LOOSE = _words_in(
+    "actually anyway basically because guess guys kind maybe mean probably really sort stuff thing things think"
 )
-_LOOSE = frozenset(
-    "actually anyway basically because guess guys kind maybe mean probably really sort stuff thing things think".split()
-)
-_HERE = frozenset("again already back come coming here home out over there tonight tomorrow yesterday yet".split())
-_KIN = frozenset(
+_HERE = _words_in("again already back come coming here home out over there tonight tomorrow yesterday yet")
+_KIN = _words_in(
     "boys dad daddy darling dear everybody everyone folks girls grandma grandpa guys honey kids love mom mum mummy"
-    " sweetheart".split()
+    " sweetheart"
 )
 _REQUEST = re.compile(
     r"\b(?:(?:can|could|will|would) you|do you know|tell me|give me|show me|help me|let me know|remind me|"

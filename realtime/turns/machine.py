@@ -7,8 +7,8 @@ in the order of a conversation:
 - USER_SPEAKING. The detector found speech; the turn's audio is being kept.
 - KEY_HELD. The user holds the push-to-talk key, and has the floor until it is released, whatever is detected.
 - PAUSED. Speech stopped. Perhaps the turn has ended, perhaps the speaker is looking for a word: a provisional answer is
-  started at once, retracted if speech resumes, and committed when the endpoint is confirmed. It is retracted, too, where
-  the turn was meant for somebody else: that turn is remembered, and not answered.
+  started at once, retracted if speech resumes, and committed when the endpoint is confirmed. It is retracted, too,
+  where the turn was meant for somebody else: that turn is remembered, and not answered.
 - RESPONDING. The turn is the conversation's, and so is every word of the answer that has been delivered.
 - INTERRUPTED. Somebody makes a sound over the answer, which falls silent within one decode step. If the sound proves to
   be a turn, the answer ends where it was; if it was a cough or an "mm-hm", the answer goes on from there.

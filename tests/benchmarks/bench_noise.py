@@ -214,11 +214,16 @@ async def measure(
     )
 
 
+def read_rows(path: Path) -> list[Row]:
+    """What was measured before."""
+    return [Row(**json.loads(line)) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+
+
 async def measure_all(
     data: Path, count: int, ears: Transcriber, systems: dict[str, Callable[[], Suppressor | None]], out: Path
 ) -> list[Row]:
     """Measures what is not in the file yet, and gives all that is in it."""
-    rows = [Row(**json.loads(line)) for line in out.read_text().splitlines()] if out.exists() else []
+    rows = read_rows(out)
     known = {(row.clip, row.noise, row.snr_db, row.system) for row in rows}
     with out.open("a", buffering=1) as file:
         for number, clip in enumerate(tqdm(await read_clips(data, count, ears), unit="clip")):

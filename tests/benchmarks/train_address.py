@@ -2,8 +2,8 @@
 
 Said to an assistant: queries of CLINC's set (CC BY 3.0) and questions of ChatterBot's corpus (BSD-3-Clause). Said to
 others: meetings of ICSI and committees of parliaments, as QMSum has them (MIT), and the texts of LJ Speech. The
-sentences of `address_examples.py` are on both sides. A logistic regression; each source weighs as `SHARES` says. What is
-said of how often it is right is of a fifth of the texts at a time, to which it was not fitted. Run:
+sentences of `address_examples.py` are on both sides. A logistic regression; each source weighs as `SHARES` says. How
+often it is right is said of texts to which it was not fitted, a fifth of them at a time. Run:
 `python -m tests.benchmarks.train_address --clinc data_small.json --chatterbot DIR --meetings FILE.jsonl ... --lj
 manifest.jsonl`, with files of the sets' repositories.
 """

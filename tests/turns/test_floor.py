@@ -508,7 +508,9 @@ STEPS = st.one_of(
 def test_whatever_happens_stays_in_balance(script: list[tuple[str, object]], scores: bool, transcribes: bool) -> None:
     address: Address = "when-asked" if scores else "always"
     endpointing = EndpointingOptions(max_turn_s=1.5, max_wait_s=1.0)  # so that short scripts reach both
-    floor = Floor(replace(TWO, endpointing=endpointing, scores_pauses=scores, transcribes_sounds=transcribes, address=address))
+    floor = Floor(
+        replace(TWO, endpointing=endpointing, scores_pauses=scores, transcribes_sounds=transcribes, address=address)
+    )
     me, them = Voice("me"), Voice("them")
     asked: list[Action] = []
     others = 0
@@ -524,7 +526,9 @@ def test_whatever_happens_stays_in_balance(script: list[tuple[str, object]], sco
                 others = 30
             case ("score", float(probability)):
                 numbers = [score.number for score in of(asked, actions.ScoreTurn)]
-                asked += told(floor, [PauseScored("me", number, probability, address=probability) for number in numbers[-1:]])
+                asked += told(
+                    floor, [PauseScored("me", number, probability, address=probability) for number in numbers[-1:]]
+                )
             case ("words", str(text)):
                 asked += told(floor, [SoundTranscribed(len(of(asked, actions.TranscribeSound)), text)])
             case _:
