@@ -1,9 +1,15 @@
 """With `when-asked`, what is said to others is kept, shown as such, and not answered."""
 
+import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from commands.errors import UsageError
+from commands.loading import load_scorer, session_options
+from commands.parser import build_parser
 from models.scripted import ScriptedModel
 from models.types import Samples
 from realtime.events import MessageAdded, SessionMetricsReported, SessionUpdated
@@ -65,3 +71,21 @@ async def test_it_replays_to_the_byte(tmp_path: Path) -> None:
     assert list(recording.sent) == [json.dumps(to_json(event)) for event in events]
     again = await replay(recording, detectors={"user": loudness_detector(WHEN_ASKED.vad)})
     assert again.difference is None
+
+
+def options_of(*arguments: str) -> argparse.Namespace:
+    return build_parser({}).parse_args(["--address", "when-asked", *arguments])
+
+
+@pytest.mark.parametrize(("has_ears", "arguments"), [(False, ()), (True, ("--endpointing", "silence"))])
+def test_without_ears_or_scores_it_cannot_be_judged(has_ears: bool, arguments: tuple[str, ...]) -> None:
+    model = model_that_hears(TO_US)
+    model.has_ears = has_ears
+    with pytest.raises(UsageError, match="needs --ears moonshine and --endpointing semantic"):
+        session_options(options_of(*arguments), model)
+    assert session_options(options_of(), model_that_hears(TO_US)).address == "when-asked"
+
+
+def test_nor_without_the_weights_of_the_scorer(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="needs --ears moonshine and --endpointing semantic"):
+        load_scorer(options_of("--cache-dir", str(tmp_path)))
