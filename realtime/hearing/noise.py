@@ -30,7 +30,7 @@ FRAME_SAMPLES = 480  # 10 ms at 48 kHz, which the library takes at once
 BLOCK_SAMPLES = FRAME_SAMPLES * SAMPLE_RATE_HZ // FILTER_RATE_HZ  # 160, at our rate
 DELAY_SAMPLES = 1440  # 30 ms at 48 kHz: half a window, and two frames that the network looks ahead; measured, too
 MAX_SUPPRESSION_DB = 100.0  # what the library takes for no limit
-N_THREADS = 2  # for all sessions: a stream takes 7 % of a core
+N_THREADS = 2  # for all sessions: a stream takes a tenth of a core
 
 _FLOATS = ctypes.POINTER(ctypes.c_float)
 _threads = ThreadPoolExecutor(N_THREADS, thread_name_prefix="noise")
