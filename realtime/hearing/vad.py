@@ -23,6 +23,7 @@ from models.errors import ModelUnavailable
 from models.types import SAMPLE_RATE_HZ, Samples
 from models.weights.checksums import sha256
 from realtime.hearing.foreground import Foreground
+from realtime.hearing.noise import NoiseSuppressor
 from realtime.hearing.own_voice import OwnVoice
 from realtime.turns.observations import DEFAULT_SPEAKER, DetectedFrame, SpeechStarted, SpeechStopped
 
@@ -56,6 +57,7 @@ class VadOptions:
         pause_s: silence of this length is a pause, and an answer may be started.
         pre_roll_s: audio kept before the onset, because the first consonant scores low.
         other_voices: one of `OTHER_VOICES`: "ignore" takes who is weaker than the speaker for silence, "hear" does not.
+        suppress_noise: noise is taken out before, which needs an optional package; events come 40 ms later.
     """
 
     engine: str = "silero"
@@ -65,6 +67,7 @@ class VadOptions:
     pause_s: float = 0.19
     pre_roll_s: float = 0.3
     other_voices: str = "ignore"
+    suppress_noise: bool = False
 
     def __post_init__(self) -> None:
         if self.engine not in VAD_ENGINES:
@@ -261,14 +264,16 @@ class _Frame:
     """One frame before detection.
 
     Attributes:
-        samples: float32 `(frame_samples,)`, without a constant offset.
-        power: its mean square.
+        samples: float32 `(frame_samples,)`, without a constant offset, and without noise where that is taken out.
+        as_it_came: the same with its noise, for who knows the assistant's own voice.
+        power: the mean square of `samples`.
         is_audible: whether it is louder than the room; else it is silence, whatever its score.
         is_scored: whether the scorer is given it. Silence beyond the length of a pause is not scored.
         before: where the scorer begins anew with it, the last frames that were not scored; else none.
     """
 
     samples: Samples
+    as_it_came: Samples
     power: float
     is_audible: bool
     is_scored: bool
@@ -319,6 +324,8 @@ class SpeechDetector:
         self._stream = SileroStream()
         ignores_others = options.other_voices == "ignore"
         self._foreground = Foreground(self._scorer.frame_samples) if ignores_others else None
+        self._suppressor = NoiseSuppressor() if options.suppress_noise else None
+        self._noisy = np.zeros(0, np.float32)  # what came and is in no frame yet, where noise is taken out
         self._pending = np.zeros(0, np.float32)
         self._centred = OffsetRemoval()
         self._floor_rms = SILENCE_RMS / GATE_RATIO
@@ -331,14 +338,16 @@ class SpeechDetector:
 
     def push(self, samples: Samples) -> Iterator[DetectedFrame]:
         """Takes float32 `(n_samples,)`, any number, and yields every frame that is now whole."""
-        for frame in self._whole_frames(samples):
-            yield self._detect(frame, self._score(frame) if frame.is_scored else 0.0)
+        cleaned = samples if self._suppressor is None else self._suppressor.push(samples)
+        for frame in self._whole_frames(samples, cleaned):
+            yield self._detect(frame, self._score(frame))
 
     async def push_batched(self, samples: Samples) -> list[DetectedFrame]:
         """What `push` gives, scored together with other sessions where there is a batch; a few milliseconds later."""
+        cleaned = samples if self._suppressor is None else await self._suppressor.push_on_thread(samples)
+        frames = list(self._whole_frames(samples, cleaned))
         if self._batch is None:
-            return list(self.push(samples))
-        frames = list(self._whole_frames(samples))
+            return [self._detect(frame, self._score(frame)) for frame in frames]
         scores: list[float] = []
         for heard in _divide(frame for frame in frames if frame.is_scored):
             if heard[0].before:
@@ -349,28 +358,39 @@ class SpeechDetector:
         return [self._detect(frame, next(found) if frame.is_scored else 0.0) for frame in frames]
 
     def _score(self, frame: _Frame) -> float:
+        if not frame.is_scored:
+            return 0.0
         if frame.before:
             self._scorer.forget()
             for unscored in frame.before:
                 self._scorer.score(unscored)
         return self._scorer.score(frame.samples)
 
-    def _whole_frames(self, samples: Samples) -> Iterator[_Frame]:
-        """Cuts the stream into frames."""
-        self._pending = np.concatenate((self._pending, samples))
+    def _whole_frames(self, samples: Samples, cleaned: Samples) -> Iterator[_Frame]:
+        """Cuts the stream into frames: what came, and what of it is ready without its noise."""
+        self._pending = np.concatenate((self._pending, cleaned))
+        if self._suppressor is not None:
+            self._noisy = np.concatenate((self._noisy, samples))
         size = self._scorer.frame_samples
         while len(self._pending) >= size:
             frame, self._pending = self._centred(self._pending[:size]), self._pending[size:]
-            power = float(frame.dot(frame)) / size
-            is_audible = self._is_audible(math.sqrt(power))
-            self._inaudible_samples = 0 if is_audible else self._inaudible_samples + size
-            is_scored = self._inaudible_samples - size < self.options.pause_s * SAMPLE_RATE_HZ
-            before = tuple(self._unscored) if is_scored else ()
-            if is_scored:
-                self._unscored.clear()
-            else:
-                self._unscored.append(frame)
-            yield _Frame(frame, power, is_audible, is_scored, before)
+            as_it_came = frame
+            if self._suppressor is not None:
+                as_it_came, self._noisy = self._noisy[:size], self._noisy[size:]
+            yield self._looked_at(frame, as_it_came)
+
+    def _looked_at(self, samples: Samples, as_it_came: Samples) -> _Frame:
+        """Finds whether a frame is audible, and whether it is to be scored."""
+        power = float(samples.dot(samples)) / len(samples)
+        is_audible = self._is_audible(math.sqrt(power))
+        self._inaudible_samples = 0 if is_audible else self._inaudible_samples + len(samples)
+        is_scored = self._inaudible_samples - len(samples) < self.options.pause_s * SAMPLE_RATE_HZ
+        before = tuple(self._unscored) if is_scored else ()
+        if is_scored:
+            self._unscored.clear()
+        else:
+            self._unscored.append(samples)
+        return _Frame(samples, as_it_came, power, is_audible, is_scored, before)
 
     def _is_audible(self, rms: float) -> bool:
         """Whether a frame is louder than the room, whose noise it follows."""
@@ -385,7 +405,7 @@ class SpeechDetector:
         threshold = self.options.offset if self._onset_sample is not None else self.options.onset
         voiced = frame.is_audible and score >= threshold
         if self.own_voice is not None:
-            self.own_voice.listen(frame.samples)
+            self.own_voice.listen(frame.as_it_came)
             voiced = voiced and not self.own_voice.explains_microphone
         if self._foreground is not None:
             voiced = self._is_speaker(self._foreground, frame, is_voiced=voiced)
