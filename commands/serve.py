@@ -13,7 +13,7 @@ from commands.loading import (
     SMALLEST_MODEL,
     check_folder,
     load,
-    load_scorer,
+    load_scorers,
     load_voice,
     options_that_cannot_be,
     session_options,
@@ -42,11 +42,13 @@ def serve(options: argparse.Namespace) -> None:
     model = _load_for_serving(options)
     if options.zero_gpu:
         say_ready()
+    scorer, sound_scorer = load_scorers(options)
     app = create_app(
         model,
         session_options(options, model),
         server_options,
-        scorer=load_scorer(options),
+        scorer=scorer,
+        sound_scorer=sound_scorer,
         voice=_load_or_fetch_voice(options),
     )
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from commands.loading import check_folder, load, load_scorer, session_options
+from commands.loading import check_folder, load, load_scorers, session_options
 from commands.recording import read_recording
 from models.base import AudioLanguageModel
 from models.types import SAMPLE_RATE_HZ, Samples
@@ -27,7 +27,8 @@ def talk(options: argparse.Namespace) -> None:
     check_folder(options.record)
     model = load(options)
     chosen = session_options(options, model)
-    session = open_session(model, chosen, scorer=load_scorer(options), record=options.record)
+    scorer, sound_scorer = load_scorers(options)
+    session = open_session(model, chosen, scorer=scorer, sound_scorer=sound_scorer, record=options.record)
     after_s = chosen.endpointing.max_wait_s + TALK_AFTER_S
     silences_s = [TALK_BETWEEN_S if options.realtime else after_s] * (len(clips) - 1) + [after_s]
     asyncio.run(_talk(model, session, options.clips, clips, silences_s, realtime=options.realtime))

@@ -50,6 +50,7 @@ from realtime.turns.events import (
     TurnEvent,
     TurnTooLong,
 )
+from realtime.turns.interruption import BackchannelScorer
 from realtime.turns.machine import TurnState
 from realtime.turns.observations import AnswerFinished, NothingSaid
 
@@ -65,6 +66,7 @@ class Dialogue:
         conversation: how much is remembered.
         speaking: reads answers aloud.
         load: the session's share of the process's.
+        sound_scorer: judges sounds over an answer; without it their words alone do.
         metrics: where all this is counted.
         send: tells the client.
         put: takes what comes of the model's work.
@@ -81,6 +83,7 @@ class Dialogue:
         conversation: ConversationOptions,
         speaking: Speaking,
         load: LoadShare,
+        sound_scorer: BackchannelScorer | None,
         metrics: SessionMetrics,
         send: Callable[[SessionEvent], None],
         put: Put,
@@ -96,7 +99,7 @@ class Dialogue:
         self._now_s = 0.0  # wall time that counts for what is being handled
         new_item_id = partial(self._new_id, "item")
         self._conversation = Conversation(conversation, new_id=new_item_id)
-        self._work = ModelWork(model, session_id, generation, load, put)
+        self._work = ModelWork(model, session_id, generation, load, put, sound_scorer=sound_scorer)
         self._captions = Captions(
             self._work, has_ears=model.has_ears, conversation=self._conversation, metrics=metrics, send=send
         )
@@ -222,7 +225,7 @@ class Dialogue:
         self._ask_for_words()
         self._answers.tend(state)
         if state not in (TurnState.JUDGING, TurnState.OVERLAP_JUDGING):
-            self._work.stop_transcribing()
+            self._work.stop_judging()
         if state is not TurnState.LISTENING:
             self._work.stop_summary()
         elif not self._work.is_summarising and (prompt := self._conversation.to_summarise()):
@@ -254,8 +257,8 @@ class Dialogue:
                 self._metrics.scorer_failures += 1
             case actions.PrefillTurns(ends):
                 self._work.prefill_ahead((*self._conversation.messages, *self._messages_of(ends)))
-            case actions.TranscribeSound(end, number):
-                self._work.transcribe_sound(self._listeners[end.speaker].message(end).clips[0], number)
+            case actions.JudgeSound(end, number):
+                self._work.judge_sound(self._listeners[end.speaker].message(end).clips[0], number)
             case actions.ClearConversation():
                 self._memory.clear()
             case _:

@@ -20,7 +20,7 @@ from realtime.turns.observations import (
     LoadChanged,
     Patience,
     PauseScored,
-    SoundTranscribed,
+    SoundJudged,
     SpeechCleared,
     TextAdded,
     TextSubmitted,
@@ -157,7 +157,7 @@ ForFloor = (  # what the floor takes as it is
     | ConversationCleared
     | Closed
     | PauseScored
-    | SoundTranscribed
+    | SoundJudged
     | LoadChanged
 )
 Request = (
@@ -189,7 +189,7 @@ MAX_WAITING_COMMANDS = 256  # beyond it new ones are dropped, and the client is 
 _FROM_WITHIN = (
     Closed
     | PauseScored
-    | SoundTranscribed
+    | SoundJudged
     | LoadChanged
     | Generated
     | Summarised

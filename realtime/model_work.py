@@ -1,4 +1,4 @@
-"""What a session has its model do beside its loop: answer, write down what is said, summarise, prefill.
+"""What a session has its model do beside its loop: answer, write down and judge what is said, summarise, prefill.
 
 Each is a task; what comes of it returns through the session's inbox, numbered, so that what arrives after a
 cancellation is known to be late. Every answer counts in the process's load. How long a model may be silent is none of
@@ -15,18 +15,20 @@ from dataclasses import replace
 from models.base import AudioLanguageModel, Transcriber
 from models.errors import GenerationFailed, ModelError
 from models.transcripts import write_down
-from models.types import AudioClip, GenerationOptions, GenerationStats, Message, TextDelta
+from models.types import AudioClip, GenerationOptions, GenerationStats, Message, TextDelta, Transcript
+from realtime.hearing.scoring import score_sound
 from realtime.inbox import Captioned, Generated, Summarised, WordsDrafted
 from realtime.load import LoadShare
-from realtime.turns.observations import SoundTranscribed
+from realtime.turns.interruption import BackchannelScorer
+from realtime.turns.observations import SoundJudged
 
 logger = logging.getLogger(__name__)
 
-JUDGEMENT_LIMIT_S = 10.0  # for a sound to be written down, while the answer that it interrupted stands still
+JUDGEMENT_LIMIT_S = 10.0  # for a sound to be judged, while the answer that it interrupted stands still
 CAPTION_LIMIT_S = 10.0  # for a message to be written down: its answer has been read by then
 MAX_SUMMARY_TOKENS = 120  # three sentences of 25 words, at 1.5 tokens a word
 
-Put = Callable[[Generated | SoundTranscribed | Summarised | Captioned | WordsDrafted], None]
+Put = Callable[[Generated | SoundJudged | Summarised | Captioned | WordsDrafted], None]
 
 
 class ModelWork:
@@ -38,20 +40,29 @@ class ModelWork:
         options: of its answers.
         load: the session's share of the process's.
         put: takes the results.
+        sound_scorer: judges sounds over an answer; without it their words alone do.
     """
 
     def __init__(
-        self, model: AudioLanguageModel, dialogue: str, options: GenerationOptions, load: LoadShare, put: Put
+        self,
+        model: AudioLanguageModel,
+        dialogue: str,
+        options: GenerationOptions,
+        load: LoadShare,
+        put: Put,
+        *,
+        sound_scorer: BackchannelScorer | None = None,
     ) -> None:
         self._model = model
         self._dialogue = dialogue
         self._options = options
         self._load = load
         self._put = put
+        self._sound_scorer = sound_scorer
         self._generation = 0
         self._summary_attempt = 0
         self._answering: asyncio.Task[None] | None = None
-        self._transcribing: asyncio.Task[None] | None = None
+        self._judging: asyncio.Task[None] | None = None
         self._drafting: asyncio.Task[None] | None = None
         self._draft_s = 0.0
         self._summarising: asyncio.Task[None] | None = None
@@ -106,27 +117,38 @@ class ModelWork:
 
     # Sounds over an answer.
 
-    def transcribe_sound(self, clip: AudioClip, number: int) -> None:
-        """Has a clip written down; the words come as the `SoundTranscribed` of this number."""
-        self._transcribing = self._spawn(self._transcribe(clip, number))
+    def judge_sound(self, clip: AudioClip, number: int) -> None:
+        """Has a clip written down and scored, as far as anybody can; that comes as the `SoundJudged` of this number."""
+        self._judging = self._spawn(self._judge(clip, number))
 
-    def stop_transcribing(self) -> None:
+    def stop_judging(self) -> None:
         """Gives it up."""
-        if self._transcribing is not None:
-            self._transcribing.cancel()
-            self._transcribing = None
+        if self._judging is not None:
+            self._judging.cancel()
+            self._judging = None
 
-    async def _transcribe(self, clip: AudioClip, number: int) -> None:
-        said = SoundTranscribed(number, None)
+    async def _judge(self, clip: AudioClip, number: int) -> None:
+        transcript, probability = await asyncio.gather(self._transcribe_sound(clip), self._score_sound(clip))
+        if transcript is None:
+            self._put(SoundJudged(number, None, backchannel_probability=probability))
+        elif transcript.is_foreign:
+            self._put(SoundJudged(number, None))  # whoever speaks takes the turn: the scorer knows English alone
+        else:
+            least = min((word.probability for word in transcript.words), default=1.0)
+            self._put(SoundJudged(number, transcript.text, least, probability))
+
+    async def _transcribe_sound(self, clip: AudioClip) -> Transcript | None:
+        if self._model.transcriber is None:
+            return None
         try:
             async with asyncio.timeout(JUDGEMENT_LIMIT_S):
-                transcript = await self._transcriber.transcribe(clip, dialogue=self._dialogue)
-            if not transcript.is_foreign:
-                least = min((word.probability for word in transcript.words), default=1.0)
-                said = SoundTranscribed(number, transcript.text, least)
+                return await self._model.transcriber.transcribe(clip, dialogue=self._dialogue)
         except Exception as error:
             self._log("what was said over the answer", error)
-        self._put(said)
+            return None
+
+    async def _score_sound(self, clip: AudioClip) -> float | None:
+        return None if self._sound_scorer is None else await score_sound(self._sound_scorer, clip.samples)
 
     @property
     def _transcriber(self) -> Transcriber:

@@ -33,6 +33,7 @@ from realtime.load import MAX_ANSWERS_WITH_SPECULATION, AnswerLoad
 from realtime.recordings.recorder import SessionRecorder
 from realtime.session import Session, SessionOptions
 from realtime.turns.endpointing import EndOfTurnScorer
+from realtime.turns.interruption import BackchannelScorer
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ def open_session(
     options: SessionOptions,
     *,
     scorer: EndOfTurnScorer | None = None,
+    sound_scorer: BackchannelScorer | None = None,
     voice: Voice | None = None,
     load: AnswerLoad | None = None,
     batch: SileroBatch | None = None,
@@ -110,6 +112,7 @@ def open_session(
         model: answers; shared.
         options: of the session.
         scorer: judges at pauses whether a turn is complete; shared.
+        sound_scorer: judges sounds over an answer; shared.
         voice: reads answers aloud; shared.
         load: decides when provisional answers are given up; shared.
         batch: scores the audio of all sessions in one call; shared.
@@ -127,20 +130,38 @@ def open_session(
         return SpeechDetector(options.vad, batch=batch, speaker=speaker)
 
     taps = [recorder] if recorder is not None else []
-    return Session(model, options, make_detector=make_detector, scorer=scorer, voice=voice, load=load, taps=taps)
+    return Session(
+        model,
+        options,
+        make_detector=make_detector,
+        scorer=scorer,
+        sound_scorer=sound_scorer,
+        voice=voice,
+        load=load,
+        taps=taps,
+    )
 
 
 def _make_lobby(
     model: AudioLanguageModel,
     session_options: SessionOptions,
     options: ServerOptions,
+    *,
     scorer: EndOfTurnScorer | None,
+    sound_scorer: BackchannelScorer | None,
     voice: Voice | None,
 ) -> Lobby:
     load, batch = AnswerLoad(options.speculate_below), SileroBatch()
     return Lobby(
         lambda: open_session(
-            model, session_options, scorer=scorer, voice=voice, load=load, batch=batch, record=options.record
+            model,
+            session_options,
+            scorer=scorer,
+            sound_scorer=sound_scorer,
+            voice=voice,
+            load=load,
+            batch=batch,
+            record=options.record,
         ),
         model_name=model.info.name,
         max_sessions=options.max_sessions,
@@ -154,6 +175,7 @@ def create_app(
     options: ServerOptions | None = None,
     *,
     scorer: EndOfTurnScorer | None = None,
+    sound_scorer: BackchannelScorer | None = None,
     voice: Voice | None = None,
 ) -> FastAPI:
     """Puts all doors around one lobby, and the entrance before them.
@@ -163,6 +185,7 @@ def create_app(
         session_options: of every session.
         options: of the server.
         scorer: judges at pauses whether a turn is complete; shared by all sessions.
+        sound_scorer: judges sounds over an answer; shared by all sessions.
         voice: reads answers aloud, where a client wants it; shared by all sessions.
 
     Returns:
@@ -174,7 +197,7 @@ def create_app(
     options = options or ServerOptions()
     SpeechDetector(session_options.vad)  # loads what finds speech, before anybody comes
     watched = WatchedModel(model, options.answer_timeout_s)
-    lobby = _make_lobby(watched, session_options, options, scorer, voice)
+    lobby = _make_lobby(watched, session_options, options, scorer=scorer, sound_scorer=sound_scorer, voice=voice)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -185,21 +208,26 @@ def create_app(
     app = FastAPI(title="Earpiece", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.lobby = lobby
     ways = open_doors(app, lobby, _door_options(model, options, voice))
-
-    @app.get("/health")
-    async def health() -> JSONResponse:
-        report = lobby.health()
-        if watched.failure is None:
-            return JSONResponse(report)
-        return JSONResponse(report | {"status": "failed", "reason": watched.failure}, 503)
-
     app.add_middleware(
         Entrance,
-        ways=[*ways, Way(path="/health")],
+        ways=[*ways, _add_health(app, lobby, watched)],
         host=options.host,
         allowed_origins=[read_origin(origin) for origin in options.allowed_origins],
     )
     return app
+
+
+def _add_health(app: FastAPI, lobby: Lobby, model: WatchedModel) -> Way:
+    """Adds the route that says how the server is, and gives the way to it."""
+
+    @app.get("/health")
+    async def health() -> JSONResponse:
+        report = lobby.health()
+        if model.failure is None:
+            return JSONResponse(report)
+        return JSONResponse(report | {"status": "failed", "reason": model.failure}, 503)
+
+    return Way(path="/health")
 
 
 def _door_options(model: AudioLanguageModel, options: ServerOptions, voice: Voice | None) -> DoorOptions:

@@ -65,6 +65,7 @@ from realtime.taps import Tap, Taps
 from realtime.turns.actions import EndProtection
 from realtime.turns.endpointing import EndOfTurnScorer, EndpointingOptions
 from realtime.turns.floor import Floor
+from realtime.turns.interruption import BackchannelScorer
 from realtime.turns.machine import TurnState
 from realtime.turns.observations import (
     DEFAULT_SPEAKER,
@@ -122,6 +123,7 @@ class Session(Reception):
         now: wall time in seconds, for metrics only.
         make_detector: finds the speech of a speaker; made from the options if not given.
         scorer: judges at pauses whether a turn is complete; without it silence alone decides.
+        sound_scorer: judges sounds over an answer; without it their words alone do, or their length.
         voice: reads answers aloud, shared between sessions; without it they are read by the eye.
         load: of the process, shared between sessions; without it the session has one of its own.
         taps: are told what goes in and what comes out; closed with the session.
@@ -141,6 +143,7 @@ class Session(Reception):
         now: Callable[[], float] = time.perf_counter,
         make_detector: Callable[[str], SpeechDetector] | None = None,
         scorer: EndOfTurnScorer | None = None,
+        sound_scorer: BackchannelScorer | None = None,
         voice: Voice | None = None,
         load: AnswerLoad | None = None,
         taps: Sequence[Tap] = (),
@@ -161,7 +164,7 @@ class Session(Reception):
         self._now_s = 0.0  # wall time that counts for the item being handled
         self._taps = Taps(taps, self.id)
         self._inbox, self._outbox = Inbox(), Outbox()
-        self._floor_options = _floor_options_of(options, model, scorer)
+        self._floor_options = _floor_options_of(options, model, scorer, sound_scorer)
         self._floor = Floor(self._floor_options)
         self._shown_state = self._floor.state
         self._observations: deque[Observation] = deque()
@@ -170,7 +173,7 @@ class Session(Reception):
         speaking = self._make_speaking(voice, tuple(own_voices.values()))
         self._listeners = self._make_listeners(make_detector, scorer, own_voices)
         self.metrics.intakes = [listener.counters for listener in self._listeners.values()]
-        self._dialogue = self._make_dialogue(speaking, load or AnswerLoad())
+        self._dialogue = self._make_dialogue(speaking, load or AnswerLoad(), sound_scorer)
         self._settings = _first_settings(model.info.name, options, speaking)
 
     def _make_speaking(self, voice: Voice | None, own_voices: tuple[OwnVoice, ...]) -> Speaking:
@@ -202,7 +205,7 @@ class Session(Reception):
             )
         return listeners
 
-    def _make_dialogue(self, speaking: Speaking, load: AnswerLoad) -> Dialogue:
+    def _make_dialogue(self, speaking: Speaking, load: AnswerLoad, sound_scorer: BackchannelScorer | None) -> Dialogue:
         return Dialogue(
             self.id,
             self._model,
@@ -211,6 +214,7 @@ class Session(Reception):
             conversation=self._options.conversation,
             speaking=speaking,
             load=load.share(lambda allows: self._put(LoadChanged(allows))),
+            sound_scorer=sound_scorer,
             metrics=self.metrics,
             send=self._send,
             put=self._put,
@@ -425,7 +429,10 @@ class Session(Reception):
 
 
 def _floor_options_of(
-    options: SessionOptions, model: AudioLanguageModel, scorer: EndOfTurnScorer | None
+    options: SessionOptions,
+    model: AudioLanguageModel,
+    scorer: EndOfTurnScorer | None,
+    sound_scorer: BackchannelScorer | None,
 ) -> FloorOptions:
     """What the floor has to know of the options, and of what there is beside it."""
     return FloorOptions(
@@ -434,6 +441,7 @@ def _floor_options_of(
         speakers=options.speakers,
         scores_pauses=scorer is not None,
         transcribes_sounds=model.transcriber is not None,
+        scores_sounds=sound_scorer is not None,
         address=options.address,
     )
 

@@ -1,9 +1,9 @@
-"""Scores pauses by sound and by words, off the event loop, so that neither it nor the answer waits.
+"""Scores pauses by sound and by words, and sounds over answers, off the event loop: neither it nor an answer waits.
 
 The sound is judged on threads of its own, and the ears write down the turn so far; what comes of both is put into the
 session's inbox as a `PauseScored`. Words that come late are left out, and so are ears that fail. A scorer that fails is
 logged, and its score is None. Read `turns/completeness.py` for how words and sound are joined, `turns/address.py` for
-whom words are meant for, `turns/speaker.py` for where a score counts.
+whom words are meant for, `turns/speaker.py` and `turns/interruption.py` for where a score counts.
 """
 
 import asyncio
@@ -13,8 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from models.types import AudioClip, Samples, Transcript
 from realtime.turns.address import judge_address
-from realtime.turns.completeness import load_completeness
+from realtime.turns.completeness import judge
 from realtime.turns.endpointing import EndOfTurnScorer
+from realtime.turns.interruption import BackchannelScorer
 from realtime.turns.observations import PauseScored
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,6 @@ class PauseScoring:
         self._speaker = speaker
         self._put = put
         self._transcribe = transcribe
-        self._completeness = load_completeness()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -74,26 +74,16 @@ class PauseScoring:
     async def _score(self, clip: AudioClip, number: int, asked: str) -> None:
         words = asyncio.get_running_loop().create_task(self._words_of(clip))
         try:
-            sound = await self._sound_of(clip.samples)
+            sound = await _run(self._scorer, clip.samples, "end of turn")
             if sound is None:
                 self._put(PauseScored(self._speaker, number, None))
                 return
             transcript = await words
-            found = self._completeness.judge(sound, transcript, asked)
+            found = judge(sound, transcript, asked)
             address = None if transcript is None or transcript.is_foreign else judge_address(transcript.text)
             self._put(PauseScored(self._speaker, number, found.probability, found.asks_to_wait, address))
         finally:
             words.cancel()
-
-    async def _sound_of(self, samples: Samples) -> float | None:
-        try:
-            probability = await asyncio.get_running_loop().run_in_executor(_threads, self._scorer.score, samples)
-            if not 0 <= probability <= 1:
-                raise ValueError(f"the score {probability} is no probability")
-        except Exception as error:
-            logger.warning("end of turn not scored: %s %s", type(error).__name__, error)
-            return None
-        return probability
 
     async def _words_of(self, clip: AudioClip) -> Transcript | None:
         if self._transcribe is None:
@@ -104,3 +94,19 @@ class PauseScoring:
         except Exception as error:
             logger.info("a pause is judged by its sound alone: %s %s", type(error).__name__, error)
             return None
+
+
+async def score_sound(scorer: BackchannelScorer, samples: Samples) -> float | None:
+    """Scores a sound over an answer, (n_samples,) at 16 kHz; None: the scorer failed."""
+    return await _run(scorer, samples, "sound over the answer")
+
+
+async def _run(scorer: EndOfTurnScorer | BackchannelScorer, samples: Samples, what: str) -> float | None:
+    try:
+        probability = await asyncio.get_running_loop().run_in_executor(_threads, scorer.score, samples)
+        if not 0 <= probability <= 1:
+            raise ValueError(f"the score {probability} is no probability")
+    except Exception as error:
+        logger.warning("%s not scored: %s %s", what, type(error).__name__, error)
+        return None
+    return probability

@@ -313,7 +313,7 @@ class _SilentVoice:
 
 
 class _SilentScorer:
-    """Stands where the scorer was."""
+    """Stands where a scorer was."""
 
     def score(self, samples: Samples) -> float:
         return 0.0  # nobody waits for it: the recorded score is handled in its place
@@ -366,6 +366,7 @@ async def replay(recording: Recording, *, detectors: Mapping[str, SpeechDetector
         now=lambda: now_s,
         make_detector=detectors.__getitem__ if detectors is not None else None,
         scorer=_SilentScorer() if recording.floor.scores_pauses else None,
+        sound_scorer=_SilentScorer() if recording.floor.scores_sounds else None,
         voice=_SilentVoice(recording.voices) if recording.voices else None,
     )
 

@@ -156,8 +156,8 @@ class ResumeResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class TranscribeSound:
-    """Have the sound over the answer written down; this is the n-th."""
+class JudgeSound:
+    """Have the sound over the answer judged, by its words, by how it sounds, or both; this is the n-th."""
 
     end: TurnEnd
     number: int
@@ -212,7 +212,7 @@ Action = (
     | StartResponse
     | PauseResponse
     | ResumeResponse
-    | TranscribeSound
+    | JudgeSound
     | InterruptResponse
     | StoreResponse
     | EndProtection

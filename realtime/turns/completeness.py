@@ -1,52 +1,48 @@
 """Whether a turn is complete, by its words and its sound together: a logistic regression on few named features.
 
-Its weights, and how often English texts end after which words, are in this folder; `tests/benchmarks/
-train_completeness.py` fitted them. It knows English; of a turn without English words the sound alone is judged.
-An explicit "hold on" asks to wait, whatever the rest is like, and "go ahead" gives the floor.
+`tests/benchmarks/train_completeness.py` fits the weights below. It knows English; of a turn without English words the
+sound alone is judged. An explicit "hold on" asks to wait, whatever the rest is like, and "go ahead" gives the floor.
 Read `end_of_turn.py` for what the sound tells, `endpointing.py` for what becomes of the probability.
 """
 
-import functools
 import math
 import re
-import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
-from safetensors.numpy import load_file
+from itertools import dropwhile
+from types import MappingProxyType
 
 from models.types import Transcript
 
-WEIGHTS = Path(__file__).with_name("completeness.safetensors")
-FEATURES = (
-    "sound",  # log-odds of the end-of-turn scorer
-    "endings",  # log-odds that a text ends after such words
-    "no_words",  # there is a voice, and it says none: a hum, a breath
-    "filler",  # "um", "well", "you know" last
-    "open_word",  # a conjunction, a preposition, an article last
-    "open_number",  # digits last, and there are more to come
-    "whole_number",  # as many digits as a telephone or a card has
-    "open_spelling",  # letters last, or an address without its end
-    "whole_address",  # "dot com" last
-    "open_list",  # items without an "and" before the last
-    "greeting",  # nothing but "hello"
-    "question",  # a question word or an auxiliary first, and no open word last
-    "short_answer",  # "yes", "thank you", "stop"
-    "answers_us",  # a few words after a question of ours
-    "comma",  # the ears heard the voice stay up
-    "question_mark",  # the ears heard it rise
-    "one_word",
-    "length",  # logarithm of the number of words
+WEIGHTS: Mapping[str, float] = MappingProxyType(
+    {
+        "sound": 1.0,  # log-odds of the end-of-turn scorer
+        "no_words": -1.2,  # there is a voice, and it says none: a hum, a breath
+        "filler": -3.0,  # "um", "well", "you know" last
+        "open_word": -2.7,  # a conjunction, a preposition, an article last
+        "open_number": -3.3,  # digits last, and there are more to come
+        "whole_number": 1.7,  # as many digits as a telephone or a card has
+        "open_spelling": -2.9,  # letters last, or an address without its end
+        "whole_address": 2.6,  # "dot com" last
+        "open_list": -0.7,  # items without an "and" before the last
+        "greeting": 1.1,  # nothing but "hello"
+        "question": 1.8,  # a question word or an auxiliary first, and the ears heard no full stop
+        "request": 1.5,  # a verb first, "I would like", "please"
+        "statement": -1.5,  # neither of these, nor an answer: more may follow, and nobody waits for a word of ours
+        "short_answer": 3.1,  # "yes", "thank you", "stop"
+        "answers_us": 2.0,  # a few words after a question of ours
+        "comma": -1.8,  # the ears heard the voice stay up
+        "question_mark": 0.7,  # the ears heard it rise
+        "one_word": 1.0,
+    }
 )
-N_ENDINGS = 2**15  # places in the table; texts of 30,000 lines share a place now and then
+BIAS = -0.5
 LEAST_DOUBT = 1e-4  # neither sound nor words are surer
 GIVEN = 0.98  # the least probability where the speaker says "go ahead"
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|\d+")
 _CLAUSE = re.compile(r"[,.;:!?…]+")
+_SENTENCE = re.compile(r"[.?!…]+")
 
 
 def _words(text: str) -> frozenset[str]:
@@ -86,8 +82,20 @@ SHORT_ANSWERS = _words(
     " please stop cancel never mind good great fine perfect cool nice alright maybe later not now goodbye bye none"
     " neither both either agreed continue next repeat quiet enough of course got it i do don't know that's okay ok"
 )
+REQUEST_VERBS = _words(
+    "add answer ask begin book bring brew buy calculate call cancel change check choose clean close continue convert"
+    " count create define delete describe discard do drop explain fetch find fix get give go help increase decrease"
+    " keep leave let let's list listen look lower make mark move mute note open order pause pay play please print put"
+    " raise read record reduce remember remind remove repeat reply report reserve save say schedule search send set"
+    " show sing skip sort speak spell start stop summarize switch take tell translate try turn update use wake watch"
+    " write"
+)
+REQUEST_PHRASES = ("i'd like", "i would like", "i want", "i wanna", "i need", "i'll have", "i'll take", "i will have")
+POLITE_WORDS = _words("please hey hi hello okay ok computer assistant so well um uh and now then just yes no")
 LIST_ITEM_WORDS = 3  # an item is not longer
 ANSWER_WORDS = 5  # an answer to a question is often not longer
+LEAST_QUESTION_WORDS = 3
+CALL_WORDS = 2  # "hey computer"
 
 _OPENERS = r"(?:(?:oh|no|okay|ok|so|well|um|uh|please|yeah|yes|sorry|and|but|now|right|alright) )*"
 _SHORT_TIME = r"(?:a|one|just a|just one) (?:moment|second|sec|minute|bit)"
@@ -115,73 +123,22 @@ class Judgement:
     asks_to_wait: bool = False
 
 
-class Completeness:
-    """Judges pauses; shared by all sessions.
+def judge(sound: float | None, transcript: Transcript | None, asked: str) -> Judgement:
+    """Joins what sound and words tell.
 
     Args:
-        weights: safetensors with `endings` int8 `(N_ENDINGS,)`, `scale` and `endings_bias` (1,), `weight`
-            `(n_features,)` and `bias` (1,).
+        sound: probability that the turn sounds complete; None where no scorer listened.
+        transcript: of the turn so far; None where no ears listened, or none that know its language.
+        asked: what the assistant said last.
     """
-
-    def __init__(self, weights: Path = WEIGHTS) -> None:
-        tensors = load_file(weights)
-        self._endings = Endings(tensors["endings"] * tensors["scale"], float(tensors["endings_bias"][0]))
-        self._weight, self._bias = tensors["weight"], float(tensors["bias"][0])
-
-    def judge(self, sound: float | None, transcript: Transcript | None, asked: str) -> Judgement:
-        """Joins what sound and words tell.
-
-        Args:
-            sound: probability that the turn sounds complete; None where no scorer listened.
-            transcript: of the turn so far; None where no ears listened, or none that know its language.
-            asked: what the assistant said last.
-        """
-        if transcript is None or transcript.is_foreign:
-            return Judgement(0.5 if sound is None else sound)
-        found = features(sound, transcript.text, asked, self._endings)
-        log_odds = float(found @ self._weight) + self._bias
-        probability = 1 / (1 + math.exp(-max(-30.0, min(30.0, log_odds))))
-        clause = _last_clause(transcript.text)
-        if _WAITS.fullmatch(clause):
-            return Judgement(probability, asks_to_wait=True)
-        return Judgement(max(probability, GIVEN) if _GIVES.fullmatch(clause) else probability)
-
-
-@functools.cache
-def load_completeness() -> Completeness:
-    """Gives the one with the weights of this folder, which are read once."""
-    return Completeness()
-
-
-class Endings:
-    """How often texts end after which words.
-
-    Args:
-        table: log-odds `(N_ENDINGS,)` of what the last words are, by their hashes.
-        bias: log-odds of any text.
-    """
-
-    def __init__(self, table: NDArray[np.float32], bias: float) -> None:
-        self._table = table
-        self._bias = bias
-
-    def log_odds(self, words: Sequence[str]) -> float:
-        """Of an end after these words, in lower case."""
-        return self._bias + float(self._table[places(words)].sum()) if words else 0.0
-
-
-def places(words: Sequence[str]) -> list[int]:
-    """Where in the table is what is looked at of words: the last one, two and three, and the first with the last."""
-    said = ["#" if word.isdecimal() else word for word in words]
-    padded = ["^", "^", *said]
-    looked_at = (
-        padded[-1:],
-        padded[-2:],
-        padded[-3:],
-        ["first", said[0], str(min(len(said), 8))],
-        ["ends", said[0], said[-1]],
-    )
-    return [zlib.crc32(" ".join(part).encode()) % N_ENDINGS for part in looked_at]
+    if transcript is None or transcript.is_foreign:
+        return Judgement(0.5 if sound is None else sound)
+    log_odds = BIAS + sum(WEIGHTS[name] * value for name, value in features(sound, transcript.text, asked).items())
+    probability = 1 / (1 + math.exp(-max(-30.0, min(30.0, log_odds))))
+    clause = _last_clause(transcript.text)
+    if _WAITS.fullmatch(clause):
+        return Judgement(probability, asks_to_wait=True)
+    return Judgement(max(probability, GIVEN) if _GIVES.fullmatch(clause) else probability)
 
 
 def words_of(text: str) -> list[str]:
@@ -189,37 +146,40 @@ def words_of(text: str) -> list[str]:
     return _TOKEN.findall(text.lower().replace("’", "'"))
 
 
-def features(sound: float | None, text: str, asked: str, endings: Endings) -> NDArray[np.float32]:
-    """What is judged by, float32 `(n_features,)` as `FEATURES` names it; arguments as `Completeness.judge` has them."""
+def features(sound: float | None, text: str, asked: str) -> dict[str, float]:
+    """What is judged by, under the names of `WEIGHTS`; arguments as `judge` has them."""
     words = words_of(text)
     n_digits = _digits_at_end(words)
+    is_year = n_digits == len(words[-1]) == len("1984") if words else False
+    is_group = any(word in NUMBER_CUE for word in (*words, *words_of(asked))) or n_digits >= LEAST_GROUP
     is_short = bool(words) and all(word in SHORT_ANSWERS for word in words)
     is_filler = _ends_with_filler(words)
-    is_open = bool(words) and words[-1] in OPEN_WORDS and not is_short
-    has_number_cue = any(word in NUMBER_CUE for word in words)
-    is_open_number = bool(n_digits) and n_digits not in WHOLE_NUMBERS and (has_number_cue or n_digits >= LEAST_GROUP)
+    is_open = is_filler or (bool(words) and words[-1] in OPEN_WORDS and not is_short)
+    is_question, is_request = _is_question(text), _is_request(text)
+    answers_us = asked.rstrip().endswith("?") and 0 < len(words) <= ANSWER_WORDS and not is_open
+    is_greeting = bool(words) and all(word in GREETINGS for word in words)
+    has_kind = is_question or is_request or is_short or answers_us or is_greeting
     stripped = text.rstrip()
-    found = {
+    return {
         "sound": 0.0 if sound is None else _log_odds(sound),
-        "endings": max(-6.0, min(6.0, endings.log_odds(words))),
         "no_words": not words,
         "filler": is_filler,
-        "open_word": is_open,
-        "open_number": is_open_number,
+        "open_word": is_open and not is_filler,
+        "open_number": bool(n_digits) and is_group and not is_year and n_digits not in WHOLE_NUMBERS,
         "whole_number": n_digits in WHOLE_NUMBERS,
         "open_spelling": _is_open_spelling(words),
         "whole_address": len(words) > 1 and words[-1] in DOMAINS and not is_open,
         "open_list": _is_open_list(text),
-        "greeting": bool(words) and all(word in GREETINGS for word in words),
-        "question": len(words) >= LIST_ITEM_WORDS and _is_question(text) and not (is_open or is_filler),
+        "greeting": is_greeting,
+        "question": is_question and not is_open,
+        "request": is_request and not (is_question or is_open),
+        "statement": bool(words) and not has_kind,
         "short_answer": is_short,
-        "answers_us": _is_asked(asked) and 0 < len(words) <= ANSWER_WORDS and not (is_open or is_filler),
+        "answers_us": answers_us,
         "comma": stripped.endswith((",", "-", "–", "…", "...")),
         "question_mark": stripped.endswith("?"),
         "one_word": len(words) == 1,
-        "length": math.log1p(len(words)),
     }
-    return np.array([found[name] for name in FEATURES], np.float32)
 
 
 def _log_odds(probability: float) -> float:
@@ -276,10 +236,21 @@ def _is_open_list(text: str) -> bool:
     return last[0] not in ("and", "or") and not is_polite and not text.rstrip().endswith("?")
 
 
+def _meant(text: str) -> list[str]:
+    """The words of the last sentence from where it comes to the point, behind "okay, computer"."""
+    sentence = _SENTENCE.split(text.rstrip(" .?!"))[-1]
+    clauses = _clauses(sentence)
+    if len(clauses) > 1 and len(clauses[0]) <= CALL_WORDS:
+        clauses = clauses[1:]
+    return list(dropwhile(POLITE_WORDS.__contains__, (word for clause in clauses for word in clause)))
+
+
 def _is_question(text: str) -> bool:
-    clauses = _clauses(text)
-    return any(clause[0] in QUESTION_WORDS for clause in clauses[-2:])
+    meant = _meant(text)
+    return len(meant) >= LEAST_QUESTION_WORDS and meant[0] in QUESTION_WORDS and not text.rstrip().endswith(".")
 
 
-def _is_asked(asked: str) -> bool:
-    return asked.rstrip().endswith("?")
+def _is_request(text: str) -> bool:
+    meant = _meant(text)
+    is_wish = " ".join(meant).startswith(REQUEST_PHRASES)
+    return bool(meant) and (meant[0] in REQUEST_VERBS or is_wish or "please" in words_of(text))

@@ -18,6 +18,7 @@ from realtime.turns.actions import (
     DiscardTurn,
     EndProtection,
     InterruptResponse,
+    JudgeSound,
     OpenTurn,
     PauseResponse,
     PrefillTurns,
@@ -28,7 +29,6 @@ from realtime.turns.actions import (
     StartProvisional,
     StartResponse,
     StoreResponse,
-    TranscribeSound,
     TurnEnd,
 )
 from realtime.turns.events import (
@@ -72,7 +72,7 @@ class Consequences:
         protect_answer: speech leaves the answer under way, or the next one, alone.
         may_speculate: the load allows work that may prove to be in vain.
         owes_answer: turns of other speakers wait for the answer, too, or for the next one.
-        n_sounds: how many sounds over answers have been given to be written down.
+        n_sounds: how many sounds over answers have been given to be judged.
         typed: what waits for the turn that it is part of.
     """
 
@@ -161,8 +161,8 @@ class Consequences:
             return self._add_text("\n".join([*self.take_typed(), cause.text]))
         if kind is AnnouncePause:
             return self._announce_pauses(cause)
-        if kind is TranscribeSound:
-            return self._transcribe_sound()
+        if kind is JudgeSound:
+            return self._judge_sound()
         return self._act_on_answer(kind, cause)
 
     def _act_on_answer(self, kind: type[Action], cause: TurnEvent) -> Sequence[Action]:
@@ -285,11 +285,11 @@ class Consequences:
         self._user.add_text()
         return [AddText(self._user.name, text)]
 
-    def _transcribe_sound(self) -> Sequence[Action]:
+    def _judge_sound(self) -> Sequence[Action]:
         end = self.holder.end
         self.holder.end_sample = end.end_sample
         self.n_sounds += 1
-        return [TranscribeSound(end, self.n_sounds)]
+        return [JudgeSound(end, self.n_sounds)]
 
     def _score(self) -> Sequence[Action]:
         turn = self.holder.turn

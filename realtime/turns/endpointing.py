@@ -52,14 +52,16 @@ class EndpointingOptions:
         silence_s: this much silence ends the turn of a speaker of whom nothing is known yet, not even a score. People
             pause up to about half a second inside a turn (Heldner and Edlund, 2010); OpenAI's server VAD waits 0.5 s,
             LiveKit 0.3-0.5 s at least.
-        half_pause_s: half of the pauses within a new speaker's turns are assumed to be over so soon after 0.2 s. The less
-            it is, the further apart are the waits for a high and for a low score.
+        half_pause_s: half of the pauses within a new speaker's turns are assumed to be over so soon after 0.2 s. The
+            less it is, the further apart are the waits for a high and for a low score.
         score_at_s: a score counts from this long after the pause was noticed, however soon it was computed.
         max_wait_s: no silence is waited for longer than this,
         max_held_s: unless the speaker asked to wait ("hold on"): then for this long.
         max_turn_s: a longer turn is kept as one message and goes on in the next.
         min_interruption_s: a sound over an answer shorter than this is taken for a cough, and the answer goes on.
         max_backchannel_s: speech over an answer longer than this is a turn; shorter speech may be an "mm-hm".
+        min_scored_s: the first of these two where a scorer hears what the sound is: digits are as short as coughs.
+        max_scored_s: the second one there: "okay, okay" and "oh, I see" are as long as commands.
     """
 
     silence_s: float = 0.6
@@ -70,6 +72,8 @@ class EndpointingOptions:
     max_turn_s: float = 180.0
     min_interruption_s: float = 0.25
     max_backchannel_s: float = 0.8
+    min_scored_s: float = 0.12
+    max_scored_s: float = 1.0
 
     def __post_init__(self) -> None:
         if self.max_turn_s <= 1:
@@ -110,15 +114,12 @@ class EndpointingOptions:
         """`max_turn_s` on the sample clock."""
         return round(self.max_turn_s * SAMPLE_RATE_HZ)
 
-    @property
-    def min_interruption_samples(self) -> int:
-        """`min_interruption_s` on the sample clock."""
-        return round(self.min_interruption_s * SAMPLE_RATE_HZ)
-
-    @property
-    def max_backchannel_samples(self) -> int:
-        """`max_backchannel_s` on the sample clock."""
-        return round(self.max_backchannel_s * SAMPLE_RATE_HZ)
+    def doubtful_samples(self, *, is_scored: bool) -> tuple[int, int]:
+        """Between which lengths a sound over an answer may be a turn or none, with or without a scorer of sounds."""
+        lengths_s = (self.min_interruption_s, self.max_backchannel_s)
+        if is_scored:
+            lengths_s = (min(lengths_s[0], self.min_scored_s), max(lengths_s[1], self.max_scored_s))
+        return round(lengths_s[0] * SAMPLE_RATE_HZ), round(lengths_s[1] * SAMPLE_RATE_HZ)
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class SpeakerFinished:
 
 @dataclass(frozen=True, slots=True)
 class SoundEnded:
-    """The sound over the answer has ended, and its words will say whether it was a turn."""
+    """The sound over the answer has ended, and its words or its sound will say whether it was a turn."""
 
 
 @dataclass(frozen=True, slots=True)

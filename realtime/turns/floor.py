@@ -37,7 +37,7 @@ from realtime.turns.events import (
     TurnEvent,
     TurnTooLong,
 )
-from realtime.turns.interruption import Verdict, is_backchannel, judge_by_length
+from realtime.turns.interruption import Verdict, judge_by_length, leaves_turn
 from realtime.turns.machine import TRANSITIONS, TurnMachine, TurnState
 from realtime.turns.observations import (
     AnswerFinished,
@@ -51,7 +51,7 @@ from realtime.turns.observations import (
     Observation,
     PauseScored,
     RulesChanged,
-    SoundTranscribed,
+    SoundJudged,
     SpeechCleared,
     SpeechStarted,
     SpeechStopped,
@@ -76,7 +76,8 @@ class Floor:
 
     def __init__(self, options: FloorOptions) -> None:
         self._options = options.endpointing
-        self._transcribes_sounds = options.transcribes_sounds
+        self._is_scored = options.scores_sounds
+        self._can_ask = options.transcribes_sounds or options.scores_sounds
         self._machine = TurnMachine()
         self._then = Consequences(options)
         self._turn_detection = True
@@ -126,8 +127,8 @@ class Floor:
                 self._take_frame(observation)
             case PauseScored():
                 self._then.speakers[observation.speaker].score.take(observation)
-            case SoundTranscribed():
-                self._judge_words(observation)
+            case SoundJudged():
+                self._take_judgement(observation)
             case LoadChanged():
                 self._then.may_speculate = observation.allows_speculation
             case RulesChanged():
@@ -366,7 +367,8 @@ class Floor:
                 speaker.last_voiced_sample - speaker.turn.onset_sample,
                 self._options,
                 ended=not speaker.is_speaking,
-                can_ask=self._transcribes_sounds,
+                can_ask=self._can_ask,
+                is_scored=self._is_scored,
             )
         match verdict:
             case Verdict.TURN:
@@ -376,11 +378,7 @@ class Floor:
             case Verdict.ASK:
                 self._feed(SoundEnded())
 
-    def _judge_words(self, transcribed: SoundTranscribed) -> None:
+    def _take_judgement(self, judged: SoundJudged) -> None:
         is_awaited = self.state in (TurnState.JUDGING, TurnState.OVERLAP_JUDGING)
-        if not is_awaited or transcribed.number != self._then.n_sounds:
-            return
-        if transcribed.text is not None and is_backchannel(transcribed.text, transcribed.least_probability):
-            self._feed(InterruptionDismissed())
-        else:
-            self._feed(InterruptionConfirmed())
+        if is_awaited and judged.number == self._then.n_sounds:
+            self._feed(InterruptionDismissed() if leaves_turn(judged) else InterruptionConfirmed())

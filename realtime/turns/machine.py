@@ -12,9 +12,9 @@ in the order of a conversation:
 - RESPONDING. The turn is the conversation's, and so is every word of the answer that has been delivered.
 - INTERRUPTED. Somebody makes a sound over the answer, which falls silent within one decode step. If the sound proves to
   be a turn, the answer ends where it was; if it was a cough or an "mm-hm", the answer goes on from there.
-- JUDGING. That sound has ended, and its words are being written down, to tell which it was.
+- JUDGING. That sound has ended, and is being judged: its words are written down, how it sounds is scored, or both.
 - OVERLAPPING. Somebody makes a sound over an answer that is protected: the answer goes on.
-- OVERLAP_JUDGING. That sound has ended, and its words are being written down.
+- OVERLAP_JUDGING. That sound has ended, and is being judged.
 - WAITING. The sound over the protected answer is a turn, and comes next.
 - CLOSED. The end.
 
@@ -36,6 +36,7 @@ from realtime.turns.actions import (
     CommitTurn,
     DiscardTurn,
     InterruptResponse,
+    JudgeSound,
     OpenTurn,
     PauseResponse,
     ResumeResponse,
@@ -43,7 +44,6 @@ from realtime.turns.actions import (
     StartProvisional,
     StartResponse,
     StoreResponse,
-    TranscribeSound,
 )
 from realtime.turns.events import (
     AnswerOwed,
@@ -162,7 +162,7 @@ TRANSITIONS: dict[tuple[TurnState, type[TurnEvent]], tuple[TurnState, tuple[type
     (_S.RESPONDING, Closed): (_S.CLOSED, (InterruptResponse,)),
     (_S.INTERRUPTED, InterruptionConfirmed): (_S.USER_SPEAKING, (InterruptResponse,)),
     (_S.INTERRUPTED, InterruptionDismissed): (_S.RESPONDING, (DiscardTurn, ResumeResponse)),
-    (_S.INTERRUPTED, SoundEnded): (_S.JUDGING, (TranscribeSound,)),
+    (_S.INTERRUPTED, SoundEnded): (_S.JUDGING, (JudgeSound,)),
     (_S.INTERRUPTED, DetectionStopped): (_S.RESPONDING, (DiscardTurn, ResumeResponse)),
     (_S.INTERRUPTED, KeyPressed): (_S.KEY_HELD, (InterruptResponse, OpenTurn)),
     (_S.INTERRUPTED, TextSubmitted): (_S.USER_SPEAKING, (InterruptResponse, AddText)),
@@ -181,7 +181,7 @@ TRANSITIONS: dict[tuple[TurnState, type[TurnEvent]], tuple[TurnState, tuple[type
     (_S.JUDGING, Closed): (_S.CLOSED, (InterruptResponse, DiscardTurn)),
     (_S.OVERLAPPING, InterruptionConfirmed): (_S.WAITING, ()),
     (_S.OVERLAPPING, InterruptionDismissed): (_S.RESPONDING, (DiscardTurn,)),
-    (_S.OVERLAPPING, SoundEnded): (_S.OVERLAP_JUDGING, (TranscribeSound,)),
+    (_S.OVERLAPPING, SoundEnded): (_S.OVERLAP_JUDGING, (JudgeSound,)),
     (_S.OVERLAPPING, DetectionStopped): (_S.RESPONDING, (DiscardTurn,)),
     (_S.OVERLAPPING, KeyPressed): (_S.KEY_HELD, (InterruptResponse, OpenTurn)),
     (_S.OVERLAPPING, TextSubmitted): (_S.USER_SPEAKING, (InterruptResponse, AddText)),

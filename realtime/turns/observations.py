@@ -67,18 +67,21 @@ class PauseScored:
 
 
 @dataclass(frozen=True, slots=True)
-class SoundTranscribed:
-    """What was said in the n-th sound over an answer that was written down.
+class SoundJudged:
+    """What ears and scorer make of the n-th sound over an answer that was to be judged.
 
     Attributes:
         number: of the sound.
-        text: None: it could not be written down, or is in a language that the ears do not know.
+        text: None: nobody writes it down, ears failed, or it is in a language that they do not know.
         least_probability: of its words; 1 where the ears do not say how sure they are.
+        backchannel_probability: that it sounds like an "mm-hm" or a noise, and not like a turn; None: no scorer, or it
+            failed.
     """
 
     number: int
     text: str | None
     least_probability: float = 1.0
+    backchannel_probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +183,7 @@ class AnswerFinished:
 Observation = (
     DetectedFrame
     | PauseScored
-    | SoundTranscribed
+    | SoundJudged
     | NothingSaid
     | KeyPressed
     | KeyReleased

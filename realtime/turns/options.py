@@ -18,6 +18,7 @@ class FloorOptions:
         speakers: their names; keys and typed text are the first one's.
         scores_pauses: a scorer says how complete a turn sounds; otherwise silence alone decides.
         transcribes_sounds: the words of a short sound over an answer can be written down.
+        scores_sounds: a scorer says whether such a sound is a turn by how it sounds.
         address: whether what seems to be said to others is answered.
     """
 
@@ -26,6 +27,7 @@ class FloorOptions:
     speakers: tuple[str, ...] = (DEFAULT_SPEAKER,)
     scores_pauses: bool = False
     transcribes_sounds: bool = False
+    scores_sounds: bool = False
     address: Address = "always"
 
     def __post_init__(self) -> None:

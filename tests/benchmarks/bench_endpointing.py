@@ -22,10 +22,12 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fastrtc.reply_on_pause import AlgoOptions
 from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
@@ -34,7 +36,7 @@ from app import default_cache_dir
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.hearing.files import read_audio_file
 from realtime.hearing.scoring import WORDS_LIMIT_S
-from realtime.turns.completeness import Completeness, load_completeness
+from realtime.turns import completeness
 from realtime.turns.endpointing import EndpointingOptions
 from tests.benchmarks.endpointing_rules import (
     Outcomes,
@@ -46,17 +48,17 @@ from tests.benchmarks.endpointing_rules import (
     by_threshold,
     figures_of,
     outcomes,
-    reply_on_pause_commits,
 )
 from tests.benchmarks.pauses import JUDGED_SAMPLES, Listener, Pause, Sound, Written, notice_pauses
+from tests.benchmarks.reply_on_pause import LocalSilero
 
 WAITS_S = np.round(np.arange(0.1, 3.01, 0.02), 2)
 CHUNKS_S = (0.3, 0.6, 1.2, 1.8)  # ReplyOnPause; 0.6 is its default
-SILENCES_S = np.round([*np.arange(0.3, 1.3, 0.04), *np.arange(1.3, 2.51, 0.1)], 2)
+SILENCES_S = np.round([*np.arange(0.3, 1.3, 0.02), *np.arange(1.3, 2.51, 0.1)], 2)
 HALF_PAUSES_S = (0.02, 0.05, 0.1, 0.2)
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.985)
 DELAYS_S = np.round(np.arange(0.3, 1.21, 0.1), 2)
-TIMEOUTS_S = np.round(np.arange(0.4, 3.01, 0.2), 2)
+TIMEOUTS_S = np.round(np.arange(0.4, 3.01, 0.1), 2)
 JUDGED_S = JUDGED_SAMPLES / SAMPLE_RATE_HZ  # of a silence, before its score is begun
 SESSION_TURNS = 6  # of a speaker, where first turns are compared with later ones: then the speaker is new again
 SHORT_KINDS = ("one word", "complete", "answer")  # of difficult turns: those without holds
@@ -134,17 +136,13 @@ def by_head(turn: HeardTurn, number: int) -> tuple[float, bool, float]:
     return sound.head, False, took_s(sound)
 
 
-def by_sound_and_words(completeness: Completeness) -> Judge:
+def by_sound_and_words(turn: HeardTurn, number: int) -> tuple[float, bool, float]:
     """As sessions judge: both at the same time, and words that come late are left out."""
-
-    def judge(turn: HeardTurn, number: int) -> tuple[float, bool, float]:
-        sound, written = turn.sounds[number], turn.written[number]
-        words_s = min(took_s(written), WORDS_LIMIT_S)
-        transcript = written.transcript if words_s < WORDS_LIMIT_S else None
-        found = completeness.judge(sound.head, transcript, turn.row.get("asked") or "")
-        return found.probability, found.asks_to_wait, max(took_s(sound), words_s)
-
-    return judge
+    sound, written = turn.sounds[number], turn.written[number]
+    words_s = min(took_s(written), WORDS_LIMIT_S)
+    transcript = written.transcript if words_s < WORDS_LIMIT_S else None
+    found = completeness.judge(sound.head, transcript, turn.row.get("asked") or "")
+    return found.probability, found.asks_to_wait, max(took_s(sound), words_s)
 
 
 def judges() -> dict[str, Judge]:
@@ -153,7 +151,7 @@ def judges() -> dict[str, Judge]:
         "silence": lambda _turn, _number: (0.5, False, 0.0),
         "Smart Turn": by_smart_turn,
         "our head": by_head,
-        "sound and words": by_sound_and_words(load_completeness()),
+        "sound and words": by_sound_and_words,
     }
 
 
@@ -191,23 +189,42 @@ def settings() -> list[EndpointingOptions]:
     ]
 
 
-def reply_on_pause_rules(rows: Sequence[dict[str, Any]], audio: Sequence[Samples]) -> list[Rule]:
+def reply_on_pause_commits(samples: Samples, chunk_s: float) -> list[float]:
+    """When FastRTC's `ReplyOnPause` would answer, with chunks of a given length and its other parameters as published.
+
+    Each chunk is judged by itself; a chunk with much speech starts a turn, one with hardly any ends it.
+    """
+    published = AlgoOptions()
+    detector, size = LocalSilero(), round(chunk_s * SAMPLE_RATE_HZ)
+    commits, talking = [], False
+    for start in range(0, len(samples) - size + 1, size):
+        speech_s, _ = detector.vad((SAMPLE_RATE_HZ, samples[start : start + size]), None)
+        talking = talking or speech_s > published.started_talking_threshold
+        if talking and speech_s < published.speech_threshold:
+            commits.append((start + size) / SAMPLE_RATE_HZ)
+            talking = False
+    return commits
+
+
+def reply_on_pause_rules(rows: Sequence[dict[str, Any]], audio: Sequence[Samples], listener: Listener) -> list[Rule]:
     """`ReplyOnPause` with several lengths of its chunks."""
 
     def rule(chunk_s: float) -> Rule:
         commits = {
-            row["path"]: reply_on_pause_commits(samples, chunk_s) for row, samples in zip(rows, audio, strict=True)
+            row["path"]: listener.remember(
+                f"ReplyOnPause {chunk_s}", samples, partial(reply_on_pause_commits, samples, chunk_s)
+            )
+            for row, samples in zip(rows, audio, strict=True)
         }
         return lambda turn: iter(commits[turn.row["path"]])
 
     return [rule(chunk_s) for chunk_s in tqdm(CHUNKS_S, desc="ReplyOnPause")]
 
 
-def play(heard: Sequence[HeardTurn], audio: Sequence[Samples], judgements: dict[str, list[Turn]]) -> list[Column]:
-    """All columns, the baseline first."""
+def play(rivals: Sequence[Rule], judgements: dict[str, list[Turn]]) -> list[Column]:
+    """All columns, the baseline first, then the rules of others."""
     turns = next(iter(judgements.values()))
     annotated = [by_annotated_silence(float(wait_s)) for wait_s in WAITS_S]
-    rivals = reply_on_pause_rules([turn.row for turn in heard], audio)
     columns = [
         Column("vad only", outcomes(turns, annotated), None),
         Column("ReplyOnPause", outcomes(turns, rivals), None),
@@ -372,8 +389,9 @@ def measure(options: argparse.Namespace, listener: Listener) -> dict[str, Any]:
     heard, audio = hear_set(options.data, options.source, listener)
     compared = judges()
     judgements = {name: judged(heard, judge) for name, judge in compared.items()}
-    columns = play(heard, audio, judgements)
-    del audio
+    rivals = reply_on_pause_rules([turn.row for turn in heard], audio, listener)
+    listener.save()
+    columns = play(rivals, judgements)
     of_source: dict[str, list[int]] = {}
     for number, turn in enumerate(heard):
         of_source.setdefault(turn.row.get("source") or "all", []).append(number)
@@ -418,7 +436,8 @@ def main() -> None:
     print(
         f"{ready['pauses']} pauses; after the last voiced frame the sound is judged at {ready['sound_ready_s']:.3f} s, "
         f"words are known at {ready['words_ready_s']:.3f} s (95 %: {ready['words_ready_p95_s']:.3f} s); "
-        f"{ready['words_too_late']:.1%} too late"
+        f"{ready['words_too_late']:.1%} too late; by the clock, with what else ran here, the sound took "
+        f"{ready['sound_wall_s']:.3f} s and the words {ready['words_wall_s']:.3f} s (medians)"
     )
     print(f"provisional text from {visible['first_visible_s']:.3f} s on, {visible['regret_rate']:.1%} of it withdrawn")
     show_goals(result)

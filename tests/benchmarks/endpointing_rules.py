@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from fastrtc.reply_on_pause import AlgoOptions
 
-from models.types import SAMPLE_RATE_HZ, Samples
+from models.types import SAMPLE_RATE_HZ
 from realtime.turns.endpointing import Endpointing, EndpointingOptions
 from tests.benchmarks.pauses import Pause
-from tests.benchmarks.reply_on_pause import LocalSilero
 
 MIN_HOLD_S, MAX_HOLD_S = 0.2, 5.0  # the holds eot-bench counts
 WAIT_BUDGETS_S = (0.3, 0.6)
@@ -121,23 +119,6 @@ def by_threshold(threshold: float, delay_s: float, timeout_s: float) -> Rule:
     return by_pauses(lambda pause: delay_s if pause.score >= threshold else timeout_s)
 
 
-def reply_on_pause_commits(samples: Samples, chunk_s: float) -> list[float]:
-    """When FastRTC's `ReplyOnPause` would answer, with chunks of a given length and its other parameters as published.
-
-    Each chunk is judged by itself; a chunk with much speech starts a turn, one with hardly any ends it.
-    """
-    published = AlgoOptions()
-    detector, size = LocalSilero(), round(chunk_s * SAMPLE_RATE_HZ)
-    commits, talking = [], False
-    for start in range(0, len(samples) - size + 1, size):
-        speech_s, _ = detector.vad((SAMPLE_RATE_HZ, samples[start : start + size]), None)
-        talking = talking or speech_s > published.started_talking_threshold
-        if talking and speech_s < published.speech_threshold:
-            commits.append((start + size) / SAMPLE_RATE_HZ)
-            talking = False
-    return commits
-
-
 # ---- figures ----
 
 
@@ -206,7 +187,7 @@ def figures_of(name: str, found: Outcomes, seed: int) -> dict[str, Any]:
     def rounded(value: float) -> float | None:
         return round(float(value), 4) if np.isfinite(value) else None
 
-    row: dict[str, Any] = {"name": name, "turns": n_turns, "seed": seed}
+    row: dict[str, Any] = {"name": name, "turns": n_turns, "holds": int(found.holds.sum()), "seed": seed}
     for key, value in point.items():
         row[key] = rounded(value[0])
         row[f"{key}_95"] = [rounded(bound) for bound in np.percentile(spread[key], [2.5, 97.5], method="nearest")]

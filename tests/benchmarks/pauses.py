@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from realtime.turns.machine import SpeechStarted, SpeechStopped
 from realtime.turns.smart_turn import Heard, SmartTurn, find_smart_turn
 
 JUDGED_SAMPLES = math.ceil(HEAD_START_SAMPLES / SILERO_FRAME_SAMPLES) * SILERO_FRAME_SAMPLES  # of a silence: 64 ms
-SAVE_EVERY = 100  # pauses
+SAVE_EVERY = 300  # new findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,26 +167,38 @@ class Listener:
 
     def sound(self, heard: Samples) -> Sound:
         """How complete a turn sounds, up to a pause."""
-        key = f"sound {self._head_name} {_name_of(heard)}"
-        if key not in self._kept:
+
+        def find() -> dict[str, Any]:
             began_s, cpu_s = time.perf_counter(), time.process_time()
             head = self._head.score(heard)
             took_s = time.perf_counter() - began_s, time.process_time() - cpu_s
-            self._keep(key, asdict(Sound(self._encoder.probability, head, *took_s)))
-        return Sound(**self._kept[key])
+            return asdict(Sound(self._encoder.probability, head, *took_s))
+
+        return Sound(**self.remember(f"sound {self._head_name}", heard, find))
 
     def written(self, heard: Samples, speech_s: float, turn: str) -> Written:
         """What the ears write down of a turn, up to a pause; pauses of a turn are to follow each other."""
-        key = f"words {_name_of(heard)}"
-        if key not in self._kept:
+
+        def find() -> dict[str, Any]:
             began_s, cpu_s = time.perf_counter(), time.process_time()
             work = self._ears.transcribe(AudioClip(heard, speech_s), dialogue=turn)
             transcript = self._loop.run_until_complete(work)
             took_s = time.perf_counter() - began_s, time.process_time() - cpu_s
-            self._keep(key, asdict(Written(transcript, *took_s)))
-        found = self._kept[key]
+            return asdict(Written(transcript, *took_s))
+
+        found = self.remember("words", heard, find)
         words = tuple(Word(**word) for word in found["transcript"]["words"])
         return Written(Transcript(**{**found["transcript"], "words": words}), found["wall_s"], found["cpu_s"])
+
+    def remember(self, name: str, heard: Samples, find: Callable[[], Any]) -> Any:
+        """What was found in audio under a name before, or is found now: anything that JSON can hold."""
+        key = f"{name} {hashlib.sha256(heard.tobytes()).hexdigest()[:16]}"
+        if key not in self._kept:
+            self._kept[key] = find()
+            self._n_new += 1
+            if self._n_new >= SAVE_EVERY:
+                self.save()
+        return self._kept[key]
 
     def forget(self, turn: str) -> None:
         """Ends a turn."""
@@ -198,13 +210,3 @@ class Listener:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._file.write_text(json.dumps(self._kept), "utf-8")
             self._n_new = 0
-
-    def _keep(self, key: str, found: dict[str, Any]) -> None:
-        self._kept[key] = found
-        self._n_new += 1
-        if self._n_new >= SAVE_EVERY:
-            self.save()
-
-
-def _name_of(samples: Samples) -> str:
-    return hashlib.sha256(samples.tobytes()).hexdigest()[:16]

@@ -21,7 +21,7 @@ from realtime.recordings.recorder import EVENTS_NAME, FORMAT_VERSION, SessionRec
 from realtime.recordings.replay import RecordingError, decide_again, read_recording, replay
 from realtime.session import SessionOptions
 from realtime.turns.endpointing import EndpointingOptions
-from realtime.turns.observations import DEFAULT_SPEAKER, LoadChanged, PauseScored
+from realtime.turns.observations import DEFAULT_SPEAKER, LoadChanged, PauseScored, SoundJudged
 from tests.conftest import silence
 from tests.session.conversing import OPTIONS, Conversation, conversing, loud, loudness_detector, quiet
 
@@ -51,12 +51,15 @@ async def record_everything(folder: Path) -> Conversation:
         [GenerationFailed("out of memory; ask for less")],
         ["Fine."],
     ]
-    model = ScriptedModel(script, transcripts=["Count.", "What?", "", "So."], sounds=["What?"], gate=gate)
+    model = ScriptedModel(script, transcripts=["Count.", "What?", "", "So."], sounds=["Yeah.", "What?"], gate=gate)
     recorder = SessionRecorder(folder)
-    async with conversing(model, scorer=SoundLength(), load=load, taps=[recorder]) as conversation:
+    scorer = SoundLength()
+    async with conversing(model, scorer=scorer, sound_scorer=scorer, load=load, taps=[recorder]) as conversation:
         await conversation.hear(loud(0.5), quiet(0.3), loud(0.5), quiet(2.5), wait=False)
         await conversation.session_caught_up()
-        await conversation.hear(loud(0.16), quiet(0.3), loud(0.5), quiet(0.3), loud(0.3), quiet(2.5), wait=False)
+        await conversation.hear(loud(0.16), quiet(0.3), wait=False)
+        await conversation.until("response.resumed")
+        await conversation.hear(loud(0.5), quiet(0.3), loud(0.3), quiet(2.5), wait=False)
         for _ in range(20):
             gate.release()
         await conversation.until("response.done", 2)
@@ -87,6 +90,7 @@ async def test_everything_that_can_happen_replays_to_the_byte(tmp_path: Path) ->
     assert list(recording.sent) == sent(conversation)
     items = [item for item, _ in recording.items]
     assert None in [item.probability for item in items if isinstance(item, PauseScored)], "the scorer failed once"
+    assert {item.backchannel_probability is None for item in items if isinstance(item, SoundJudged)} == {False}
     assert {item.allows_speculation for item in items if isinstance(item, LoadChanged)} == {True, False}
     played = await replay(recording, detectors={DEFAULT_SPEAKER: loudness_detector(OPTIONS.vad)})
     assert played.difference is None
@@ -112,7 +116,7 @@ async def test_another_decision_is_found(tmp_path: Path) -> None:
     events = tmp_path / "one" / EVENTS_NAME
     head, *lines = events.read_text().splitlines()
     changed = json.loads(head)
-    changed["session"]["options"]["endpointing"]["min_interruption_s"] = 0.05
+    changed["session"]["options"]["endpointing"] |= {"max_backchannel_s": 0.1, "max_scored_s": 0.1}
     events.write_text("\n".join([json.dumps(changed), *lines]) + "\n")
     played = await replay(read_recording(tmp_path / "one"), detectors={DEFAULT_SPEAKER: loudness_detector(OPTIONS.vad)})
     assert played.difference is not None
@@ -188,13 +192,14 @@ async def test_a_full_disk_ends_the_recording_and_not_the_session(tmp_path: Path
 
 async def test_options_survive(tmp_path: Path) -> None:
     options = SessionOptions(endpointing=EndpointingOptions(silence_s=0.3))
-    async with conversing(
-        ScriptedModel([["Yes."]], sounds=["Yes?"]), options, scorer=SoundLength(), taps=[SessionRecorder(tmp_path)]
-    ) as conversation:
+    model, scorer = ScriptedModel([["Yes."]], sounds=["Yes?"]), SoundLength()
+    recorder = SessionRecorder(tmp_path)
+    async with conversing(model, options, scorer=scorer, sound_scorer=scorer, taps=[recorder]) as conversation:
         pass
     recording = read_recording(tmp_path)
     assert (recording.id, recording.options) == (conversation.session.id, options)
-    assert (recording.floor.scores_pauses, recording.floor.transcribes_sounds) == (True, True)
+    floor = recording.floor
+    assert (floor.scores_pauses, floor.scores_sounds, floor.transcribes_sounds) == (True, True, True)
 
 
 async def test_the_floor_alone_decides_a_recorded_conversation_again(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from realtime.load import AnswerLoad
 from realtime.session import Session, SessionOptions
 from realtime.taps import Tap
 from realtime.turns.endpointing import EndOfTurnScorer, EndpointingOptions
+from realtime.turns.interruption import BackchannelScorer
 from realtime.turns.observations import DEFAULT_SPEAKER
 
 FRAME_S = SILERO_FRAME_SAMPLES / SAMPLE_RATE_HZ
@@ -33,6 +34,9 @@ class ScriptedScorer:
     def score(self, frame: Samples) -> float:
         """Gives 1 for loud frames, 0 for quiet ones."""
         return float(np.abs(frame).max() > 0.2)
+
+    def forget(self) -> None:
+        """Has nothing to forget."""
 
 
 def alternating(levels: Samples) -> Samples:
@@ -134,13 +138,23 @@ async def conversing(
     *,
     real_vad: bool = False,
     scorer: EndOfTurnScorer | None = None,
+    sound_scorer: BackchannelScorer | None = None,
     voice: Voice | None = None,
     load: AnswerLoad | None = None,
     taps: Sequence[Tap] = (),
 ) -> AsyncIterator[Conversation]:
     """Runs a session; the detector takes loudness for speech unless `real_vad`."""
     make_detector = None if real_vad else partial(loudness_detector, options.vad)
-    session = Session(model, options, make_detector=make_detector, scorer=scorer, voice=voice, load=load, taps=taps)
+    session = Session(
+        model,
+        options,
+        make_detector=make_detector,
+        scorer=scorer,
+        sound_scorer=sound_scorer,
+        voice=voice,
+        load=load,
+        taps=taps,
+    )
     conversation = Conversation(session)
     tasks: Iterable[asyncio.Task[None]] = [
         asyncio.create_task(conversation.session.run()),

@@ -10,7 +10,7 @@ import pytest
 from app import default_cache_dir
 from models.errors import GenerationFailed
 from models.scripted import ScriptedModel
-from models.types import SAMPLE_RATE_HZ, GenerationOptions, Message, Samples
+from models.types import SAMPLE_RATE_HZ, GenerationOptions, Message, Samples, Transcript, Word
 from realtime.conversation import ConversationOptions
 from realtime.events import ConversationWindow, MessageAdded, ResponseDone, SessionMetricsReported, SessionUpdated
 from realtime.load import AnswerLoad
@@ -77,6 +77,63 @@ async def test_a_score_nobody_waits_for_any_more_is_dropped() -> None:
         assert conversation.session.metrics.scorer_failures == 0
 
 
+def model_with_ears(*heard: str | Transcript | Exception) -> ScriptedModel:
+    """Whatever answers, ears beside it write down what was said so far."""
+    model = ScriptedModel([["Yes."]], sounds=heard)
+    model.has_ears = True
+    return model
+
+
+@pytest.mark.parametrize(
+    ("heard", "answered_within_s"),
+    [
+        ("Thank you.", 0.4),
+        ("What is the capital of France?", 0.5),
+        (Transcript("", is_foreign=True), 0.7),
+        (GenerationFailed("deaf"), 0.7),
+        ("What is the capital of", None),
+        ("My number is 555", None),
+        ("Uh,", None),
+    ],
+)
+async def test_words_make_the_wait_longer_or_shorter(
+    heard: str | Transcript | Exception, answered_within_s: float | None
+) -> None:
+    async with conversing(model_with_ears(heard), scorer=Scorer(0.5)) as conversation:
+        await conversation.hear(loud(1.0), quiet(answered_within_s or 1.0))
+        assert bool(answers(conversation)) == (answered_within_s is not None)
+        await conversation.hear(quiet(2.1))
+        assert len(answers(conversation)) == 1, "nobody is waited for in vain"
+
+
+async def test_who_says_hold_on_has_the_floor_until_more_is_said() -> None:
+    model, scorer = model_with_ears("Hold on.", "Hold on. It is red."), Scorer(0.9)
+    async with conversing(model, SessionOptions(), scorer=scorer) as conversation:
+        conversation.session.change_settings(captions=False)  # only pauses are written down
+        await conversation.hear(loud(1.0), quiet(8.0))
+        assert not answers(conversation)
+        await conversation.hear(loud(1.0), quiet(1.5))
+        assert len(answers(conversation)) == 1
+        assert len(turns(conversation)) == 1
+
+
+async def test_who_says_hold_on_and_leaves_is_answered_in_the_end() -> None:
+    async with conversing(model_with_ears("Hold on."), scorer=Scorer(0.9)) as conversation:
+        await conversation.hear(loud(1.0), quiet(10.5))
+        assert len(answers(conversation)) == 1
+
+
+async def test_a_few_words_are_an_answer_where_the_assistant_has_asked() -> None:
+    waits = []
+    for answer in ("Where do you live?", "I see."):
+        model = ScriptedModel([[answer]], sounds=["In Berlin."])
+        model.has_ears = True
+        async with conversing(model, scorer=Scorer(0.5)) as conversation:
+            await conversation.hear(loud(1.0), quiet(3.0), loud(1.0), quiet(3.0))
+            waits.append(conversation.session.metrics.recent_waits_s[-1])
+    assert waits[0] < waits[1]
+
+
 async def test_waits_are_measured_on_the_sample_clock() -> None:
     async with conversing(ScriptedModel([["Yes."]])) as conversation:
         for _ in range(2):
@@ -118,6 +175,46 @@ async def test_a_short_utterance_over_an_answer_is_judged_by_its_words(words: st
         if not goes_on:
             await conversation.until("response.created", 2)
             assert turns(conversation) == turns(conversation)[:1], "not committed before the silence"
+
+
+@pytest.mark.parametrize(
+    ("score", "goes_on"), [(0.99, True), (0.01, False), (ValueError("deaf"), False), (float("nan"), False)]
+)
+async def test_without_ears_a_short_utterance_is_judged_by_how_it_sounds(
+    score: float | Exception, goes_on: bool
+) -> None:
+    gate, scorer = asyncio.Semaphore(2), Scorer(score)
+    model = ScriptedModel([LONG_ANSWER, ["New answer."]], gate=gate)
+    async with conversing(model, sound_scorer=scorer) as conversation:
+        await conversation.hear(loud(0.5), quiet(1.0), wait=False)
+        await conversation.until("response.output_text.delta", 2)
+        await conversation.hear(loud(0.5), quiet(0.25), wait=False)
+        await conversation.until("response.resumed" if goes_on else "response.done")
+        assert answers(conversation) == ([] if goes_on else [("cancelled", "0 1 ")])
+        assert [round(len(asked) / SAMPLE_RATE_HZ, 1) for asked in scorer.asked] == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("sound", "score", "goes_on"),
+    [
+        (Transcript("A memo.", (Word("A", 0.3, 0.4, 0.9), Word("memo.", 0.4, 0.8, 0.4))), 0.99, True),
+        (Transcript("Louder.", (Word("Louder.", 0.3, 0.8, 0.4),)), 0.001, False),
+        (Transcript("Stop."), 0.99, False),
+        (Transcript("", is_foreign=True), 0.99, False),
+        (ValueError("deaf"), 0.99, True),
+    ],
+)
+async def test_where_words_are_in_doubt_how_it_sounds_decides(
+    sound: Transcript | Exception, score: float, goes_on: bool
+) -> None:
+    gate = asyncio.Semaphore(2)
+    model = ScriptedModel([LONG_ANSWER, ["New answer."]], sounds=[sound], gate=gate)
+    async with conversing(model, sound_scorer=Scorer(score)) as conversation:
+        await conversation.hear(loud(0.5), quiet(1.0), wait=False)
+        await conversation.until("response.output_text.delta", 2)
+        await conversation.hear(loud(0.5), quiet(0.25), wait=False)
+        await conversation.until("response.resumed" if goes_on else "response.done")
+        assert answers(conversation) == ([] if goes_on else [("cancelled", "0 1 ")])
 
 
 async def test_an_answer_that_goes_on_stays_within_its_longest_length() -> None:

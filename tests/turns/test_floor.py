@@ -31,7 +31,7 @@ from realtime.turns.observations import (
     Observation,
     PauseScored,
     RulesChanged,
-    SoundTranscribed,
+    SoundJudged,
     SpeechCleared,
     SpeechStarted,
     SpeechStopped,
@@ -255,12 +255,21 @@ def test_the_words_of_a_short_sound_decide(words: str | None, goes_on: bool) -> 
     voice, floor = Voice(), Floor(replace(OPTIONS, transcribes_sounds=True))
     answering(floor, voice)
     asked = told(floor, [*voice.speak(0.5), *voice.rest(0.3)])
-    (transcribe,) = of(asked, actions.TranscribeSound)
+    (transcribe,) = of(asked, actions.JudgeSound)
     assert floor.state is TurnState.JUDGING
-    assert told(floor, [SoundTranscribed(transcribe.number + 1, "Stop!")]) == [], "of another sound"
-    asked = told(floor, [SoundTranscribed(transcribe.number, words)])
+    assert told(floor, [SoundJudged(transcribe.number + 1, "Stop!")]) == [], "of another sound"
+    asked = told(floor, [SoundJudged(transcribe.number, words)])
     assert kinds(asked)[0] == ("DiscardTurn" if goes_on else "InterruptResponse")
     assert floor.state is (TurnState.RESPONDING if goes_on else TurnState.PAUSED)
+
+
+@pytest.mark.parametrize(("probability", "goes_on"), [(0.99, True), (0.01, False), (None, False)])
+def test_how_a_short_sound_is_decides_where_there_are_no_words(probability: float | None, goes_on: bool) -> None:
+    voice, floor = Voice(), Floor(replace(OPTIONS, scores_sounds=True))
+    answering(floor, voice)
+    (judge,) = of(told(floor, [*voice.speak(0.5), *voice.rest(0.3)]), actions.JudgeSound)
+    asked = told(floor, [SoundJudged(judge.number, None, backchannel_probability=probability)])
+    assert kinds(asked)[0] == ("DiscardTurn" if goes_on else "InterruptResponse")
 
 
 def test_what_is_said_over_a_protected_answer_comes_next() -> None:
@@ -480,7 +489,7 @@ def check_balance(asked: Sequence[Action], state: TurnState) -> None:
                 if turn.start_sample is not None:
                     assert end_sample >= turn.start_sample
                     given[turn.speaker] = end_sample
-            case actions.ScoreTurn(end) | actions.TranscribeSound(end):
+            case actions.ScoreTurn(end) | actions.JudgeSound(end):
                 assert end.speaker in open_turns
             case _:
                 pass
@@ -494,6 +503,7 @@ STEPS = st.one_of(
     st.tuples(st.just("rest"), st.integers(1, 25)),
     st.tuples(st.just("score"), st.sampled_from([0.01, 0.5, 0.99])),
     st.tuples(st.just("words"), st.sampled_from(["", "Stop.", "Mm-hm."])),
+    st.tuples(st.just("sound"), st.sampled_from([0.01, 0.99])),
     st.tuples(
         st.sampled_from(["finish", "nothing", "press", "release", "type", "cancel", "clear", "other speaks"]),
         st.just(0),
@@ -503,14 +513,15 @@ STEPS = st.one_of(
 )
 
 
-@given(st.lists(STEPS, min_size=4, max_size=25), st.booleans(), st.booleans())
+@given(st.lists(STEPS, min_size=4, max_size=25), st.booleans(), st.booleans(), st.booleans())
 @settings(max_examples=1500, deadline=None)
-def test_whatever_happens_stays_in_balance(script: list[tuple[str, object]], scores: bool, transcribes: bool) -> None:
-    address: Address = "when-asked" if scores else "always"
+def test_whatever_happens_stays_in_balance(
+    script: list[tuple[str, object]], pauses: bool, sounds: bool, transcribes: bool
+) -> None:
+    address: Address = "when-asked" if pauses else "always"
     endpointing = EndpointingOptions(max_turn_s=1.5, max_wait_s=1.0)  # so that short scripts reach both
-    floor = Floor(
-        replace(TWO, endpointing=endpointing, scores_pauses=scores, transcribes_sounds=transcribes, address=address)
-    )
+    options = replace(TWO, endpointing=endpointing, address=address)
+    floor = Floor(replace(options, scores_pauses=pauses, scores_sounds=sounds, transcribes_sounds=transcribes))
     me, them = Voice("me"), Voice("them")
     asked: list[Action] = []
     others = 0
@@ -530,7 +541,10 @@ def test_whatever_happens_stays_in_balance(script: list[tuple[str, object]], sco
                     floor, [PauseScored("me", number, probability, address=probability) for number in numbers[-1:]]
                 )
             case ("words", str(text)):
-                asked += told(floor, [SoundTranscribed(len(of(asked, actions.TranscribeSound)), text)])
+                asked += told(floor, [SoundJudged(len(of(asked, actions.JudgeSound)), text)])
+            case ("sound", float(probability)):
+                number = len(of(asked, actions.JudgeSound))
+                asked += told(floor, [SoundJudged(number, None, backchannel_probability=probability)])
             case _:
                 asked += told(floor, [command_of(*step, me.sample, asked)])
     asked += told(floor, [CLOSED, CLOSED, *me.speak(0.1)])

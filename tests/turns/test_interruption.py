@@ -4,7 +4,8 @@ import pytest
 
 from models.types import SAMPLE_RATE_HZ
 from realtime.turns.endpointing import EndpointingOptions
-from realtime.turns.interruption import Verdict, is_backchannel, judge_by_length
+from realtime.turns.interruption import Verdict, is_backchannel, judge_by_length, leaves_turn
+from realtime.turns.observations import SoundJudged
 
 OPTIONS = EndpointingOptions(min_interruption_s=0.25, max_backchannel_s=0.8)
 
@@ -56,6 +57,39 @@ def test_words_in_doubt_are_a_hum_unless_they_are_known_to_stop(
     words: str, least_probability: float, leaves: bool
 ) -> None:
     assert is_backchannel(words, least_probability) is leaves
+
+
+@pytest.mark.parametrize(
+    ("text", "least_probability", "score", "leaves"),
+    [
+        (None, 1.0, None, False),
+        (None, 1.0, 0.6, False),
+        (None, 1.0, 0.8, True),
+        ("", 1.0, None, True),
+        ("", 1.0, 0.3, False),
+        ("", 1.0, 0.5, True),
+        ("M. H. M.", 0.9, 0.1, False),
+        ("A memo.", 0.4, 0.9, True),
+        ("Owl.", 0.2, 0.1, False),
+        ("Owl.", 0.9, 0.99, False),
+        ("Yeah.", 0.9, 0.01, True),
+        ("Stop.", 0.1, 0.99, False),
+        ("4", 0.1, 0.99, False),
+    ],
+)
+def test_words_and_sound_decide_together(
+    text: str | None, least_probability: float, score: float | None, leaves: bool
+) -> None:
+    assert leaves_turn(SoundJudged(1, text, least_probability, score)) is leaves
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict"),
+    [(0.1, Verdict.NO_TURN), (0.2, Verdict.ASK), (0.9, Verdict.ASK), (1.1, Verdict.TURN)],
+)
+def test_more_lengths_are_in_doubt_where_a_scorer_can_tell(seconds: float, verdict: Verdict) -> None:
+    samples = round(seconds * SAMPLE_RATE_HZ)
+    assert judge_by_length(samples, OPTIONS, ended=True, can_ask=True, is_scored=True) is verdict
 
 
 @pytest.mark.parametrize(

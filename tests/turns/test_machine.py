@@ -167,7 +167,7 @@ def test_answers_and_turns_stay_in_balance(names: list[str]) -> None:
             elif kind in (actions.StoreResponse, actions.InterruptResponse):
                 assert answering and not provisional
                 answering = False
-            elif kind in (actions.PauseResponse, actions.ResumeResponse, actions.TranscribeSound):
+            elif kind in (actions.PauseResponse, actions.ResumeResponse, actions.JudgeSound):
                 assert answering and not provisional
             elif kind is actions.OpenTurn:
                 joins = name in ("SpeakerJoined", "KeyPressed")  # whose turn may be open already
