@@ -29,7 +29,7 @@ from realtime.hearing.speech import SpeechLog
 from realtime.hearing.vad import SpeechDetector, VadOptions
 from realtime.turns import actions
 from realtime.turns.address import judge_address
-from realtime.turns.completeness import load_completeness
+from realtime.turns.completeness import judge
 from realtime.turns.endpointing import EndpointingOptions
 from realtime.turns.events import SaidToOthers
 from realtime.turns.floor import Floor
@@ -85,7 +85,7 @@ class Room:
             endpointing=EndpointingOptions(), pre_roll_s=VadOptions().pre_roll_s, scores_pauses=True, address=address
         )
         self._floor = Floor(options)
-        self._listener, self._completeness = listener, load_completeness()
+        self._listener = listener
         self._speech = SpeechLog()
         self._start_sample = 0
         self._scored = PauseScored(DEFAULT_SPEAKER, 0, None)
@@ -119,7 +119,7 @@ class Room:
         heard = scene.samples[self._start_sample : end_sample]
         speech_s = self._speech.speech_s(self._start_sample, end_sample)
         transcript = self._listener.written(heard, speech_s, scene.name).transcript
-        found = self._completeness.judge(self._listener.sound(heard).head, transcript, "")
+        found = judge(self._listener.sound(heard).head, transcript, "")
         address = None if transcript.is_foreign else judge_address(transcript.text)
         self._text = transcript.text
         self._scored = PauseScored(DEFAULT_SPEAKER, number, found.probability, found.asks_to_wait, address)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from commands.errors import UsageError
-from commands.loading import load_scorer, session_options
+from commands.loading import load_scorers, session_options
 from commands.parser import build_parser
 from models.scripted import ScriptedModel
 from models.types import Samples
@@ -88,4 +88,4 @@ def test_without_ears_or_scores_it_cannot_be_judged(has_ears: bool, arguments: t
 
 def test_nor_without_the_weights_of_the_scorer(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="needs --ears moonshine and --endpointing semantic"):
-        load_scorer(options_of("--cache-dir", str(tmp_path)))
+        load_scorers(options_of("--cache-dir", str(tmp_path)))
