@@ -86,6 +86,19 @@ _KIN = _words_in(
     "boys dad daddy darling dear everybody everyone folks girls grandma grandpa guys honey kids love mom mum mummy"
     " sweetheart"
 )
+_NO_NAMES = (  # a comma may follow them at the beginning of what is for the assistant: "Thanks, can you ..."
+    _FILLERS
+    | _COMMANDS
+    | _LOOSE
+    | _HERE
+    | _words_in(
+        "absolutely afternoon also alternatively amazing awesome besides brilliant bye certainly cool correct"
+        " definitely evening exactly excellent exciting fantastic fine finally first firstly good gosh great honestly"
+        " however instead interesting last lastly later lovely meanwhile morning next nice nope obviously otherwise"
+        " perfect question quick secondly second seriously since still super sure thank thanks therefore third today"
+        " true wait wonderful wow yep"
+    )
+)
 _REQUEST = re.compile(
     r"\b(?:(?:can|could|will|would) you|do you know|let me know|"
     r"(?:bring|get|give|help|make|play|read|remind|show|teach|tell) me|"
@@ -189,7 +202,7 @@ def _calls_somebody(text: str) -> bool:
     """Whether somebody is called, the assistant aside: "Tom, could you ...", "..., mum?"."""
     if (first := _CALLED_FIRST.search(text)) is not None:
         name, next_word = first[1].lower(), first[2].lower().strip(".,?!")
-        is_name = name not in _FILLERS | _COMMANDS
-        return is_name and (name in _KIN or next_word in _AUXILIARIES | _QUESTION_WORDS | _YOU | _COMMANDS)
+        is_asked = next_word in _AUXILIARIES | _QUESTION_WORDS | _YOU | _COMMANDS
+        return name in _KIN or (is_asked and name not in _NO_NAMES)
     last = _CALLED_LAST.search(text)
     return last is not None and last[1].lower() in _KIN

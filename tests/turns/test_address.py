@@ -29,6 +29,7 @@ def test_questions_commands_wishes_and_its_name_are_for_the_assistant(text: str)
         "Yeah, and then he told her that they weren't going to pay for it.",
         "We should probably ask the others first, I mean, it's their money.",
         "Peter, did you bring the keys?",
+        "Guys, can you hear me?",
         "Are you coming, mum?",
         "The treaty was signed in the spring, and the soldiers went home to their villages.",
         "Um, right, so, so that's kind of what we had.",
@@ -39,6 +40,12 @@ def test_questions_commands_wishes_and_its_name_are_for_the_assistant(text: str)
 )
 def test_talk_of_others_names_of_others_and_readings_are_not(text: str) -> None:
     assert judge_address(text) < MIN_PROBABILITY
+
+
+@pytest.mark.parametrize("opening", ["Thanks", "Great", "Actually", "Also", "Today", "Sure", "Wow", "Maybe", "First"])
+def test_a_word_before_a_comma_is_not_always_a_name(opening: str) -> None:
+    assert judge_address(f"{opening}, can you tell me the time?") >= MIN_PROBABILITY
+    assert judge_address(f"{opening}, what is the time?") >= MIN_PROBABILITY
 
 
 def test_after_an_answer_less_is_enough_and_unknown_words_are_answered() -> None:
