@@ -343,8 +343,10 @@ class Floor:
             self._feed(SilenceElapsed(speaker.name, frame.end_sample, waited_samples))
 
     def _is_for_others(self, speaker: Speaker) -> bool:
-        """Whether the turn is to be left unanswered; never one in which something was typed."""
+        """Whether the turn is to be left unanswered; never with what was typed, or said beside it and not judged."""
         if self._address == "always" or speaker.has_text or self._then.typed:
+            return False
+        if self._then.owes_answer or self._then.n_open_turns > 1:
             return False
         return not is_addressed(speaker.score.address, follows_answer=speaker.follows_answer)
 

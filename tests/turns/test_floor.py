@@ -229,6 +229,21 @@ def test_the_rule_can_be_changed_in_between() -> None:
     assert not of(said(floor, voice, 0.0), actions.CommitResponse)
 
 
+@pytest.mark.parametrize("rest_s", [0.4, 2.0])
+def test_what_another_has_said_beside_it_is_answered(rest_s: float) -> None:
+    """Whose turn ended beside, before or with the last one, is answered though that one is for others."""
+    me, them, floor = Voice("me"), Voice("them"), Floor(replace(WHEN_ASKED, speakers=("me", "them")))
+    mine, theirs = [*me.speak(2), *me.rest(rest_s)], [*them.rest(1), *them.speak(0.9 + rest_s), *them.rest(0.1)]
+    asked = told(floor, together(mine, theirs[: len(mine)]))
+    if not of(asked, actions.ScoreTurn):
+        asked += told(floor, together(me.rest(0.1), them.rest(0.1)))
+    (score,) = (score for score in of(asked, actions.ScoreTurn) if score.end.speaker == "them")
+    asked += told(floor, [PauseScored("them", score.number, 0.99, address=0.0)])
+    asked += told(floor, together(me.rest(1), them.rest(1)))
+    assert [commit.turn.speaker for commit in of(asked, actions.CommitTurn)] == ["me", "them"]
+    assert floor.state is TurnState.RESPONDING
+
+
 # ---- Sounds over an answer ----
 
 
