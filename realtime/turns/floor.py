@@ -296,7 +296,7 @@ class Floor:
         """Somebody speaks (again) while a turn is open."""
         if speaker is not self._then.holder:
             if self.state is TurnState.PAUSED:
-                self._then.holder = speaker
+                self._then.pass_floor(speaker)
             self._feed(SpeakerJoined(speaker.name, event.onset_sample))
         elif self.state is TurnState.PAUSED:
             self._feed(event)

@@ -420,6 +420,15 @@ def test_somebody_who_speaks_in_a_pause_of_another_takes_the_answer_back() -> No
     assert [commit.turn.speaker for commit in of(asked, actions.CommitTurn)] == ["me", "them"]
 
 
+def test_of_a_pause_in_which_another_speaks_no_score_is_missed() -> None:
+    me, them, floor = Voice("me"), Voice("them"), Floor(replace(TWO, scores_pauses=True))
+    asked = told(floor, together([*me.speak(1), *me.rest(0.25)], [*them.rest(1.15), *them.speak(0.1)]))
+    assert of(asked, actions.RetractResponse)
+    asked += told(floor, together(me.rest(2), them.rest(2)))
+    assert {score.end.speaker for score in of(asked, actions.ScoreTurn)} == {"me", "them"}
+    assert len(of(asked, actions.NoteMissingScore)) == 1, "theirs alone was waited for"
+
+
 def test_who_speaks_when_the_key_is_released_has_the_floor_and_loses_nothing() -> None:
     me, them, floor = Voice("me"), Voice("them"), Floor(TWO)
     asked = told(floor, [KeyPressed(0), *together(me.speak(1), them.speak(1)), KeyReleased(me.sample)])
