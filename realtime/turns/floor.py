@@ -277,7 +277,8 @@ class Floor:
         elif state in _BEING_JUDGED:
             self._judge_sound(speaker, event)
         elif isinstance(event, SpeechStarted):
-            if state is TurnState.PAUSED and speaker is self._then.holder and isinstance(before, SpeechStopped):
+            is_pause = state is TurnState.PAUSED and speaker is self._then.holder
+            if is_pause and isinstance(before, SpeechStopped) and not speaker.score.asks_to_wait:
                 speaker.endpointing.observe_hold(event.onset_sample - before.offset_sample, speaker.score.value)
             self._resume(speaker, event)
         elif state is TurnState.PAUSED:

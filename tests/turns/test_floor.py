@@ -174,6 +174,22 @@ def test_a_score_of_a_pause_that_was_none_is_ignored() -> None:
     assert of(asked, actions.CommitTurn)
 
 
+def test_a_pause_that_was_asked_for_teaches_nothing() -> None:
+    waits = []
+    for asks_to_wait, pause_s in ((True, 0.1), (True, 8.0), (False, 0.1)):
+        voice, floor = Voice(), Floor(replace(OPTIONS, endpointing=EndpointingOptions(), scores_pauses=True))
+        for _ in range(3 if asks_to_wait else 0):
+            asked = told(floor, [*voice.speak(0.5), *voice.rest(0.3)])
+            number = of(asked, actions.ScoreTurn)[-1].number
+            told(floor, [PauseScored("user", number, 0.9, asks_to_wait=True), *voice.rest(pause_s)])
+        asked = told(floor, [*voice.speak(0.5), *voice.rest(0.1)])
+        asked += told(floor, [PauseScored("user", of(asked, actions.ScoreTurn)[-1].number, 0.5), *voice.rest(2)])
+        (commit,) = of(asked, actions.CommitTurn)
+        assert isinstance(commit.cause, SilenceElapsed)
+        waits.append(commit.cause.waited_samples)
+    assert len(set(waits)) == 1
+
+
 # ---- Words for others ----
 
 
