@@ -104,6 +104,9 @@ _WAITS = re.compile(
     r"|let me (?:think|see|check|look|find)(?: (?:about|for) (?:it|that|this))?|i need to think|i'm thinking)"
     rf"(?: {_SHORT_TIME}| a minute| please| for me| on| there| to think| here)*)"
 )
+_TRAILING = _words("please um uh uhm erm er okay ok then now thanks")  # behind a comma
+_LENGTH = re.compile(rf"{_OPENERS}{_SHORT_TIME}(?: please)?")  # "one minute" may also be how long something takes
+_LENGTH_CUE = re.compile(r"\b(?:how long|how many|how much|timer|alarm|minutes?|seconds?|duration)\b")
 _GIVES = re.compile(
     rf"{_OPENERS}(?:go ahead|go on|that's (?:it|all)|that is all|over to you|your turn|i'm done|you can answer(?: now)?"
     r"|please answer|what do you think)(?: please| then| now)*"
@@ -135,8 +138,8 @@ def judge(sound: float | None, transcript: Transcript | None, asked: str) -> Jud
         return Judgement(0.5 if sound is None else sound)
     log_odds = BIAS + sum(WEIGHTS[name] * value for name, value in features(sound, transcript.text, asked).items())
     probability = 1 / (1 + math.exp(-max(-30.0, min(30.0, log_odds))))
-    clause = _last_clause(transcript.text)
-    if _WAITS.fullmatch(clause):
+    before, clause = _last_clause(transcript.text)
+    if _WAITS.fullmatch(clause) and not _is_length(clause, before, asked):
         return Judgement(probability, asks_to_wait=True)
     return Judgement(max(probability, GIVEN) if _GIVES.fullmatch(clause) else probability)
 
@@ -150,7 +153,7 @@ def features(sound: float | None, text: str, asked: str) -> dict[str, float]:
     """What is judged by, under the names of `WEIGHTS`; arguments as `judge` has them."""
     words = words_of(text)
     n_digits = _digits_at_end(words)
-    is_year = n_digits == len(words[-1]) == len("1984") if words else False
+    is_year = bool(words) and words[-1].isdecimal() and n_digits == len(words[-1]) == len("1984")
     is_group = any(word in NUMBER_CUE for word in (*words, *words_of(asked))) or n_digits >= LEAST_GROUP
     is_short = bool(words) and all(word in SHORT_ANSWERS for word in words)
     is_filler = _ends_with_filler(words)
@@ -191,9 +194,18 @@ def _clauses(text: str) -> list[list[str]]:
     return [words for clause in _CLAUSE.split(text) if (words := words_of(clause))]
 
 
-def _last_clause(text: str) -> str:
-    clauses = _clauses(text)
-    return " ".join(clauses[-1]) if clauses else ""
+def _last_clause(text: str) -> tuple[str, str]:
+    """What was said before the last clause, and that clause; "please" and "um" alone are none, and follow theirs."""
+    clauses = [" ".join(words) for words in _clauses(text)]
+    last = len(clauses) - 1
+    while last > 0 and clauses[last] in _TRAILING:
+        last -= 1
+    return " ".join(clauses[:last]), clauses[last] if clauses else ""
+
+
+def _is_length(clause: str, before: str, asked: str) -> bool:
+    """Whether a clause like "one minute" says how long: in a request for a timer, or where we asked for it."""
+    return bool(_LENGTH.fullmatch(clause) and (_LENGTH_CUE.search(before) or _LENGTH_CUE.search(asked.lower())))
 
 
 def _ends_with_filler(words: Sequence[str]) -> bool:
