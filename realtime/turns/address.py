@@ -5,7 +5,7 @@ who talks to a person tells of others ("she told me"), of "us", hesitates, answe
 broadcasts does none of that. A small logistic model weighs such features, and a name at the beginning or the end
 ("Earpiece, ..."; "..., computer?") settles it. What words cannot show is whom a plain question is for ("Are you
 coming?").
-It knows English alone: words of another language have no features, and count as meant for the assistant.
+It knows English alone, and is asked of nothing else: other words are not known, and answered.
 
 The weights were fitted by `tests/benchmarks/train_address.py`. Read `floor.py` for what becomes of the judgement.
 """

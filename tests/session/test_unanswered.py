@@ -28,8 +28,8 @@ class Complete:
         return 0.95
 
 
-def model_that_hears(*sounds: str) -> ScriptedModel:
-    model = ScriptedModel([["Paris", "."]], sounds=sounds)
+def model_that_hears(*sounds: str, languages: tuple[str, ...] = ("en",)) -> ScriptedModel:
+    model = ScriptedModel([["Paris", "."]], sounds=sounds, languages=languages)
     model.has_ears = True
     return model
 
@@ -77,9 +77,14 @@ def options_of(*arguments: str) -> argparse.Namespace:
     return build_parser({}).parse_args(["--address", "when-asked", *arguments])
 
 
-@pytest.mark.parametrize(("has_ears", "arguments"), [(False, ()), (True, ("--endpointing", "silence"))])
-def test_without_ears_or_scores_it_cannot_be_judged(has_ears: bool, arguments: tuple[str, ...]) -> None:
-    model = model_that_hears(TO_US)
+@pytest.mark.parametrize(
+    ("has_ears", "languages", "arguments"),
+    [(False, ("en",), ()), (True, ("de", "en"), ()), (True, ("en",), ("--endpointing", "silence"))],
+)
+def test_without_english_ears_or_scores_it_cannot_be_judged(
+    has_ears: bool, languages: tuple[str, ...], arguments: tuple[str, ...]
+) -> None:
+    model = model_that_hears(TO_US, languages=languages)
     model.has_ears = has_ears
     with pytest.raises(UsageError, match="needs --ears moonshine and --endpointing semantic"):
         session_options(options_of(*arguments), model)
