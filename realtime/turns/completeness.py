@@ -1,8 +1,8 @@
 """Whether a turn is complete, by its words and its sound together: a logistic regression on few named features.
 
 `tests/benchmarks/train_completeness.py` fits the weights below. It knows English; where the words may be of another
-language the sound alone is judged. An explicit "hold on" asks to wait, whatever the rest is like, and "go ahead" gives the floor.
-Read `end_of_turn.py` for what the sound tells, `endpointing.py` for what becomes of the probability.
+language the sound alone is judged. An explicit "hold on" asks to wait, whatever the rest is like, and "go ahead" gives
+the floor. Read `end_of_turn.py` for what the sound tells, `endpointing.py` for what becomes of the probability.
 """
 
 import math
