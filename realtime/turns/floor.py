@@ -84,6 +84,7 @@ class Floor:
         self._address = options.address
         self._answer_is_whole = False
         self._nothing_said = False
+        self._is_unanswered = False  # the last turn, because it was for others; who asks for its answer gets it
         self._was_committed = False  # by the last request: the next one may ask for the answer that is coming already
         self._actions: list[Action] = []
 
@@ -145,6 +146,7 @@ class Floor:
             case CancelRequested() if self._nothing_said_in_pause:
                 self._feed(NothingSaid())  # else an empty turn would stay
             case _:
+                self._is_unanswered = False  # it may be gone with the conversation, or with what is cancelled
                 self._feed(observation)
 
     # The machine.
@@ -154,7 +156,7 @@ class Floor:
         for kind in self._machine.handle(event):
             self._actions += self._then.act(kind, event)
             if kind in (StartProvisional, StartResponse, PauseResponse):
-                self._answer_is_whole = self._nothing_said = False
+                self._answer_is_whole = self._nothing_said = self._is_unanswered = False
         holder = self._then.holder
         if self.state is TurnState.RESPONDING and self._answer_is_whole:
             self._feed(AnswerFinished())  # it had finished while it was still provisional
@@ -221,6 +223,8 @@ class Floor:
         if start_sample is not None:
             self._feed(KeyPressed(start_sample))
             self._take_key(KeyReleased(request.sample))
+        elif self._is_unanswered and not request.ends_speech:
+            self._feed(AnswerOwed())
         elif self.state is TurnState.LISTENING:
             self._refuse("there is nothing to answer since the last one; speak or type")
 
@@ -340,6 +344,7 @@ class Floor:
         speaker.note_commit(frame)
         if self._is_for_others(speaker):
             self._feed(SaidToOthers(speaker.name, frame.end_sample))
+            self._is_unanswered = True
         else:
             self._feed(SilenceElapsed(speaker.name, frame.end_sample, waited_samples))
 

@@ -48,6 +48,16 @@ async def test_what_is_said_to_others_is_kept_and_the_next_question_is_answered_
         assert [message.id for message in model.requests[-1] if message.clips] == [added.item_id]
 
 
+async def test_who_asks_for_the_answer_gets_it() -> None:
+    model = model_that_hears(TO_OTHERS)
+    async with conversing(model, WHEN_ASKED, scorer=Complete()) as conversation:
+        await conversation.hear(loud(1.0), quiet(2.5))
+        conversation.session.request_answer()
+        await conversation.until("response.done")
+        (added,) = (event for event in conversation.events if isinstance(event, MessageAdded) and event.role == "user")
+        assert model.requests[-1][-1].id == added.item_id
+
+
 async def test_a_question_is_answered_and_a_client_may_choose() -> None:
     async with conversing(model_that_hears(TO_US), WHEN_ASKED, scorer=Complete()) as conversation:
         await conversation.hear(loud(1.0), quiet(2.5))

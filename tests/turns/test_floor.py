@@ -237,6 +237,24 @@ def test_a_turn_with_typed_text_is_answered() -> None:
     assert of(said(floor, voice, 0.0), actions.CommitResponse)
 
 
+def test_who_asks_for_an_answer_to_what_seemed_to_be_for_others_gets_it_once() -> None:
+    for between, is_answered in ((), True), ((CANCELLED,), False), ((CLEARED,), False):
+        voice, floor = Voice(), Floor(WHEN_ASKED)
+        said(floor, voice, 0.0)
+        told(floor, between)
+        asked = told(floor, [AnswerRequested(voice.sample, ends_speech=False)])
+        assert kinds(asked) == (["StartResponse"] if is_answered else ["Refuse"])
+    voice, floor = Voice(), Floor(WHEN_ASKED)
+    said(floor, voice, 0.0)
+    asked = told(floor, [AnswerRequested(voice.sample, ends_speech=True)])
+    assert kinds(asked) == ["Refuse"], "there is no speech that could end"
+    voice, floor = Voice(), Floor(WHEN_ASKED)
+    said(floor, voice, 0.0)
+    asked = told(floor, [AnswerRequested(voice.sample, ends_speech=False), FINISHED])
+    assert kinds(asked) == ["StartResponse", "StoreResponse"]
+    assert kinds(told(floor, [AnswerRequested(voice.sample, ends_speech=False)])) == ["Refuse"]
+
+
 def test_the_rule_can_be_changed_in_between() -> None:
     voice, floor = Voice(), Floor(WHEN_ASKED)
     told(floor, [RulesChanged(address="always")])
@@ -545,7 +563,9 @@ STEPS = st.one_of(
     st.tuples(st.just("words"), st.sampled_from(["", "Stop.", "Mm-hm."])),
     st.tuples(st.just("sound"), st.sampled_from([0.01, 0.99])),
     st.tuples(
-        st.sampled_from(["finish", "nothing", "press", "release", "type", "cancel", "clear", "other speaks"]),
+        st.sampled_from(
+            ["finish", "nothing", "press", "release", "type", "cancel", "clear", "other speaks", "hold on"]
+        ),
         st.just(0),
     ),
     st.tuples(st.sampled_from(["add text", "ask", "commit", "clear speech"]), st.just(0)),
@@ -580,6 +600,9 @@ def test_whatever_happens_stays_in_balance(
                 asked += told(
                     floor, [PauseScored("me", number, probability, address=probability) for number in numbers[-1:]]
                 )
+            case ("hold on", _):
+                numbers = [score.number for score in of(asked, actions.ScoreTurn) if score.end.speaker == "me"]
+                asked += told(floor, [PauseScored("me", number, 0.9, asks_to_wait=True) for number in numbers[-1:]])
             case ("words", str(text)):
                 asked += told(floor, [SoundJudged(len(of(asked, actions.JudgeSound)), text)])
             case ("sound", float(probability)):
