@@ -154,7 +154,8 @@ def features(sound: float | None, text: str, asked: str) -> dict[str, float]:
     words = words_of(text)
     n_digits = _digits_at_end(words)
     is_year = bool(words) and words[-1].isdecimal() and n_digits == len(words[-1]) == len("1984")
-    is_group = any(word in NUMBER_CUE for word in (*words, *words_of(asked))) or n_digits >= LEAST_GROUP
+    cues = (*words, *words_of(_last_sentence(asked)))  # what a long answer of ours begins with asks for nothing
+    is_group = any(word in NUMBER_CUE for word in cues) or n_digits >= LEAST_GROUP
     is_short = bool(words) and all(word in SHORT_ANSWERS for word in words)
     is_filler = _ends_with_filler(words)
     is_open = is_filler or (bool(words) and words[-1] in OPEN_WORDS and not is_short)
@@ -248,10 +249,13 @@ def _is_open_list(text: str) -> bool:
     return last[0] not in ("and", "or") and not is_polite and not text.rstrip().endswith("?")
 
 
+def _last_sentence(text: str) -> str:
+    return _SENTENCE.split(text.rstrip(" .?!"))[-1]
+
+
 def _meant(text: str) -> list[str]:
     """The words of the last sentence from where it comes to the point, behind "okay, computer"."""
-    sentence = _SENTENCE.split(text.rstrip(" .?!"))[-1]
-    clauses = _clauses(sentence)
+    clauses = _clauses(_last_sentence(text))
     if len(clauses) > 1 and len(clauses[0]) <= CALL_WORDS:
         clauses = clauses[1:]
     return list(dropwhile(POLITE_WORDS.__contains__, (word for clause in clauses for word in clause)))

@@ -79,6 +79,11 @@ def test_a_few_words_answer_a_question_of_ours_and_nothing_else() -> None:
     assert "answers_us" not in named("In", asked="Where do you live?")
 
 
+def test_a_number_is_awaited_where_we_asked_for_it_last() -> None:
+    assert "open_number" in named("5 5", asked="I see. What is your order number?")
+    assert "open_number" not in named("I would like that one.", asked="You can call me any time. What would you like?")
+
+
 @pytest.mark.parametrize("asked", ["", "Shall I go on?"])
 def test_a_question_or_an_answer_is_more_complete_than_what_was_broken_off(asked: str) -> None:
     whole = ("What is the capital of France?", "Yes.", "Thank you.", "Turn on the light in the kitchen.")
