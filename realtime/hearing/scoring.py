@@ -90,7 +90,9 @@ class PauseScoring:
                 return
             transcript = await words
             found = judge(sound, transcript, asked)
-            address = None if transcript is None or transcript.is_foreign else judge_address(transcript.text)
+            address = (
+                None if transcript is None or transcript.is_foreign else judge_address(transcript.text, asked=asked)
+            )
             self._put(PauseScored(self._speaker, number, found.probability, found.asks_to_wait, address))
         finally:
             words.cancel()

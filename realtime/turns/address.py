@@ -14,6 +14,8 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
+from realtime.turns.completeness import ANSWER_WORDS
+
 MIN_PROBABILITY = 0.4  # below it words are for others
 MIN_AFTER_ANSWER = 0.25  # ... and after an answer, where "and in winter?" is likely to be for the assistant
 MAX_OF_ANOTHER = 0.02  # of words with which somebody else is called
@@ -115,12 +117,13 @@ _SENTENCE_END = re.compile(r"(?<=[.?!]) +")
 _WORD = re.compile(r"[\w']+")
 
 
-def judge_address(text: str, weights: Mapping[str, float] | None = None) -> float:
+def judge_address(text: str, weights: Mapping[str, float] | None = None, *, asked: str = "") -> float:
     """How probable it is that words are meant for the assistant.
 
     Args:
         text: of a turn, as ears write it; without words it is meant for nobody.
         weights: of the features; those that were fitted, if not given.
+        asked: what the assistant said last. A few words may answer a question of ours, and soon after it they do.
     """
     if not _WORD.search(text):
         return 0.0
@@ -128,7 +131,10 @@ def judge_address(text: str, weights: Mapping[str, float] | None = None) -> floa
         return 1.0
     log_odds = sum((weights or _WEIGHTS)[name] * value for name, value in features(text).items())
     probability = 1 / (1 + math.exp(-log_odds))
-    return min(probability, MAX_OF_ANOTHER) if _calls_somebody(text.strip()) else probability
+    if _calls_somebody(text.strip()):
+        return min(probability, MAX_OF_ANOTHER)
+    is_answer = asked.rstrip().endswith("?") and len(_WORD.findall(text)) <= ANSWER_WORDS
+    return max(probability, MIN_AFTER_ANSWER) if is_answer else probability
 
 
 def is_addressed(probability: float | None, *, follows_answer: bool) -> bool:

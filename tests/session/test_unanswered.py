@@ -48,6 +48,16 @@ async def test_what_is_said_to_others_is_kept_and_the_next_question_is_answered_
         assert [message.id for message in model.requests[-1] if message.clips] == [added.item_id]
 
 
+async def test_a_yes_to_a_question_of_ours_is_answered() -> None:
+    model = ScriptedModel([["Shall I go on?"], ["So."], ["So."]], sounds=[TO_US, "Yes."], languages=("en",))
+    model.has_ears = True
+    async with conversing(model, WHEN_ASKED, scorer=Complete()) as conversation:
+        conversation.session.change_settings(captions=False)  # only pauses are written down
+        await conversation.hear(loud(1.0), quiet(2.5), loud(1.0), quiet(2.5))
+        assert len(conversation.of("response.done")) == 2
+        assert conversation.session.metrics.unanswered_turns == 0
+
+
 async def test_who_asks_for_the_answer_gets_it() -> None:
     model = model_that_hears(TO_OTHERS)
     async with conversing(model, WHEN_ASKED, scorer=Complete()) as conversation:

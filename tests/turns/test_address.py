@@ -56,6 +56,15 @@ def test_after_an_answer_less_is_enough_and_unknown_words_are_answered() -> None
     assert is_addressed(None, follows_answer=False)
 
 
+@pytest.mark.parametrize("answer", ["Yes.", "Yeah.", "No.", "Okay.", "Yes, yes, well.", "In Berlin."])
+def test_a_few_words_soon_after_a_question_of_ours_answer_it(answer: str) -> None:
+    probability = judge_address(answer, asked="I can. Shall I go on?")
+    assert is_addressed(probability, follows_answer=True)
+    assert not is_addressed(judge_address("Yes.", asked="Shall I go on?"), follows_answer=False)
+    assert not is_addressed(judge_address("Yes.", asked="I see."), follows_answer=True)
+    assert not is_addressed(judge_address("Tom, are you coming?", asked="Shall I go on?"), follows_answer=True)
+
+
 @given(st.text())
 def test_any_text_has_a_probability_and_the_same_features(text: str) -> None:
     assert 0 <= judge_address(text) <= 1
