@@ -37,7 +37,7 @@ WEIGHTS: Mapping[str, float] = MappingProxyType(
     }
 )
 BIAS = -0.5
-LEAST_DOUBT = 1e-4  # neither sound nor words are surer
+LEAST_DOUBT = 0.05  # the sound is not taken to be surer
 GIVEN = 0.98  # the least probability where the speaker says "go ahead"
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|\d+")
@@ -246,8 +246,10 @@ def _meant(text: str) -> list[str]:
 
 
 def _is_question(text: str) -> bool:
-    meant = _meant(text)
-    return len(meant) >= LEAST_QUESTION_WORDS and meant[0] in QUESTION_WORDS and not text.rstrip().endswith(".")
+    meant, end = _meant(text), text.rstrip()[-1:]
+    if len(meant) < LEAST_QUESTION_WORDS or end == ".":
+        return False
+    return meant[0] in QUESTION_WORDS or (end == "?" and any(word in QUESTION_WORDS for word in meant))
 
 
 def _is_request(text: str) -> bool:
