@@ -119,8 +119,8 @@ def session_options(options: argparse.Namespace, model: AudioLanguageModel) -> "
         return SessionOptions(
             vad=VadOptions(
                 engine=options.vad,
-                suppress_noise=options.noise_suppression == "on",
                 other_voices=options.other_voices,
+                suppress_noise=options.noise_suppression == "on",
             ),
             endpointing=endpointing,
             conversation=conversation,
@@ -137,7 +137,7 @@ def load_scorers(options: argparse.Namespace) -> "tuple[EndOfTurnScorer, Backcha
         What judges turns at their pauses, and what judges sounds over an answer.
 
     Raises:
-        UsageError: the weights are not there, and whom words are meant for is to be judged with them.
+        UsageError: the weights are not there, and whom words are meant for is to be judged with it.
     """
     from realtime.turns.backchannel import Backchannel
     from realtime.turns.end_of_turn import EndOfTurn

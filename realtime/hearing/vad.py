@@ -340,14 +340,14 @@ class SpeechDetector:
         """Takes float32 `(n_samples,)`, any number, and yields every frame that is now whole."""
         cleaned = samples if self._suppressor is None else self._suppressor.push(samples)
         for frame in self._whole_frames(samples, cleaned):
-            yield self._detect(frame, self._score(frame) if frame.is_scored else 0.0)
+            yield self._detect(frame, self._score(frame))
 
     async def push_batched(self, samples: Samples) -> list[DetectedFrame]:
         """What `push` gives, scored together with other sessions where there is a batch; a few milliseconds later."""
         cleaned = samples if self._suppressor is None else await self._suppressor.push_on_thread(samples)
         frames = list(self._whole_frames(samples, cleaned))
         if self._batch is None:
-            return [self._detect(frame, self._score(frame) if frame.is_scored else 0.0) for frame in frames]
+            return [self._detect(frame, self._score(frame)) for frame in frames]
         scores: list[float] = []
         for heard in _divide(frame for frame in frames if frame.is_scored):
             if heard[0].before:
@@ -358,6 +358,8 @@ class SpeechDetector:
         return [self._detect(frame, next(found) if frame.is_scored else 0.0) for frame in frames]
 
     def _score(self, frame: _Frame) -> float:
+        if not frame.is_scored:
+            return 0.0
         if frame.before:
             self._scorer.forget()
             for unscored in frame.before:
@@ -375,16 +377,20 @@ class SpeechDetector:
             as_it_came = frame
             if self._suppressor is not None:
                 as_it_came, self._noisy = self._noisy[:size], self._noisy[size:]
-            power = float(frame.dot(frame)) / size
-            is_audible = self._is_audible(math.sqrt(power))
-            self._inaudible_samples = 0 if is_audible else self._inaudible_samples + size
-            is_scored = self._inaudible_samples - size < self.options.pause_s * SAMPLE_RATE_HZ
-            before = tuple(self._unscored) if is_scored else ()
-            if is_scored:
-                self._unscored.clear()
-            else:
-                self._unscored.append(frame)
-            yield _Frame(frame, as_it_came, power, is_audible, is_scored, before)
+            yield self._looked_at(frame, as_it_came)
+
+    def _looked_at(self, samples: Samples, as_it_came: Samples) -> _Frame:
+        """Finds whether a frame is audible, and whether it is to be scored."""
+        power = float(samples.dot(samples)) / len(samples)
+        is_audible = self._is_audible(math.sqrt(power))
+        self._inaudible_samples = 0 if is_audible else self._inaudible_samples + len(samples)
+        is_scored = self._inaudible_samples - len(samples) < self.options.pause_s * SAMPLE_RATE_HZ
+        before = tuple(self._unscored) if is_scored else ()
+        if is_scored:
+            self._unscored.clear()
+        else:
+            self._unscored.append(samples)
+        return _Frame(samples, as_it_came, power, is_audible, is_scored, before)
 
     def _is_audible(self, rms: float) -> bool:
         """Whether a frame is louder than the room, whose noise it follows."""
