@@ -84,7 +84,7 @@ CALL_WORDS = 2  # "hey computer"
 _OPENERS = r"(?:(?:oh|no|okay|ok|so|well|um|uh|please|yeah|yes|sorry|and|but|now|right|alright) )*"
 _SHORT_TIME = r"(?:a|one|just a|just one) (?:moment|second|sec|minute|bit)"
 _WAITS = re.compile(
-    rf"{_OPENERS}(?:(?:wait|hold on|hang on|hold it|bear with me|give me|{_SHORT_TIME}|just wait"
+    rf"{_OPENERS}(?:(?:wait|(?:\w+ )?(?:hold|hang) on|hold it|bear with me|give me|{_SHORT_TIME}|just wait"
     r"|let me (?:think|see|check|look|find)(?: (?:about|for) (?:it|that|this))?|i need to think|i'm thinking)"
     rf"(?: {_SHORT_TIME}| a minute| please| for me| on| there| to think| here)*)"
 )
