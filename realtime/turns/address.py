@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from realtime.turns.completeness import ANSWER_WORDS
+from realtime.turns.english import AUXILIARIES, COMMANDS, QUESTION_WORDS, word_set
 
 MIN_PROBABILITY = 0.4  # below it words are for others
 MIN_AFTER_ANSWER = 0.25  # ... and after an answer, where "and in winter?" is likely to be for the assistant
@@ -47,53 +48,32 @@ _WEIGHTS: Mapping[str, float] = {
     "doubled": -0.73,
 }
 
-
-def _words_in(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_FILLERS = _words_in(
+_FILLERS = word_set(
     "ah alright and but eh er erm hello hey hi hm hmm huh mm no now oh ok okay please right so sorry then uh um well"
     " yeah yes"
 )
-_QUESTION_WORDS = _words_in(
-    "how how's what what'll what're what's whats when when's where where's which who who's whom whose why why's"
-)
-_AUXILIARIES = _words_in(
-    "am are aren't can can't could did didn't do does doesn't don't had has have is isn't may shall should was were"
-    " will won't would"
-)
-_COMMANDS = _words_in(
-    "add answer begin book bring buy calculate call cancel change check choose clear close compare compose"
-    " confirm connect continue convert count create define delete describe dial dim enable explain fetch find fix"
-    " flip forget get give go guess guide help imagine increase inform keep list listen locate lock look lower"
-    " make move mute name open order pause pay pick plan play provide pull put quit raise read recommend remember"
-    " remind remove repeat reply report reserve reset restart rewrite ring roll run say schedule search send set"
-    " share show sing skip slow solve speak spell start stop suggest summarise summarize switch take talk teach"
-    " tell text transfer translate try turn type unlock update use wait wake walk warn write"
-)
-_ME = _words_in("i i'd i'll i'm i've me mine my myself")
-_YOU = _words_in("you you'd you'll you're you've")
-_YOUR = _words_in("your yours yourself")
-_WE = _words_in("our ours us we we'd we'll we're we've")
-_THEY = _words_in(
+_ME = word_set("i i'd i'll i'm i've me mine my myself")
+_YOU = word_set("you you'd you'll you're you've")
+_YOUR = word_set("your yours yourself")
+_WE = word_set("our ours us we we'd we'll we're we've")
+_THEY = word_set(
     "he he'd he'll he's her hers him himself his she she'd she'll she's their them they they'd they'll they're they've"
 )
-_PAST = _words_in("came did gave got had knew made said saw seemed thought told took was wasn't went were weren't")
-_LOOSE = _words_in(
+_PAST = word_set("came did gave got had knew made said saw seemed thought told took was wasn't went were weren't")
+_LOOSE = word_set(
     "actually anyway basically because guess guys kind maybe mean probably really sort stuff thing things think"
 )
-_HERE = _words_in("again already back come coming here home out over there tonight tomorrow yesterday yet")
-_KIN = _words_in(
+_HERE = word_set("again already back come coming here home out over there tonight tomorrow yesterday yet")
+_KIN = word_set(
     "boys dad daddy darling dear everybody everyone folks girls grandma grandpa guys honey kids love mom mum mummy"
     " sweetheart"
 )
 _NO_NAMES = (  # a comma may follow them at the beginning of what is for the assistant: "Thanks, can you ..."
     _FILLERS
-    | _COMMANDS
+    | COMMANDS
     | _LOOSE
     | _HERE
-    | _words_in(
+    | word_set(
         "absolutely afternoon also alternatively amazing awesome besides brilliant bye certainly cool correct"
         " definitely evening exactly excellent exciting fantastic fine finally first firstly good gosh great honestly"
         " however instead interesting last lastly later lovely meanwhile morning next nice nope obviously otherwise"
@@ -163,15 +143,15 @@ def features(text: str) -> dict[str, float]:
     first, last = openings[:1], openings[-1:]
     return {
         "constant": 1.0,
-        "asks first": _any(first, _QUESTION_WORDS),
-        "asks last": _any(last, _QUESTION_WORDS),
-        "asks yes or no first": _any(first, _AUXILIARIES),
-        "asks yes or no last": _any(last, _AUXILIARIES),
-        "commands first": _any(first, _COMMANDS),
-        "commands last": _any(last, _COMMANDS),
+        "asks first": _any(first, QUESTION_WORDS),
+        "asks last": _any(last, QUESTION_WORDS),
+        "asks yes or no first": _any(first, AUXILIARIES),
+        "asks yes or no last": _any(last, AUXILIARIES),
+        "commands first": _any(first, COMMANDS),
+        "commands last": _any(last, COMMANDS),
         "question mark": float(plain.rstrip().endswith("?")),
         "request": float(_REQUEST.search(plain) is not None),
-        "question inside": _any(words if plain.rstrip().endswith("?") else (), _QUESTION_WORDS),
+        "question inside": _any(words if plain.rstrip().endswith("?") else (), QUESTION_WORDS),
         "one sentence": float(len(sentences) == 1),
         "I": _share(words, _ME),
         "you": _share(_WORD.findall(_REQUEST.sub(" ", plain)), _YOU),
@@ -208,7 +188,7 @@ def _calls_somebody(text: str) -> bool:
     """Whether somebody is called, the assistant aside: "Tom, could you ...", "..., mum?"."""
     if (first := _CALLED_FIRST.search(text)) is not None:
         name, next_word = first[1].lower(), first[2].lower().strip(".,?!")
-        is_asked = next_word in _AUXILIARIES | _QUESTION_WORDS | _YOU | _COMMANDS
+        is_asked = next_word in AUXILIARIES | QUESTION_WORDS | _YOU | COMMANDS
         return name in _KIN or (is_asked and name not in _NO_NAMES)
     last = _CALLED_LAST.search(text)
     return last is not None and last[1].lower() in _KIN
