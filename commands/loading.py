@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from realtime.turns.endpointing import EndOfTurnScorer
     from realtime.turns.interruption import BackchannelScorer
 
+ADDRESS_NEEDS = (
+    "--address when-asked: whom words are meant for is judged by ears at pauses; it needs --ears moonshine and "
+    "--endpointing semantic, or choose --address always"
+)
 DEFAULT_MODEL = "pocket"
 SMALLEST_MODEL = "pocket-tiny"  # starts where nobody chose a model and the default's weights cannot be had
 
@@ -100,6 +104,8 @@ def session_options(options: argparse.Namespace, model: AudioLanguageModel) -> "
             f"--max-new-tokens {options.max_new_tokens}: {info.name} takes {info.context_tokens} tokens, question and "
             "answer together; give less"
         )
+    if options.address == "when-asked" and (not model.has_ears or options.endpointing == "silence"):
+        raise UsageError(ADDRESS_NEEDS)
     with options_that_cannot_be():
         endpointing = EndpointingOptions(silence_s=options.silence, max_wait_s=max(MAX_WAIT_S, options.silence))
         conversation = ConversationOptions(
@@ -111,11 +117,16 @@ def session_options(options: argparse.Namespace, model: AudioLanguageModel) -> "
             max_audio_s = min(conversation.max_audio_s, info.max_audio_s - endpointing.max_turn_s)
             conversation = replace(conversation, max_audio_s=max_audio_s)
         return SessionOptions(
-            vad=VadOptions(engine=options.vad),
+            vad=VadOptions(
+                engine=options.vad,
+                other_voices=options.other_voices,
+                suppress_noise=options.noise_suppression == "on",
+            ),
             endpointing=endpointing,
             conversation=conversation,
             generation=generation_options(options),
             speaking=SpeakingOptions(voice="" if options.voice == "none" else options.voice),
+            address=options.address,
         )
 
 
@@ -124,6 +135,9 @@ def load_scorers(options: argparse.Namespace) -> "tuple[EndOfTurnScorer, Backcha
 
     Returns:
         What judges turns at their pauses, and what judges sounds over an answer.
+
+    Raises:
+        UsageError: the weights are not there, and whom words are meant for is to be judged with it.
     """
     from realtime.turns.backchannel import Backchannel
     from realtime.turns.end_of_turn import EndOfTurn
@@ -135,6 +149,8 @@ def load_scorers(options: argparse.Namespace) -> "tuple[EndOfTurnScorer, Backcha
         with weights_folder(options) as cache_dir:
             encoder = SmartTurn(find_smart_turn(cache_dir))
     except ModelUnavailable as error:
+        if options.address == "when-asked":
+            raise UsageError(f"{ADDRESS_NEEDS} ({error})") from error
         print(f"Turns will end by silence alone: {error}", file=sys.stderr)
         return None, None
     return EndOfTurn(encoder), Backchannel(encoder)

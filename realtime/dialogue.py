@@ -45,6 +45,7 @@ from realtime.turns.events import (
     DetectionStopped,
     InterruptionDismissed,
     KeyReleasedInVain,
+    SaidToOthers,
     SilenceElapsed,
     TurnEvent,
     TurnTooLong,
@@ -331,11 +332,15 @@ class Dialogue:
         message = turn.message(commit.end_sample)
         self._metrics.turns += 1
         self._metrics.cut_ins += commit.turn.cut_in_after_samples is not None
-        self._memory.keep(message, file_name=turn.file_name)
+        is_addressed = not isinstance(commit.cause, SaidToOthers)
+        self._memory.keep(message, file_name=turn.file_name, is_addressed=is_addressed)
         self._captions.commit(message, self._now_s)
         match commit.cause:
             case SilenceElapsed(speaker, _, waited_samples) if speaker == commit.turn.speaker:
                 self._metrics.note_wait(waited_samples / SAMPLE_RATE_HZ)
+            case SaidToOthers():
+                self._metrics.unanswered_turns += 1
+                self._memory.cut_window()  # no answer will end, after which it would be
             case TurnTooLong():
                 self._metrics.long_turns += 1
                 self._long_turn_id = message.id

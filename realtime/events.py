@@ -9,7 +9,7 @@ from typing import Literal
 
 from models.errors import InvalidPrompt, ModelError
 from models.types import SAMPLE_RATE_HZ, Role, VoiceInfo, Word
-from realtime.turns.observations import Patience
+from realtime.turns.observations import Address, Patience
 
 ResponseStatus = Literal["completed", "incomplete", "cancelled", "failed"]
 Tier = Literal["audio", "text", "summary"]
@@ -61,6 +61,7 @@ class SessionUpdated:
         protect_answer: speech does not stop the answer under way, or the next one; ends with that answer.
         turn_detection: turns begin and end by what is heard; otherwise by push-to-talk alone.
         patience: how long pauses are waited at, until they count as the end of a turn.
+        address: "when-asked": what seems to be said to others is kept and not answered.
         instructions: what the model is told to be; "": what the server tells it.
         temperature: of answers; 0 always gives the same one.
         max_output_tokens: answers end after so many.
@@ -74,6 +75,7 @@ class SessionUpdated:
     protect_answer: bool
     turn_detection: bool
     patience: Patience
+    address: Address
     instructions: str
     temperature: float
     max_output_tokens: int
@@ -132,7 +134,18 @@ class UserSpeechDiscarded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageAdded:
-    """A message entered the conversation; `file_name` is that of the file from which its audio came."""
+    """A message entered the conversation.
+
+    Attributes:
+        item_id: names it.
+        role: whose it is.
+        text: what was typed, or answered.
+        audio_s: seconds of audio in it.
+        interrupted: an answer that was cut off.
+        speaker: who of several spoke.
+        file_name: of the file from which its audio came.
+        is_addressed: whether it is meant for the assistant; otherwise no answer follows.
+    """
 
     item_id: str
     role: Literal["user", "assistant"]
@@ -141,6 +154,7 @@ class MessageAdded:
     interrupted: bool = False
     speaker: str | None = None
     file_name: str | None = None
+    is_addressed: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,6 +363,7 @@ class SessionMetricsReported:
     """What has happened in the session so far; `SessionMetrics` says what each number means."""
 
     turns: int
+    unanswered_turns: int
     long_turns: int
     cut_ins: int
     cut_in_rate: float

@@ -13,6 +13,7 @@ from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationEvent, Speech, Tra
 from realtime.events import ErrorReported
 from realtime.hearing.audio import AudioChunk
 from realtime.turns.observations import (
+    Address,
     CancelRequested,
     Closed,
     ConversationCleared,
@@ -98,6 +99,7 @@ class SettingsChanged:
     protect_answer: bool | None = None
     turn_detection: bool | None = None
     patience: Patience | None = None
+    address: Address | None = None
     instructions: str | None = None
     temperature: float | None = None
     max_output_tokens: int | None = None

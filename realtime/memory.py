@@ -51,8 +51,14 @@ class Memory:
         self._new_id = new_id
         self._send = send
 
-    def keep(self, message: Message, *, file_name: str | None = None) -> None:
-        """Adds a message; `file_name`, if its audio came as a file."""
+    def keep(self, message: Message, *, file_name: str | None = None, is_addressed: bool = True) -> None:
+        """Adds a message.
+
+        Args:
+            message: what was said.
+            file_name: if its audio came as a file.
+            is_addressed: whether it is meant for the assistant.
+        """
         self._conversation.add(message)
         assert message.role != "system"
         self._send(
@@ -64,6 +70,7 @@ class Memory:
                 interrupted=message.interrupted,
                 speaker=message.speaker,
                 file_name=file_name,
+                is_addressed=is_addressed,
             )
         )
 

@@ -19,6 +19,7 @@ class SessionMetrics:
 
     Attributes:
         turns: committed user turns, spoken or typed.
+        unanswered_turns: of these, not meant for the assistant.
         long_turns: times a turn reached the longest length and was kept in parts.
         cut_ins: committed answers over which the speaker went on within a second: the turn was not over.
         provisional: answers started at a pause.
@@ -43,6 +44,7 @@ class SessionMetrics:
     """
 
     turns: int = 0
+    unanswered_turns: int = 0
     long_turns: int = 0
     cut_ins: int = 0
     provisional: int = 0
@@ -106,6 +108,7 @@ class SessionMetrics:
         capture = self.capture
         return SessionMetricsReported(
             turns=self.turns,
+            unanswered_turns=self.unanswered_turns,
             long_turns=self.long_turns,
             cut_ins=self.cut_ins,
             cut_in_rate=round(self.cut_in_rate, 4),

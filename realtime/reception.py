@@ -49,6 +49,7 @@ class Reception(ABC):
         conversation: how much is remembered.
         max_output_tokens: the longest answer that the server allows.
         longest_turn_s: how much audio fits into one turn.
+        can_judge_address: whom words are meant for can be known.
 
     Attributes:
         voices: that can read answers aloud.
@@ -64,6 +65,7 @@ class Reception(ABC):
         conversation: ConversationOptions,
         max_output_tokens: int,
         longest_turn_s: float,
+        can_judge_address: bool,
     ) -> None:
         self._speakers = speakers
         self._models = models
@@ -71,6 +73,7 @@ class Reception(ABC):
         self._conversation = conversation
         self._max_output_tokens = max_output_tokens
         self.longest_turn_s = longest_turn_s
+        self._can_judge_address = can_judge_address
 
     def push_audio(self, chunk: AudioChunk) -> None:
         """Takes the next audio, rounded to 16 bits, as a recording holds it; drops and counts it when 20 s behind."""
@@ -121,6 +124,7 @@ class Reception(ABC):
                 voices=self.voices,
                 conversation=self._conversation,
                 max_output_tokens=self._max_output_tokens,
+                can_judge_address=self._can_judge_address,
             )
         except SettingRefused as refusal:
             self.report(InvalidPrompt(str(refusal)))

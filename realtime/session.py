@@ -69,6 +69,7 @@ from realtime.turns.interruption import BackchannelScorer
 from realtime.turns.machine import TurnState
 from realtime.turns.observations import (
     DEFAULT_SPEAKER,
+    Address,
     AnswerRequested,
     CancelRequested,
     Closed,
@@ -99,6 +100,7 @@ class SessionOptions:
         conversation: how much is remembered.
         generation: how answers are sampled.
         speaking: whether answers are read aloud.
+        address: whether what seems to be said to others is answered, until the client sets it.
         speakers: who is listened to, each with a name and audio of their own, which comes all the time.
     """
 
@@ -107,6 +109,7 @@ class SessionOptions:
     conversation: ConversationOptions = field(default_factory=ConversationOptions)
     generation: GenerationOptions = field(default_factory=GenerationOptions)
     speaking: SpeakingOptions = field(default_factory=SpeakingOptions)
+    address: Address = "always"
     speakers: tuple[str, ...] = (DEFAULT_SPEAKER,)
 
 
@@ -153,6 +156,7 @@ class Session(Reception):
             conversation=options.conversation,
             max_output_tokens=options.generation.max_new_tokens,
             longest_turn_s=options.endpointing.max_turn_s,
+            can_judge_address=scorer is not None and model.has_ears,
         )
         self.id = id or f"sess_{next(_session_numbers)}"
         self.metrics = SessionMetrics()
@@ -170,7 +174,7 @@ class Session(Reception):
         self._listeners = self._make_listeners(make_detector, scorer, own_voices)
         self.metrics.intakes = [listener.counters for listener in self._listeners.values()]
         self._dialogue = self._make_dialogue(speaking, load or AnswerLoad(), sound_scorer)
-        self._settings = _first_settings(model.info.name, options.generation, speaking)
+        self._settings = _first_settings(model.info.name, options, speaking)
 
     def _make_speaking(self, voice: Voice | None, own_voices: tuple[OwnVoice, ...]) -> Speaking:
         return Speaking(
@@ -382,7 +386,7 @@ class Session(Reception):
             for listener in self._listeners.values():
                 listener.mute(muted=change.muted)
         self._dialogue.change_settings(change)
-        rules = {rule: getattr(change, rule) for rule in ("protect_answer", "turn_detection", "patience")}
+        rules = {rule: getattr(change, rule) for rule in ("protect_answer", "turn_detection", "patience", "address")}
         self._observe(RulesChanged(**rules))
         given = {name: value for name, value in asdict(change).items() if value is not None}
         self._settings = replace(self._settings, **given)
@@ -438,19 +442,21 @@ def _floor_options_of(
         scores_pauses=scorer is not None,
         transcribes_sounds=model.transcriber is not None,
         scores_sounds=sound_scorer is not None,
+        address=options.address,
     )
 
 
-def _first_settings(model_name: str, generation: GenerationOptions, speaking: Speaking) -> SessionUpdated:
+def _first_settings(model_name: str, options: SessionOptions, speaking: Speaking) -> SessionUpdated:
     """What a session is set to before anybody has changed anything."""
     return SessionUpdated(
         muted=False,
         protect_answer=False,
         turn_detection=True,
         patience="normal",
+        address=options.address,
         instructions="",
-        temperature=generation.temperature,
-        max_output_tokens=generation.max_new_tokens,
+        temperature=options.generation.temperature,
+        max_output_tokens=options.generation.max_new_tokens,
         captions=True,
         model=model_name,
         spoken=speaking.is_on,

@@ -11,8 +11,12 @@ from typing import TypedDict
 from models.types import VoiceInfo
 from realtime.conversation import ConversationOptions, longest_system_prompt
 from realtime.inbox import SettingsChanged
-from realtime.turns.observations import Patience
+from realtime.turns.observations import Address, Patience
 
+NO_ADDRESS = (
+    "whom words are meant for is judged by ears at pauses; start the server with --ears moonshine and --endpointing "
+    "semantic, or let everything be answered (always)"
+)
 MAX_TEMPERATURE = 2.0  # beyond it every word is as likely as any other
 
 
@@ -23,6 +27,7 @@ class SettingChanges(TypedDict, total=False):
     protect_answer: bool | None
     turn_detection: bool | None
     patience: Patience | None
+    address: Address | None
     instructions: str | None
     temperature: float | None
     max_output_tokens: int | None
@@ -43,6 +48,7 @@ def check_change(
     voices: tuple[VoiceInfo, ...],
     conversation: ConversationOptions,
     max_output_tokens: int,
+    can_judge_address: bool,
 ) -> None:
     """Looks at a change before it is made.
 
@@ -52,6 +58,7 @@ def check_change(
         voices: that could read answers aloud.
         conversation: how much is remembered: the instructions must leave room in it.
         max_output_tokens: the longest answer that the server allows.
+        can_judge_address: pauses are scored, and ears write words down.
 
     Raises:
         SettingRefused: it cannot be.
@@ -59,6 +66,8 @@ def check_change(
     if change.model is not None and change.model not in models:
         raise SettingRefused(f"there is no model {change.model[:100]!r} here; there is {', '.join(models)}")
     _check_voice(change, voices)
+    if change.address == "when-asked" and not can_judge_address:
+        raise SettingRefused(NO_ADDRESS)
     longest = longest_system_prompt(conversation)
     if change.instructions is not None and len(change.instructions) > longest:
         raise SettingRefused(

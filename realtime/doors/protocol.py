@@ -18,7 +18,7 @@ from typing import Any, cast, get_args
 
 from realtime.inbox import ImportedMessage
 from realtime.settings import SettingChanges
-from realtime.turns.observations import Patience
+from realtime.turns.observations import Address, Patience
 
 MAX_MESSAGE_CHARACTERS = 1_000_000  # of one JSON message: 47 s of audio at 16 kHz, mu-law in base64
 MAX_VALUES = 30_000  # in one JSON message, by its commas and brackets; a typed text may have 20,000 of them
@@ -233,6 +233,7 @@ _SETTINGS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "spoken": (_is_switch, "true or false"),
     "turn_detection": (lambda value: value in (None, {}), "null or {}: how turns end is set when the server starts"),
     "patience": (lambda value: value in get_args(Patience), '"low", "normal" or "high"'),
+    "address": (lambda value: value in get_args(Address), '"always" or "when-asked"'),
     "instructions": (_is_text, "a text"),
     "temperature": (_is_number, "a number"),
     "max_output_tokens": (_is_integer, "a whole number"),

@@ -2,8 +2,8 @@
 
 The sound is judged on threads of its own, and the ears write down the turn so far; what comes of both is put into the
 session's inbox as a `PauseScored`. Words that come late are left out, and so are ears that fail. A scorer that fails is
-logged, and its score is None. Read `turns/completeness.py` for how words and sound are joined, `turns/speaker.py` and
-`turns/interruption.py` for where a score counts.
+logged, and its score is None. Read `turns/completeness.py` for how words and sound are joined, `turns/address.py` for
+whom words are meant for, `turns/speaker.py` and `turns/interruption.py` for where a score counts.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from models.types import AudioClip, Samples, Transcript
+from realtime.turns.address import judge_address
 from realtime.turns.completeness import judge
 from realtime.turns.endpointing import EndOfTurnScorer
 from realtime.turns.interruption import BackchannelScorer
@@ -77,8 +78,10 @@ class PauseScoring:
             if sound is None:
                 self._put(PauseScored(self._speaker, number, None))
                 return
-            found = judge(sound, await words, asked)
-            self._put(PauseScored(self._speaker, number, found.probability, found.asks_to_wait))
+            transcript = await words
+            found = judge(sound, transcript, asked)
+            address = None if transcript is None or transcript.is_foreign else judge_address(transcript.text)
+            self._put(PauseScored(self._speaker, number, found.probability, found.asks_to_wait, address))
         finally:
             words.cancel()
 

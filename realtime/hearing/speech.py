@@ -55,7 +55,7 @@ def measure_speech_s(samples: Samples) -> float:
     if level_rms == 0:
         return 0.0
     louder = np.clip(samples * max(1.0, LOUD_RMS / level_rms), -1, 1).astype(np.float32)
-    frames = list(SpeechDetector(VadOptions()).push(louder))
+    frames = list(SpeechDetector(VadOptions(other_voices="hear")).push(louder))
     if not any(isinstance(frame.event, SpeechStarted) for frame in frames):
         return 0.0  # clicks
     log = SpeechLog()

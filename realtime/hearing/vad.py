@@ -8,7 +8,8 @@ however many sessions share one call of the network (`SileroBatch`). Read `liste
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +22,8 @@ import webrtcvad
 from models.errors import ModelUnavailable
 from models.types import SAMPLE_RATE_HZ, Samples
 from models.weights.checksums import sha256
+from realtime.hearing.foreground import Foreground
+from realtime.hearing.noise import NoiseSuppressor
 from realtime.hearing.own_voice import OwnVoice
 from realtime.turns.observations import DEFAULT_SPEAKER, DetectedFrame, SpeechStarted, SpeechStopped
 
@@ -35,7 +38,9 @@ GATE_RATIO = 10 ** (3 / 20)  # speech is at least 3 dB above the room's noise
 FLOOR_RISE = 10 ** (1.0 * 0.032 / 20)  # 1 dB/s at 32 ms frames: slower than speech, faster than people wait
 FLOOR_FALL = 0.3  # of the way down, each frame that is quieter than the floor
 OFFSET_STEP = 0.02  # of the way to a frame's mean: a time constant of 1.6 s, so that no voice is filtered
+OTHER_VOICES = ("ignore", "hear")
 BATCH_WINDOW_S = 0.008  # frames wait this long for others: a quarter of a frame
+WARM_UP_FRAMES = 4  # of unheard silence, before the next sound: the false onsets of a fresh state
 MAX_FRAMES_AT_ONCE = 32  # of one stream, in one turn of the event loop: a second of audio, 10 ms of work
 
 
@@ -51,6 +56,8 @@ class VadOptions:
         min_speech_s: speech shorter than this is a click.
         pause_s: silence of this length is a pause, and an answer may be started.
         pre_roll_s: audio kept before the onset, because the first consonant scores low.
+        other_voices: one of `OTHER_VOICES`: "ignore" takes who is weaker than the speaker for silence, "hear" does not.
+        suppress_noise: noise is taken out before, which needs an optional package; events come 40 ms later.
     """
 
     engine: str = "silero"
@@ -59,10 +66,14 @@ class VadOptions:
     min_speech_s: float = 0.09
     pause_s: float = 0.19
     pre_roll_s: float = 0.3
+    other_voices: str = "ignore"
+    suppress_noise: bool = False
 
     def __post_init__(self) -> None:
         if self.engine not in VAD_ENGINES:
             raise ValueError(f"unknown voice activity detector {self.engine!r}; choose {' or '.join(VAD_ENGINES)}")
+        if self.other_voices not in OTHER_VOICES:
+            raise ValueError(f"other voices are to be {' or '.join(OTHER_VOICES)}, not {self.other_voices!r}")
         if not 0 < self.offset <= self.onset < 1:
             raise ValueError(f"need 0 < offset ({self.offset}) <= onset ({self.onset}) < 1")
 
@@ -74,6 +85,10 @@ class SpeechScorer(Protocol):
 
     def score(self, frame: Samples) -> float:
         """Gives the probability of speech in float32 `(frame_samples,)`."""
+        ...
+
+    def forget(self) -> None:
+        """Forgets what came before: the next frame is the first of a stream."""
         ...
 
 
@@ -138,6 +153,10 @@ class SileroScorer:
     def score(self, frame: Samples) -> float:
         """Gives the probability of speech in float32 `(512,)`."""
         return float(score_streams([self._stream], [frame])[0])
+
+    def forget(self) -> None:
+        """Begins another stream."""
+        self._stream = SileroStream()
 
 
 class SileroBatch:
@@ -221,6 +240,7 @@ class WebRtcScorer:
     frame_samples = WEBRTC_FRAME_SAMPLES
 
     def __init__(self, aggressiveness: int = 3) -> None:
+        self._aggressiveness = aggressiveness
         self._vad = webrtcvad.Vad(aggressiveness)
         self._recent = [0.0, 0.0, 0.0]
 
@@ -229,6 +249,11 @@ class WebRtcScorer:
         pcm = (np.clip(frame, -1, 1) * 32767).astype(np.int16).tobytes()
         self._recent = [*self._recent[1:], float(self._vad.is_speech(pcm, SAMPLE_RATE_HZ))]
         return sum(self._recent) / len(self._recent)
+
+    def forget(self) -> None:
+        """Begins another stream."""
+        self._vad = webrtcvad.Vad(self._aggressiveness)
+        self._recent = [0.0, 0.0, 0.0]
 
 
 VAD_ENGINES: dict[str, Callable[[], SpeechScorer]] = {"silero": SileroScorer, "webrtc": WebRtcScorer}
@@ -239,21 +264,38 @@ class _Frame:
     """One frame before detection.
 
     Attributes:
-        samples: float32 `(frame_samples,)`, without a constant offset.
+        samples: float32 `(frame_samples,)`, without a constant offset, and without noise where that is taken out.
+        as_it_came: the same with its noise, for who knows the assistant's own voice.
+        power: the mean square of `samples`.
         is_audible: whether it is louder than the room; else it is silence, whatever its score.
         is_scored: whether the scorer is given it. Silence beyond the length of a pause is not scored.
+        before: where the scorer begins anew with it, the last frames that were not scored; else none.
     """
 
     samples: Samples
+    as_it_came: Samples
+    power: float
     is_audible: bool
     is_scored: bool
+    before: tuple[Samples, ...] = ()
+
+
+def _divide(frames: Iterable[_Frame]) -> list[list[_Frame]]:
+    """Divides the frames that are scored into stretches of one stream, so short that the event loop is not held."""
+    stretches: list[list[_Frame]] = []
+    for frame in frames:
+        if not stretches or frame.before or len(stretches[-1]) == MAX_FRAMES_AT_ONCE:
+            stretches.append([])
+        stretches[-1].append(frame)
+    return stretches
 
 
 class SpeechDetector:
     """Turns the samples of one stream into frames with speech events.
 
     Silence beyond a pause costs next to nothing, because the scorer does not hear it. Shorter silences it does hear:
-    without them it notices the next word later.
+    without them it notices the next word later. After silence that it did not hear, the scorer begins anew with the
+    last frames of it: with what it remembers of the speech before, it takes the next noise for more of it.
 
     Args:
         options: how scores become speech.
@@ -280,10 +322,15 @@ class SpeechDetector:
         self._scorer = scorer or VAD_ENGINES[options.engine]()
         self._batch = batch if options.engine == "silero" and scorer is None else None
         self._stream = SileroStream()
+        ignores_others = options.other_voices == "ignore"
+        self._foreground = Foreground(self._scorer.frame_samples) if ignores_others else None
+        self._suppressor = NoiseSuppressor() if options.suppress_noise else None
+        self._noisy = np.zeros(0, np.float32)  # what came and is in no frame yet, where noise is taken out
         self._pending = np.zeros(0, np.float32)
         self._centred = OffsetRemoval()
         self._floor_rms = SILENCE_RMS / GATE_RATIO
         self._inaudible_samples = 0  # since the last audible frame
+        self._unscored: deque[Samples] = deque(maxlen=WARM_UP_FRAMES)  # the last ones, since one was scored
         self._sample = 0  # end of the last whole frame
         self._speaking = False
         self._onset_sample: int | None = None  # of speech not yet long enough to count, or of the speech under way
@@ -291,35 +338,62 @@ class SpeechDetector:
 
     def push(self, samples: Samples) -> Iterator[DetectedFrame]:
         """Takes float32 `(n_samples,)`, any number, and yields every frame that is now whole."""
-        for frame in self._whole_frames(samples):
-            yield self._detect(frame, self._scorer.score(frame.samples) if frame.is_scored else 0.0)
+        cleaned = samples if self._suppressor is None else self._suppressor.push(samples)
+        for frame in self._whole_frames(samples, cleaned):
+            yield self._detect(frame, self._score(frame))
 
     async def push_batched(self, samples: Samples) -> list[DetectedFrame]:
         """What `push` gives, scored together with other sessions where there is a batch; a few milliseconds later."""
+        cleaned = samples if self._suppressor is None else await self._suppressor.push_on_thread(samples)
+        frames = list(self._whole_frames(samples, cleaned))
         if self._batch is None:
-            return list(self.push(samples))
-        frames = list(self._whole_frames(samples))
-        heard = [frame.samples for frame in frames if frame.is_scored]
+            return [self._detect(frame, self._score(frame)) for frame in frames]
         scores: list[float] = []
-        for start in range(0, len(heard), MAX_FRAMES_AT_ONCE):  # the event loop is not held for long
-            scores += await self._batch.score(self._stream, heard[start : start + MAX_FRAMES_AT_ONCE])
+        for heard in _divide(frame for frame in frames if frame.is_scored):
+            if heard[0].before:
+                self._stream = SileroStream()
+            given = [*heard[0].before, *(frame.samples for frame in heard)]
+            scores += (await self._batch.score(self._stream, given))[-len(heard) :]
         found = iter(scores)
         return [self._detect(frame, next(found) if frame.is_scored else 0.0) for frame in frames]
 
-    def _whole_frames(self, samples: Samples) -> Iterator[_Frame]:
-        """Cuts the stream into frames."""
-        self._pending = np.concatenate((self._pending, samples))
+    def _score(self, frame: _Frame) -> float:
+        if not frame.is_scored:
+            return 0.0
+        if frame.before:
+            self._scorer.forget()
+            for unscored in frame.before:
+                self._scorer.score(unscored)
+        return self._scorer.score(frame.samples)
+
+    def _whole_frames(self, samples: Samples, cleaned: Samples) -> Iterator[_Frame]:
+        """Cuts the stream into frames: what came, and what of it is ready without its noise."""
+        self._pending = np.concatenate((self._pending, cleaned))
+        if self._suppressor is not None:
+            self._noisy = np.concatenate((self._noisy, samples))
         size = self._scorer.frame_samples
         while len(self._pending) >= size:
             frame, self._pending = self._centred(self._pending[:size]), self._pending[size:]
-            is_audible = self._is_audible(frame)
-            self._inaudible_samples = 0 if is_audible else self._inaudible_samples + size
-            is_past_pause = self._inaudible_samples - size >= self.options.pause_s * SAMPLE_RATE_HZ
-            yield _Frame(frame, is_audible, not is_past_pause)
+            as_it_came = frame
+            if self._suppressor is not None:
+                as_it_came, self._noisy = self._noisy[:size], self._noisy[size:]
+            yield self._looked_at(frame, as_it_came)
 
-    def _is_audible(self, frame: Samples) -> bool:
+    def _looked_at(self, samples: Samples, as_it_came: Samples) -> _Frame:
+        """Finds whether a frame is audible, and whether it is to be scored."""
+        power = float(samples.dot(samples)) / len(samples)
+        is_audible = self._is_audible(math.sqrt(power))
+        self._inaudible_samples = 0 if is_audible else self._inaudible_samples + len(samples)
+        is_scored = self._inaudible_samples - len(samples) < self.options.pause_s * SAMPLE_RATE_HZ
+        before = tuple(self._unscored) if is_scored else ()
+        if is_scored:
+            self._unscored.clear()
+        else:
+            self._unscored.append(samples)
+        return _Frame(samples, as_it_came, power, is_audible, is_scored, before)
+
+    def _is_audible(self, rms: float) -> bool:
         """Whether a frame is louder than the room, whose noise it follows."""
-        rms = math.sqrt(float(frame.dot(frame)) / len(frame))
         if rms < self._floor_rms:
             self._floor_rms += FLOOR_FALL * (rms - self._floor_rms)
         else:
@@ -331,8 +405,10 @@ class SpeechDetector:
         threshold = self.options.offset if self._onset_sample is not None else self.options.onset
         voiced = frame.is_audible and score >= threshold
         if self.own_voice is not None:
-            self.own_voice.listen(frame.samples)
+            self.own_voice.listen(frame.as_it_came)
             voiced = voiced and not self.own_voice.explains_microphone
+        if self._foreground is not None:
+            voiced = self._is_speaker(self._foreground, frame, is_voiced=voiced)
         if voiced:
             self._last_voiced_sample = self._sample
             if self._onset_sample is None:
@@ -341,6 +417,14 @@ class SpeechDetector:
         if not self._speaking and not voiced:
             self._onset_sample = None
         return DetectedFrame(self._sample, event, self._sample - self._last_voiced_sample, self._speaker)
+
+    def _is_speaker(self, foreground: Foreground, frame: _Frame, *, is_voiced: bool) -> bool:
+        """Whether voice is the speaker's; somebody behind may have been taken for the speaker until now."""
+        foreground.take(frame.power, is_voiced=is_voiced)
+        if foreground.is_behind:
+            end_sample = max(0, self._sample - foreground.gone_samples)
+            self._last_voiced_sample = min(self._last_voiced_sample, end_sample)
+        return foreground.has_speaker
 
     def _start_if_long_enough(self) -> SpeechStarted | None:
         if self._onset_sample is None:

@@ -258,6 +258,7 @@ def _options_of(fields: dict[str, Any]) -> SessionOptions:
         conversation=ConversationOptions(**fields["conversation"]),
         generation=GenerationOptions(**{**generation, "stop": tuple(generation["stop"])}),
         speaking=SpeakingOptions(**fields["speaking"]),
+        address=fields["address"],
         speakers=tuple(fields["speakers"]),
     )
 

@@ -13,6 +13,7 @@ from itertools import dropwhile
 from types import MappingProxyType
 
 from models.types import Transcript
+from realtime.turns.english import AUXILIARIES, COMMANDS, QUESTION_WORDS, word_set
 
 WEIGHTS: Mapping[str, float] = MappingProxyType(
     {
@@ -37,61 +38,44 @@ WEIGHTS: Mapping[str, float] = MappingProxyType(
     }
 )
 BIAS = -0.5
-LEAST_DOUBT = 1e-4  # neither sound nor words are surer
+LEAST_DOUBT = 0.05  # the sound is not taken to be surer
 GIVEN = 0.98  # the least probability where the speaker says "go ahead"
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|\d+")
 _CLAUSE = re.compile(r"[,.;:!?…]+")
 _SENTENCE = re.compile(r"[.?!…]+")
 
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-FILLERS = _words("uh um uhm erm er hmm mm hm ah eh oh so well like okay anyway basically actually")
+FILLERS = word_set("uh um uhm erm er hmm mm hm ah eh oh so well like okay anyway basically actually")
 FILLER_PHRASES = ("you know", "i mean", "let's see", "i guess", "kind of", "sort of", "how do i say")
-OPEN_WORDS = _words(
+OPEN_WORDS = word_set(
     "and or but because since if when while that which who whose where although though unless until than as plus nor"
     " of to for from with without in on at by about into onto over under between through during against toward towards"
     " the a an my your his her its our their this these some any every each another no"
     " i we he she they is are was were am be been will would can could shall should may might must do does did have has"
     " had not very really too more most i'm i'd i'll i've we're they're it's he's she's there's let's don't"
 )
-NUMBER_CUE = _words(
+NUMBER_CUE = word_set(
     "number phone telephone call reach code card account pin zip postal order reference dial extension digits serial"
     " flight booking confirmation licence license plate passport iban born birthday cell mobile"
 )
 WHOLE_NUMBERS = frozenset((7, 10, 11, 12, 16))  # digits of telephone numbers and cards
 LEAST_GROUP = 3  # fewer digits without a cue are a number by themselves
-NUMBER_WORDS = _words(
+NUMBER_WORDS = word_set(
     "zero oh one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
     " eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand double triple"
 )
-SPELLING_CUE = _words("email mail e-mail spell spelled spelt spelling address website surname")
-SPELLED_SIGNS = _words("at dot underscore dash hyphen slash")
-DOMAINS = _words("com org net edu gov de uk fr io co info eu")
-GREETINGS = _words("hello hi hey good morning afternoon evening there everyone computer assistant")
-QUESTION_WORDS = _words(
-    "what who whom whose which when where why how is are was were am do does did can could will would shall should may"
-    " might must have has had isn't aren't don't doesn't didn't can't couldn't won't wouldn't what's who's where's"
-    " how's"
-)
-SHORT_ANSWERS = _words(
+SPELLING_CUE = word_set("email mail e-mail spell spelled spelt spelling address website surname")
+SPELLED_SIGNS = word_set("at dot underscore dash hyphen slash")
+DOMAINS = word_set("com org net edu gov de uk fr io co info eu")
+GREETINGS = word_set("hello hi hey good morning afternoon evening there everyone computer assistant")
+ASKING_WORDS = QUESTION_WORDS | AUXILIARIES
+SHORT_ANSWERS = word_set(
     "yes no yeah yep yup nope nah sure right correct exactly absolutely definitely certainly thanks thank you very much"
     " please stop cancel never mind good great fine perfect cool nice alright maybe later not now goodbye bye none"
     " neither both either agreed continue next repeat quiet enough of course got it i do don't know that's okay ok"
 )
-REQUEST_VERBS = _words(
-    "add answer ask begin book bring brew buy calculate call cancel change check choose clean close continue convert"
-    " count create define delete describe discard do drop explain fetch find fix get give go help increase decrease"
-    " keep leave let let's list listen look lower make mark move mute note open order pause pay play please print put"
-    " raise read record reduce remember remind remove repeat reply report reserve save say schedule search send set"
-    " show sing skip sort speak spell start stop summarize switch take tell translate try turn update use wake watch"
-    " write"
-)
 REQUEST_PHRASES = ("i'd like", "i would like", "i want", "i wanna", "i need", "i'll have", "i'll take", "i will have")
-POLITE_WORDS = _words("please hey hi hello okay ok computer assistant so well um uh and now then just yes no")
+POLITE_WORDS = word_set("please hey hi hello okay ok computer assistant so well um uh and now then just yes no")
 LIST_ITEM_WORDS = 3  # an item is not longer
 ANSWER_WORDS = 5  # an answer to a question is often not longer
 LEAST_QUESTION_WORDS = 3
@@ -100,7 +84,7 @@ CALL_WORDS = 2  # "hey computer"
 _OPENERS = r"(?:(?:oh|no|okay|ok|so|well|um|uh|please|yeah|yes|sorry|and|but|now|right|alright) )*"
 _SHORT_TIME = r"(?:a|one|just a|just one) (?:moment|second|sec|minute|bit)"
 _WAITS = re.compile(
-    rf"{_OPENERS}(?:(?:wait|hold on|hang on|hold it|bear with me|give me|{_SHORT_TIME}|just wait"
+    rf"{_OPENERS}(?:(?:wait|(?:\w+ )?(?:hold|hang) on|hold it|bear with me|give me|{_SHORT_TIME}|just wait"
     r"|let me (?:think|see|check|look|find)(?: (?:about|for) (?:it|that|this))?|i need to think|i'm thinking)"
     rf"(?: {_SHORT_TIME}| a minute| please| for me| on| there| to think| here)*)"
 )
@@ -246,11 +230,13 @@ def _meant(text: str) -> list[str]:
 
 
 def _is_question(text: str) -> bool:
-    meant = _meant(text)
-    return len(meant) >= LEAST_QUESTION_WORDS and meant[0] in QUESTION_WORDS and not text.rstrip().endswith(".")
+    meant, end = _meant(text), text.rstrip()[-1:]
+    if len(meant) < LEAST_QUESTION_WORDS or end == ".":
+        return False
+    return meant[0] in ASKING_WORDS or (end == "?" and any(word in ASKING_WORDS for word in meant))
 
 
 def _is_request(text: str) -> bool:
     meant = _meant(text)
     is_wish = " ".join(meant).startswith(REQUEST_PHRASES)
-    return bool(meant) and (meant[0] in REQUEST_VERBS or is_wish or "please" in words_of(text))
+    return bool(meant) and (meant[0] in COMMANDS or is_wish or "please" in words_of(text))

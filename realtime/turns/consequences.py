@@ -35,6 +35,7 @@ from realtime.turns.events import (
     DetectionStopped,
     KeyReleasedBeside,
     KeyReleasedInVain,
+    SaidToOthers,
     SilenceElapsed,
     SpeakerFinished,
     SpeakerJoined,
@@ -256,7 +257,7 @@ class Consequences:
             turn = speaker.commit(end_sample)
             if turn.cut_in_after_samples is not None:
                 speaker.endpointing.observe_cut_in(turn.cut_in_after_samples)
-            if isinstance(cause, SilenceElapsed) and speaker is self.holder:
+            if isinstance(cause, SilenceElapsed | SaidToOthers) and speaker is self.holder:
                 speaker.endpointing.observe_end(speaker.score.value)
             speaker.score.drop()
             actions.append(CommitTurn(turn, end_sample, cause))
@@ -266,7 +267,7 @@ class Consequences:
 
     def _owes_answer_after(self, cause: TurnEvent, n_ending: int) -> bool:
         match cause:
-            case CancelRequested():
+            case CancelRequested() | SaidToOthers():
                 return False
             case SpeakerFinished() | KeyReleasedBeside():
                 return True

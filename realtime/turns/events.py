@@ -46,6 +46,14 @@ class SilenceElapsed:
 
 
 @dataclass(frozen=True, slots=True)
+class SaidToOthers:
+    """The silence is the end of a turn, as with `SilenceElapsed`, whose words are not meant for the assistant."""
+
+    speaker: str
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
 class TurnTooLong:
     """The speaker's turn has reached the longest length at `sample`; it is kept, and the speaker goes on."""
 
@@ -114,6 +122,7 @@ TurnEvent = (
     | SpeechStopped
     | SpeechOverProtected
     | SilenceElapsed
+    | SaidToOthers
     | TurnTooLong
     | SpeakerJoined
     | SpeakerFinished

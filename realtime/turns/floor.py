@@ -19,6 +19,7 @@ from realtime.turns.actions import (
     StartProvisional,
     StartResponse,
 )
+from realtime.turns.address import is_addressed
 from realtime.turns.consequences import Consequences
 from realtime.turns.events import (
     AnswerOwed,
@@ -27,6 +28,7 @@ from realtime.turns.events import (
     InterruptionDismissed,
     KeyReleasedBeside,
     KeyReleasedInVain,
+    SaidToOthers,
     SilenceElapsed,
     SoundEnded,
     SpeakerFinished,
@@ -79,6 +81,7 @@ class Floor:
         self._machine = TurnMachine()
         self._then = Consequences(options)
         self._turn_detection = True
+        self._address = options.address
         self._answer_is_whole = False
         self._nothing_said = False
         self._was_committed = False  # by the last request: the next one may ask for the answer that is coming already
@@ -235,6 +238,8 @@ class Floor:
             self._then.protect_answer = change.protect_answer
         if change.patience is not None:
             self._then.set_patience(change.patience)
+        if change.address is not None:
+            self._address = change.address
         if change.turn_detection is not None:
             self._turn_detection = change.turn_detection
             self._then.drop_unopened()
@@ -332,7 +337,16 @@ class Floor:
             return
         waited_samples = min(frame.silence_samples, frame.end_sample - speaker.answer_end_sample)
         speaker.note_commit(frame)
-        self._feed(SilenceElapsed(speaker.name, frame.end_sample, waited_samples))
+        if self._is_for_others(speaker):
+            self._feed(SaidToOthers(speaker.name, frame.end_sample))
+        else:
+            self._feed(SilenceElapsed(speaker.name, frame.end_sample, waited_samples))
+
+    def _is_for_others(self, speaker: Speaker) -> bool:
+        """Whether the turn is to be left unanswered; never one in which something was typed."""
+        if self._address == "always" or speaker.has_text or self._then.typed:
+            return False
+        return not is_addressed(speaker.score.address, follows_answer=speaker.follows_answer)
 
     # Sounds over an answer.
 

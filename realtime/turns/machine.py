@@ -7,7 +7,8 @@ in the order of a conversation:
 - USER_SPEAKING. The detector found speech; the turn's audio is being kept.
 - KEY_HELD. The user holds the push-to-talk key, and has the floor until it is released, whatever is detected.
 - PAUSED. Speech stopped. Perhaps the turn has ended, perhaps the speaker is looking for a word: a provisional answer is
-  started at once, retracted if speech resumes, and committed when the endpoint is confirmed.
+  started at once, retracted if speech resumes, and committed when the endpoint is confirmed. It is retracted, too,
+  where the turn was meant for somebody else: that turn is remembered, and not answered.
 - RESPONDING. The turn is the conversation's, and so is every word of the answer that has been delivered.
 - INTERRUPTED. Somebody makes a sound over the answer, which falls silent within one decode step. If the sound proves to
   be a turn, the answer ends where it was; if it was a cough or an "mm-hm", the answer goes on from there.
@@ -51,6 +52,7 @@ from realtime.turns.events import (
     InterruptionDismissed,
     KeyReleasedBeside,
     KeyReleasedInVain,
+    SaidToOthers,
     SilenceElapsed,
     SoundEnded,
     SpeakerFinished,
@@ -136,6 +138,7 @@ TRANSITIONS: dict[tuple[TurnState, type[TurnEvent]], tuple[TurnState, tuple[type
     (_S.PAUSED, SpeechStarted): (_S.USER_SPEAKING, (RetractResponse,)),
     (_S.PAUSED, SpeakerJoined): (_S.USER_SPEAKING, (RetractResponse, OpenTurn)),
     (_S.PAUSED, SilenceElapsed): (_S.RESPONDING, (CommitTurn, CommitResponse)),
+    (_S.PAUSED, SaidToOthers): (_S.LISTENING, (RetractResponse, CommitTurn)),
     (_S.PAUSED, DetectionStopped): (_S.RESPONDING, (CommitTurn, CommitResponse)),
     (_S.PAUSED, KeyPressed): (_S.KEY_HELD, (RetractResponse, OpenTurn)),
     (_S.PAUSED, TextSubmitted): (_S.RESPONDING, (RetractResponse, *_TYPED)),

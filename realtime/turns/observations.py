@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Patience = Literal["low", "normal", "high"]  # at pauses
+Address = Literal["always", "when-asked"]  # whether what seems to be said to others is answered, too
 
 DEFAULT_SPEAKER = "user"  # where a session has one
 
@@ -55,12 +56,14 @@ class PauseScored:
         number: of the score, among this speaker's.
         probability: that the turn is complete; None: the scorer failed.
         asks_to_wait: the speaker said "hold on", or the like.
+        address: how probable it is that the words are meant for the assistant; None: they are not known.
     """
 
     speaker: str
     number: int
     probability: float | None
     asks_to_wait: bool = False
+    address: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +159,13 @@ class RulesChanged:
         protect_answer: speech does not stop the answer under way, or the next one.
         turn_detection: turns begin and end by speech and silence; otherwise by push-to-talk and typing alone.
         patience: how long pauses are waited at.
+        address: whether what seems to be said to others is answered.
     """
 
     protect_answer: bool | None = None
     turn_detection: bool | None = None
     patience: Patience | None = None
+    address: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from realtime.turns.endpointing import EndpointingOptions
-from realtime.turns.observations import DEFAULT_SPEAKER
+from realtime.turns.observations import DEFAULT_SPEAKER, Address
 
 MAX_TEXT_CHARACTERS = 20_000  # typed for one answer: ten pages
 
@@ -19,6 +19,7 @@ class FloorOptions:
         scores_pauses: a scorer says how complete a turn sounds; otherwise silence alone decides.
         transcribes_sounds: the words of a short sound over an answer can be written down.
         scores_sounds: a scorer says whether such a sound is a turn by how it sounds.
+        address: whether what seems to be said to others is answered.
     """
 
     endpointing: EndpointingOptions
@@ -27,6 +28,7 @@ class FloorOptions:
     scores_pauses: bool = False
     transcribes_sounds: bool = False
     scores_sounds: bool = False
+    address: Address = "always"
 
     def __post_init__(self) -> None:
         if not self.speakers or len(set(self.speakers)) < len(self.speakers):

@@ -10,6 +10,7 @@ from realtime.turns.endpointing import Endpointing, EndpointingOptions
 from realtime.turns.observations import DetectedFrame, PauseScored, SpeechStarted, SpeechStopped
 
 LATEST_SCORE_SAMPLES = 1 * SAMPLE_RATE_HZ  # after it was due: ten times what a score takes; then silence alone decides
+FOLLOW_UP_SAMPLES = 8 * SAMPLE_RATE_HZ  # after an answer: time to read or hear it out, and to think
 CUT_IN_SAMPLES = 1 * SAMPLE_RATE_HZ  # who goes on within this time of the commit had not finished
 
 
@@ -25,11 +26,13 @@ class PauseScore:
     Attributes:
         value: of the present pause; None: not scored, or not yet.
         asks_to_wait: the speaker asked in words to be waited for.
+        address: how probable it is that the words are meant for the assistant; None: they are not known.
     """
 
     def __init__(self, delay_samples: int) -> None:
         self.value: float | None = None
         self.asks_to_wait = False
+        self.address: float | None = None
         self._delay_samples = delay_samples
         self._number = 0
         self._is_asked = False
@@ -59,7 +62,7 @@ class PauseScore:
 
     def expect(self, sample: int) -> None:
         """The silence proved, at this position, to be a pause: its score will count."""
-        self.value, self.asks_to_wait = None, False
+        self.value, self.asks_to_wait, self.address = None, False, None
         self._due_sample = sample + self._delay_samples
 
     def settle(self, sample: int) -> bool:
@@ -74,6 +77,7 @@ class PauseScore:
             return False
         if self._arrived is not None:
             self.value, self.asks_to_wait = self._arrived.probability, self._arrived.asks_to_wait
+            self.address = self._arrived.address
         self.drop()
         return self.value is None
 
@@ -124,6 +128,13 @@ class Speaker:
     def is_speaking(self) -> bool:
         """Whether speech is under way."""
         return isinstance(self.speech, SpeechStarted)
+
+    @property
+    def follows_answer(self) -> bool:
+        """Whether the turn began soon after an answer, or over it."""
+        if self.turn is None or not self.answer_end_sample:
+            return False
+        return self.turn.onset_sample - self.answer_end_sample <= FOLLOW_UP_SAMPLES
 
     @property
     def end(self) -> TurnEnd:

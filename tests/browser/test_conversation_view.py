@@ -74,6 +74,18 @@ def test_markdown_is_laid_out_and_can_be_copied(open_scripted: OpenScripted) -> 
     assert page.evaluate("navigator.clipboard.readText()") == RECIPE
 
 
+def test_what_was_said_to_others_is_shown_as_heard_and_not_answered(open_scripted: OpenScripted) -> None:
+    page, session = begun(open_scripted)
+    session.say("input_audio_buffer.speech_started", item_id="u1", audio_start_ms=0)
+    session.say("conversation.item.created", item_id="u1", role="user", text="", audio_s=1.5, is_addressed=False)
+    session.say(f"{WORDS}.completed", item_id="u1", transcript="She told us so.", logprobs=None, is_foreign=False)
+    item = page.locator(".ep-item.user.unaddressed")
+    expect(item.locator(".ep-text")).to_have_text("She told us so.")
+    expect(item.locator(".ep-note[data-name=address]")).to_have_text("not said to Earpiece, so not answered")
+    session.user_says("u2", "What is the capital of Norway?")
+    expect(item).to_have_count(1)
+
+
 def test_html_is_shown_as_text_wherever_it_comes_from(open_scripted: OpenScripted) -> None:
     page, session = begun(open_scripted, MODERN | {"model": HOSTILE, "description": HOSTILE})
     session.user_types("u1", HOSTILE)

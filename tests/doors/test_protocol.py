@@ -171,6 +171,7 @@ def test_the_parts_of_an_item_are_one_text() -> None:
         ('{"type": "session.update", "session": {"voice": 5}}', "name of a voice"),
         ('{"type": "session.update", "session": {"turn_detection": false}}', "null or {}"),
         ('{"type": "session.update", "session": {"turn_detection": {"threshold": 0.5}}}', "when the server starts"),
+        ('{"type": "session.update", "session": {"address": "never"}}', '"always" or "when-asked"'),
         ('{"type": "session.update", "session": {"patience": "endless"}}', '"low", "normal" or "high"'),
         ('{"type": "session.update", "session": {"patience": {}}}', '"low", "normal" or "high"'),
         ('{"type": "session.update", "session": {"temperature": true}}', "a number"),

@@ -6,8 +6,9 @@ import threading
 import numpy as np
 import pytest
 
-from models.types import AudioClip, Samples
+from models.types import AudioClip, Samples, Transcript
 from realtime.hearing.scoring import PauseScoring
+from realtime.turns.address import judge_address
 from realtime.turns.observations import PauseScored
 
 TURN = AudioClip(np.ones(1600, np.float32))
@@ -58,3 +59,22 @@ async def test_a_score_that_was_given_up_does_not_arrive() -> None:
     PauseScoring(scorer, "Bob", arrived.put_nowait).start(TURN, 2)
     assert (await asyncio.wait_for(arrived.get(), 10)).speaker == "Bob"
     assert arrived.empty()
+
+
+@pytest.mark.parametrize(
+    ("transcript", "is_known"),
+    [(Transcript("What time is it?"), True), (Transcript("Quelle heure", is_foreign=True), False), (None, False)],
+)
+async def test_whom_words_are_for_comes_with_the_score(transcript: Transcript | None, is_known: bool) -> None:
+    async def transcribe(clip: AudioClip) -> Transcript:
+        if transcript is None:
+            raise RuntimeError("deaf")
+        return transcript
+
+    arrived: asyncio.Queue[PauseScored] = asyncio.Queue()
+    scorer = Scorer(0.5)
+    scorer.go.set()
+    PauseScoring(scorer, "Ann", arrived.put_nowait, transcribe=transcribe).start(TURN, 1)
+    scored = await asyncio.wait_for(arrived.get(), 10)
+    assert (scored.address is not None) == is_known
+    assert not is_known or scored.address == judge_address("What time is it?")

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.hearing.vad import (
     SILERO_FRAME_SAMPLES,
+    WARM_UP_FRAMES,
     DetectedFrame,
     SileroBatch,
     SileroScorer,
@@ -120,6 +121,9 @@ def test_the_gate_rises_to_a_steady_noise_and_lets_speech_through(speech: Callab
         def score(self, frame: Samples) -> float:
             return 1.0
 
+        def forget(self) -> None:
+            pass
+
     detector = SpeechDetector(VadOptions(), EverythingIsSpeech())
     frames = list(detector.push(noise(60, 0.01)))
     assert frames[0].silence_samples == 0
@@ -143,8 +147,42 @@ def test_silence_beyond_a_pause_is_not_scored(speech: Callable[[str], Samples]) 
     clip, scorer = speech("question_capital"), CountingScorer()
     frames = list(SpeechDetector(VadOptions(), scorer).push(np.concatenate((silence(5), clip, silence(5)))))
     pauses = 2 * math.ceil(VadOptions().pause_s * SAMPLE_RATE_HZ / SILERO_FRAME_SAMPLES)
-    assert scorer.n_frames <= len(clip) // SILERO_FRAME_SAMPLES + 2 + pauses
+    assert scorer.n_frames <= len(clip) // SILERO_FRAME_SAMPLES + 2 + pauses + WARM_UP_FRAMES
     assert len(frames) == (10 * SAMPLE_RATE_HZ + len(clip)) // SILERO_FRAME_SAMPLES
+
+
+class RecordingScorer:
+    """Takes everything for silence, and notes what it is given."""
+
+    frame_samples = SILERO_FRAME_SAMPLES
+
+    def __init__(self) -> None:
+        self.given: list[Samples | None] = []  # None: it was told to forget
+
+    def score(self, frame: Samples) -> float:
+        self.given.append(frame)
+        return 0.0
+
+    def forget(self) -> None:
+        self.given.append(None)
+
+
+def test_after_unheard_silence_the_scorer_begins_anew_with_the_end_of_it() -> None:
+    scorer, loud = RecordingScorer(), noise(0.5, 0.1)
+    list(SpeechDetector(VadOptions(), scorer).push(np.concatenate((loud, silence(3), loud))))
+    assert sum(given is None for given in scorer.given) == 1
+    warm_up = scorer.given[next(index for index, given in enumerate(scorer.given) if given is None) + 1 :][
+        : WARM_UP_FRAMES + 1
+    ]
+    assert [given is not None and bool(np.abs(given).max() > 0.05) for given in warm_up] == [False] * WARM_UP_FRAMES + [
+        True
+    ]
+
+
+def test_after_a_short_pause_the_scorer_goes_on() -> None:
+    scorer, loud = RecordingScorer(), noise(0.5, 0.1)
+    list(SpeechDetector(VadOptions(), scorer).push(np.concatenate((loud, silence(0.15), loud))))
+    assert all(given is not None for given in scorer.given)
 
 
 def noticed_after(before: Samples, clip: Samples) -> int:
@@ -191,7 +229,7 @@ def test_streams_that_share_a_call_score_as_if_alone(speech: Callable[[str], Sam
 def test_a_batch_changes_nothing_however_sessions_are_chunked(
     speech: Callable[[str], Samples], sizes: list[list[int]]
 ) -> None:
-    audio = np.concatenate((silence(0.3), speech("hesitation"), silence(0.5)))
+    audio = np.concatenate((silence(0.3), speech("hesitation"), silence(1), speech("backchannel"), silence(0.5)))
 
     async def hear(detector: SpeechDetector, own_sizes: list[int]) -> list[DetectedFrame]:
         frames, start = [], 0

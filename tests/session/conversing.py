@@ -35,6 +35,9 @@ class ScriptedScorer:
         """Gives 1 for loud frames, 0 for quiet ones."""
         return float(np.abs(frame).max() > 0.2)
 
+    def forget(self) -> None:
+        """Has nothing to forget."""
+
 
 def alternating(levels: Samples) -> Samples:
     """A sound of these levels, (n_samples,): without a constant part, which the detector takes out."""

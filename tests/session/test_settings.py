@@ -47,6 +47,7 @@ async def test_all_settings_are_echoed_and_change_the_next_answer() -> None:
             "protect_answer": False,
             "turn_detection": True,
             "patience": "normal",
+            "address": "always",
             "instructions": "Be a pirate.",
             "temperature": 0.7,
             "max_output_tokens": 1,
@@ -73,6 +74,7 @@ async def test_all_settings_are_echoed_and_change_the_next_answer() -> None:
     ("changes", "reason"),
     [
         ({"model": "gpt"}, "there is scripted"),
+        ({"address": "when-asked"}, "judged by ears at pauses"),
         ({"temperature": 2.5}, "from 0"),
         ({"temperature": -0.1}, "from 0"),
         ({"temperature": float("nan")}, "from 0"),

@@ -77,6 +77,63 @@ async def test_a_score_nobody_waits_for_any_more_is_dropped() -> None:
         assert conversation.session.metrics.scorer_failures == 0
 
 
+def model_with_ears(*heard: str | Transcript | Exception) -> ScriptedModel:
+    """Whatever answers, ears beside it write down what was said so far."""
+    model = ScriptedModel([["Yes."]], sounds=heard)
+    model.has_ears = True
+    return model
+
+
+@pytest.mark.parametrize(
+    ("heard", "answered_within_s"),
+    [
+        ("Thank you.", 0.4),
+        ("What is the capital of France?", 0.5),
+        (Transcript("", is_foreign=True), 0.7),
+        (GenerationFailed("deaf"), 0.7),
+        ("What is the capital of", None),
+        ("My number is 555", None),
+        ("Uh,", None),
+    ],
+)
+async def test_words_make_the_wait_longer_or_shorter(
+    heard: str | Transcript | Exception, answered_within_s: float | None
+) -> None:
+    async with conversing(model_with_ears(heard), scorer=Scorer(0.5)) as conversation:
+        await conversation.hear(loud(1.0), quiet(answered_within_s or 1.0))
+        assert bool(answers(conversation)) == (answered_within_s is not None)
+        await conversation.hear(quiet(2.1))
+        assert len(answers(conversation)) == 1, "nobody is waited for in vain"
+
+
+async def test_who_says_hold_on_has_the_floor_until_more_is_said() -> None:
+    model, scorer = model_with_ears("Hold on.", "Hold on. It is red."), Scorer(0.9)
+    async with conversing(model, SessionOptions(), scorer=scorer) as conversation:
+        conversation.session.change_settings(captions=False)  # only pauses are written down
+        await conversation.hear(loud(1.0), quiet(8.0))
+        assert not answers(conversation)
+        await conversation.hear(loud(1.0), quiet(1.5))
+        assert len(answers(conversation)) == 1
+        assert len(turns(conversation)) == 1
+
+
+async def test_who_says_hold_on_and_leaves_is_answered_in_the_end() -> None:
+    async with conversing(model_with_ears("Hold on."), scorer=Scorer(0.9)) as conversation:
+        await conversation.hear(loud(1.0), quiet(10.5))
+        assert len(answers(conversation)) == 1
+
+
+async def test_a_few_words_are_an_answer_where_the_assistant_has_asked() -> None:
+    waits = []
+    for answer in ("Where do you live?", "I see."):
+        model = ScriptedModel([[answer]], sounds=["In Berlin."])
+        model.has_ears = True
+        async with conversing(model, scorer=Scorer(0.5)) as conversation:
+            await conversation.hear(loud(1.0), quiet(3.0), loud(1.0), quiet(3.0))
+            waits.append(conversation.session.metrics.recent_waits_s[-1])
+    assert waits[0] < waits[1]
+
+
 async def test_waits_are_measured_on_the_sample_clock() -> None:
     async with conversing(ScriptedModel([["Yes."]])) as conversation:
         for _ in range(2):

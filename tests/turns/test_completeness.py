@@ -36,6 +36,7 @@ def named(text: str, *, sound: float | None = 0.5, asked: str = "") -> set[str]:
         ("Good morning!", "greeting"),
         ("What is the capital of France?", "question"),
         ("Hi, can you hear me", "question"),
+        ("I was thinking about, what is the capital of France?", "question"),
         ("Yes.", "short_answer"),
         ("Thank you very much.", "short_answer"),
         ("Could you turn on the light?", "question"),

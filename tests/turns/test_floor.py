@@ -13,10 +13,11 @@ from models.types import SAMPLE_RATE_HZ
 from realtime.turns import actions
 from realtime.turns.actions import Action
 from realtime.turns.endpointing import EndpointingOptions
-from realtime.turns.events import SilenceElapsed
+from realtime.turns.events import SaidToOthers, SilenceElapsed
 from realtime.turns.floor import HEAD_START_SAMPLES, Floor
 from realtime.turns.machine import TurnState
 from realtime.turns.observations import (
+    Address,
     AnswerFinished,
     AnswerRequested,
     CancelRequested,
@@ -171,6 +172,61 @@ def test_a_score_of_a_pause_that_was_none_is_ignored() -> None:
     assert not of(asked, actions.CommitTurn), "the second score is waited for"
     asked = told(floor, [PauseScored("user", second.number, 0.999), *voice.rest(0.1)])
     assert of(asked, actions.CommitTurn)
+
+
+# ---- Words for others ----
+
+
+WHEN_ASKED = replace(OPTIONS, scores_pauses=True, address="when-asked")
+
+
+def said(floor: Floor, voice: Voice, address: float | None) -> list[Action]:
+    """What the floor asks for when somebody says a whole turn whose words are judged so."""
+    asked = told(floor, [*voice.speak(1), *voice.rest(0.1)])
+    number = of(asked, actions.ScoreTurn)[-1].number
+    return asked + told(floor, [PauseScored("user", number, 0.99, address=address), *voice.rest(1)])
+
+
+def test_what_is_said_to_others_is_kept_and_not_answered() -> None:
+    voice, floor = Voice(), Floor(WHEN_ASKED)
+    asked = said(floor, voice, 0.1)
+    assert kinds(asked)[-3:] == ["StartProvisional", "RetractResponse", "CommitTurn"]
+    (commit,) = of(asked, actions.CommitTurn)
+    assert isinstance(commit.cause, SaidToOthers)
+    assert floor.state is TurnState.LISTENING
+    assert kinds(said(floor, voice, 0.9))[-2:] == ["CommitTurn", "CommitResponse"], "the next one is for us"
+
+
+@pytest.mark.parametrize("address", [None, 0.5, 1.0])
+def test_what_may_be_for_the_assistant_is_answered(address: float | None) -> None:
+    assert of(said(Floor(WHEN_ASKED), Voice(), address), actions.CommitResponse)
+
+
+def test_always_means_whatever_the_words_are() -> None:
+    assert of(said(Floor(replace(WHEN_ASKED, address="always")), Voice(), 0.0), actions.CommitResponse)
+
+
+def test_what_follows_an_answer_is_more_likely_for_the_assistant() -> None:
+    doubtful = 0.3
+    for gap_s, is_answered in ((1.0, True), (20.0, False)):
+        voice, floor = Voice(), Floor(WHEN_ASKED)
+        said(floor, voice, 1.0)
+        told(floor, [FINISHED, *voice.rest(gap_s)])
+        assert bool(of(said(floor, voice, doubtful), actions.CommitResponse)) == is_answered
+
+
+def test_a_turn_with_typed_text_is_answered() -> None:
+    voice, floor = Voice(), Floor(WHEN_ASKED)
+    told(floor, [TextAdded("What does this mean?")])
+    assert of(said(floor, voice, 0.0), actions.CommitResponse)
+
+
+def test_the_rule_can_be_changed_in_between() -> None:
+    voice, floor = Voice(), Floor(WHEN_ASKED)
+    told(floor, [RulesChanged(address="always")])
+    assert of(said(floor, voice, 0.0), actions.CommitResponse)
+    told(floor, [FINISHED, *voice.rest(20), RulesChanged(address="when-asked")])
+    assert not of(said(floor, voice, 0.0), actions.CommitResponse)
 
 
 # ---- Sounds over an answer ----
@@ -462,8 +518,9 @@ STEPS = st.one_of(
 def test_whatever_happens_stays_in_balance(
     script: list[tuple[str, object]], pauses: bool, sounds: bool, transcribes: bool
 ) -> None:
+    address: Address = "when-asked" if pauses else "always"
     endpointing = EndpointingOptions(max_turn_s=1.5, max_wait_s=1.0)  # so that short scripts reach both
-    options = replace(TWO, endpointing=endpointing)
+    options = replace(TWO, endpointing=endpointing, address=address)
     floor = Floor(replace(options, scores_pauses=pauses, scores_sounds=sounds, transcribes_sounds=transcribes))
     me, them = Voice("me"), Voice("them")
     asked: list[Action] = []
@@ -480,7 +537,9 @@ def test_whatever_happens_stays_in_balance(
                 others = 30
             case ("score", float(probability)):
                 numbers = [score.number for score in of(asked, actions.ScoreTurn)]
-                asked += told(floor, [PauseScored("me", number, probability) for number in numbers[-1:]])
+                asked += told(
+                    floor, [PauseScored("me", number, probability, address=probability) for number in numbers[-1:]]
+                )
             case ("words", str(text)):
                 asked += told(floor, [SoundJudged(len(of(asked, actions.JudgeSound)), text)])
             case ("sound", float(probability)):

@@ -16,6 +16,7 @@ EXAMPLES: dict[str, TurnEvent] = {
     "SpeechStopped": observations.SpeechStopped(20, 30),
     "SpeechOverProtected": events.SpeechOverProtected(0, 10),
     "SilenceElapsed": events.SilenceElapsed("user", 40, 20),
+    "SaidToOthers": events.SaidToOthers("user", 40),
     "TurnTooLong": events.TurnTooLong("user", 40),
     "SpeakerJoined": events.SpeakerJoined("other", 40),
     "SpeakerFinished": events.SpeakerFinished("other"),
@@ -62,6 +63,7 @@ SpeechStarted          U . . U I . . . . . .
 SpeechStopped          . P . . . . . . . . .
 SpeechOverProtected    . . . . O . . . . . .
 SilenceElapsed         . . . R . . . . . . .
+SaidToOthers           . . . L . . . . . . .
 TurnTooLong            . U K . . . . . . . .
 SpeakerJoined          . U K U . . . . . W .
 SpeakerFinished        . U K . . . . . . . .

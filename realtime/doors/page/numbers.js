@@ -63,6 +63,7 @@ function draw() {
 function counted(event) {
   return {
     turns: event.turns,
+    unanswered_turns: event.unanswered_turns,
     waits: median(event.recent_waits_s),
     cut_ins: words("numbers.of_turns", { count: count(event.cut_ins), turns: count(event.turns) }),
     retracted: words("numbers.of_early", { count: count(event.retracted), total: count(event.provisional) }),

@@ -62,7 +62,7 @@ function giveUpWords(known) {
   known.element.classList.add("wordless");
 }
 
-function enter({ item_id, role, text, audio_s, file_name }) {
+function enter({ item_id, role, text, audio_s, file_name, is_addressed }) {
   if (role !== "user") return;
   const known = record(item_id, "user");
   known.element.classList.remove("hearing");
@@ -70,6 +70,8 @@ function enter({ item_id, role, text, audio_s, file_name }) {
   if (text && audio_s) known.foot.before(make("div", { className: "ep-typed", dir: "auto" }, text));
   else if (text) drawTyped(known, text);
   if (audio_s) awaitWords(known);
+  known.element.classList.toggle("unaddressed", is_addressed === false);
+  if (is_addressed === false) note(known, words("item.unaddressed"), "address");
 }
 
 function drawTyped(known, text) {
