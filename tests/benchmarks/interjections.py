@@ -1,14 +1,42 @@
-"""What people say and do over an answer: words that listen, words that interrupt, and sounds that are neither.
+"""Builds clips of what is heard over an answer, for training, for choosing thresholds ("dev") and for tests.
 
-The words are said by voices that programs carry; hums, laughs and coughs are also made from nothing but numbers, with
-pitches and lengths by chance, because no voice that we may train with hums well.
-Read `train_interruption.py` for what is trained on them, `bench_interruptions.py` for what is measured with them.
+No voice, reader or speaker is in two of the three. Words are said by voices of Kokoro (ours for "dev"; the others, from
+the folder `voices` of npm's `kokoro-js`), of flite and of espeak-ng: they are synthetic, and so are the hums, laughs
+and coughs of `made_sounds.py`, for training. Real are digits (`fsdd_300`), broken-off beginnings of sentences
+(`libri_mini_train5`) and of commands (`picovoice_coffee_commands`, whose speakers are not known: some may be in two),
+sounds of ESC-10 (`esc10_part`), and coughs, laughs and the like (`nonverbal`, with labels and speakers; not for
+training). What DATA does not have is left out.
+Clips that are there already are kept. Read `train_interruption.py` and `bench_interruptions.py` for what they are for.
+Run: `python -m tests.benchmarks.interjections --data DATA --kokoro FOLDER --out DIR`.
 """
 
-import numpy as np
-import soxr
+import argparse
+import asyncio
+import json
+import random
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-from models.types import SAMPLE_RATE_HZ, Samples
+import numpy as np
+import soundfile
+import soxr
+from tqdm import tqdm
+
+from app import default_cache_dir
+from models.types import SAMPLE_RATE_HZ, VOICE_RATE_HZ, Samples, VoiceInfo
+from models.voices.kokoro import KokoroVoice
+from models.voices.names import VOICE_NAMES
+from models.weights.fetching import find_weights
+from models.weights.packages import KOKORO
+from realtime.hearing.files import read_audio_file
+from tests.benchmarks.made_sounds import SOUNDS
+from tests.benchmarks.voices import COMMANDS as PROGRAMS
+from tests.benchmarks.voices import run_command
 
 HUMS = ("Mm-hm.", "Mhm.", "Hmm.", "Mm.", "Uh-huh.", "Mm-hmm!", "Uh-huh!", "Aha.", "Hm.")
 NODS = (
@@ -16,7 +44,6 @@ NODS = (
     *("Of course.", "Really?", "Great.", "Cool.", "Oh, okay.", "Yeah, yeah.", "Alright.", "True.", "Exactly.", "Good."),
     *("Oh, I see.", "Uh.", "Um.", "That's right.", "Yeah, okay.", "Oh, right.", "I know.", "Oh, wow.", "Okay, okay."),
 )
-BACKCHANNELS = (*HUMS, *NODS)
 # Short, as they are said over an answer. The second half is never trained with.
 COMMANDS = (
     *("Stop!", "Wait.", "No.", "What?", "Why?", "Hold on.", "Pause.", "Quiet!", "Hey!", "Enough.", "Cancel.", "Next."),
@@ -26,17 +53,8 @@ COMMANDS = (
 UNSEEN_COMMANDS = (
     *("Mute.", "Undo.", "Delete that.", "Open it.", "Speak up.", "Restart.", "Forget it.", "Leave it.", "Not now."),
     *("Change it.", "Read it.", "Translate.", "Call me.", "Look!", "Come on!", "Slow down.", "Be quiet.", "Say again."),
-    *(
-        "Turn it off.",
-        "And then?",
-        "Which one?",
-        "Show me.",
-        "Not yet.",
-        "Send it.",
-        "Save it.",
-        "Play it.",
-        "Buy two.",
-    ),
+    *("Turn it off.", "And then?", "Which one?", "Show me.", "Not yet."),
+    *("Send it.", "Save it.", "Play it.", "Buy two."),
     *("Explain.", "Shorter.", "In French."),
 )
 NUMBERS = (
@@ -46,195 +64,279 @@ NUMBERS = (
 )
 OTHER_WORDS = (
     *("Hello?", "Sorry?", "Actually...", "Excuse me.", "Listen.", "Monday.", "Coffee.", "Paris.", "John.", "Red."),
-    *(
-        "The blue one.",
-        "Goodbye.",
-        "Thank you.",
-        "Please.",
-        "Tomorrow.",
-        "Music.",
-        "Turn left.",
-        "Never mind.",
-        "Maybe.",
-    ),
+    *("The blue one.", "Goodbye.", "Thank you.", "Please.", "Tomorrow."),
+    *("Music.", "Turn left.", "Never mind.", "Maybe."),
     *("I think...", "But...", "And...", "So...", "Can you...", "Is it...", "Tell me...", "What about...", "The..."),
     *("Water.", "Berlin.", "At home.", "Not me.", "Today.", "My name.", "Lights.", "Volume.", "Wrong.", "Weather."),
 )
-INTERRUPTIONS = (*COMMANDS, *NUMBERS, *OTHER_WORDS)
 
-_NASAL = ((250.0, 60.0, 1.0), (1100.0, 150.0, 0.08), (2200.0, 250.0, 0.04))  # formants: Hz, width, gain
-_VOWELS = (
-    ((620.0, 90.0, 1.0), (1200.0, 120.0, 0.5), (2500.0, 200.0, 0.15)),  # "uh"
-    ((730.0, 100.0, 1.0), (1100.0, 120.0, 0.6), (2450.0, 200.0, 0.12)),  # "ah"
-    ((530.0, 90.0, 1.0), (1500.0, 150.0, 0.35), (2500.0, 200.0, 0.15)),  # "eh"
-)
-_Formants = tuple[tuple[float, float, float], ...]
-
-
-def make_hum(rng: np.random.Generator) -> Samples:
-    """A hum, one or two of them with a breath or a stop between: "mm", "hmm", "mm-hm", "uh-huh"."""
-    pitch_hz = rng.uniform(85, 260)
-    stretch = rng.uniform(0.8, 1.25)
-    formants = _scaled(_NASAL if rng.random() < 0.7 else _VOWELS[rng.integers(2)], stretch)
-    parts = []
-    if rng.random() < 0.3:
-        parts.append(_breath(rng.uniform(0.03, 0.12), formants, rng) * rng.uniform(0.05, 0.3))
-    if rng.random() < 0.65:
-        first = pitch_hz * rng.uniform(0.85, 1.1)
-        parts.append(_voiced(rng.uniform(0.09, 0.3), first, first * rng.uniform(0.85, 1.1), formants, rng))
-        if rng.random() < 0.7:
-            parts.append(_breath(rng.uniform(0.03, 0.14), formants, rng) * rng.uniform(0.03, 0.3))
-        else:
-            parts.append(np.zeros(round(rng.uniform(0.02, 0.08) * SAMPLE_RATE_HZ)))
-    last = pitch_hz * rng.uniform(0.9, 1.35)
-    parts.append(_voiced(rng.uniform(0.15, 0.5), last, last * rng.uniform(0.65, 1.3), formants, rng))
-    return _finish(np.concatenate(parts))
+VARIANTS = (
+    *("m1", "m2", "m3", "m4", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "klatt", "klatt2", "klatt3", "klatt4"),
+    *("Alex", "Andy", "Annie", "Gene", "Lee", "Michael", "Mike", "adam", "anika", "aunty", "belinda", "benjamin"),
+    *("boris", "david", "ed", "grandma", "grandpa", "john", "linda", "max", "michel", "paul", "quincy", "rob"),
+    *("robert", "steph", "travis", "victor", "zac", "Denis", "Diogo", "Hugo", "Mario", "Jacky"),
+)  # of espeak-ng, for training
+ACCENTS = ("en-029", "en-us-nyc", "en-gb", "en-gb-x-gbclan", "en-gb-x-gbcwmd")
+PHONEMES = ("m-h'm", "mh'm", "h'm:", "m:", "m'm", "Vh'V", "@h'@", "Vh'V~", "h'Vm", "h'@m:", "m_h'm", "A:h'A:")  # hums
+N_MADE = {"hum": 120, "laugh": 80, "cough": 120, "throat": 80}
+N_DIGITS = 30  # for tests
+BEGINNING_S = (0.25, 1.15)  # of a sentence: how much is said before it breaks off
+NOISE_S = 0.9  # what is cut out of a noise: the loudest part
 
 
-def make_laugh(rng: np.random.Generator) -> Samples:
-    """ "Ha ha ha": breaths and vowels in turn, each a little lower and softer."""
-    pitch_hz, formants = rng.uniform(110, 380), _scaled(_VOWELS[rng.integers(3)], rng.uniform(0.85, 1.2))
-    rate_s, parts = rng.uniform(0.15, 0.26), []
-    for number in range(int(rng.integers(1, 6))):
-        loudness = 0.85**number
-        parts.append(loudness * rng.uniform(0.1, 0.5) * _breath(rate_s * rng.uniform(0.3, 0.5), formants, rng))
-        start_hz = pitch_hz * 0.94**number * rng.uniform(0.93, 1.07)
-        parts.append(loudness * _voiced(rate_s * rng.uniform(0.4, 0.6), start_hz, start_hz * 0.9, formants, rng))
-    return _finish(np.concatenate(parts))
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Who is heard in training, "dev" or tests.
+
+    Attributes:
+        kokoro: voices of Kokoro.
+        digits: speakers of digits.
+        readers: which of LibriSpeech's, in the order of their names.
+        beginnings: how many beginnings of their sentences are taken.
+        programs: voices of flite and espeak-ng.
+        variants: of espeak-ng.
+        noises: labels of ESC-10.
+        half: of the recorded commands, and of the speakers who cough and laugh; neither is for training.
+    """
+
+    kokoro: tuple[str, ...]
+    digits: tuple[str, ...]
+    readers: slice
+    beginnings: int
+    programs: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
+    noises: tuple[str, ...] = ()
+    half: int | None = None
 
 
-def make_cough(rng: np.random.Generator) -> Samples:
-    """A burst of noise that dies away, once to three times, with or without a voice behind it."""
-    parts = []
-    for _ in range(int(rng.integers(1, 4))):
-        formants = _scaled(_VOWELS[rng.integers(3)], rng.uniform(0.8, 1.6))
-        noise = _breath(rng.uniform(0.12, 0.35), formants, rng)
-        time_s = np.arange(len(noise)) / SAMPLE_RATE_HZ
-        parts.append(noise * np.exp(-time_s * rng.uniform(6, 25)))
-        if rng.random() < 0.5:
-            pitch_hz = rng.uniform(90, 350)
-            parts.append(0.3 * _voiced(rng.uniform(0.05, 0.2), pitch_hz, pitch_hz * 0.8, formants, rng))
-        parts.append(np.zeros(round(rng.uniform(0.03, 0.2) * SAMPLE_RATE_HZ)))
-    return _finish(np.concatenate(parts))
-
-
-def make_throat_clearing(rng: np.random.Generator) -> Samples:
-    """A rough, low, irregular voice through a closed or half open mouth."""
-    formants = _scaled(_NASAL if rng.random() < 0.5 else _VOWELS[0], rng.uniform(0.8, 1.3))
-    parts = []
-    for _ in range(int(rng.integers(1, 3))):
-        pitch_hz = rng.uniform(40, 110)
-        voice = _voiced(rng.uniform(0.15, 0.45), pitch_hz, pitch_hz * rng.uniform(0.7, 1.2), formants, rng, jitter=0.15)
-        noise = _breath(len(voice) / SAMPLE_RATE_HZ, formants, rng)[: len(voice)]
-        parts += [voice[: len(noise)] + rng.uniform(0.2, 1.0) * noise, np.zeros(round(rng.uniform(0.02, 0.15) * 16000))]
-    return _finish(np.concatenate(parts))
-
-
-def make_knock(rng: np.random.Generator) -> Samples:
-    """A clap, a click, a key or something that falls: one to six short strokes, each with its own ringing."""
-    length = round(rng.uniform(0.3, 0.9) * SAMPLE_RATE_HZ)
-    sound = np.zeros(length)
-    for _ in range(int(rng.integers(1, 7))):
-        start = int(rng.integers(0, length // 2))
-        time_s = np.arange(length - start) / SAMPLE_RATE_HZ
-        ringing = np.sin(2 * np.pi * rng.uniform(200, 3500) * time_s) * rng.uniform(0, 1)
-        stroke = (rng.normal(0, 1, len(time_s)) + ringing) * np.exp(-time_s * rng.uniform(8, 120))
-        sound[start:] += rng.uniform(0.3, 1.0) * stroke
-    return _finish(sound)
-
-
-SOUNDS = {
-    "hum": make_hum,
-    "laugh": make_laugh,
-    "cough": make_cough,
-    "throat": make_throat_clearing,
-    "knock": make_knock,
+SPLITS = {
+    "train": Split(
+        kokoro=(
+            *("am_echo", "bm_george", "bm_daniel", "af_river", "af_alloy", "bm_fable", "am_eric", "af_jessica"),
+            *("af_kore", "am_adam", "af_nova"),
+        ),
+        variants=VARIANTS,
+        digits=("george", "jackson"),
+        readers=slice(0, 12),
+        beginnings=216,
+        noises=("chainsaw", "crackling_fire", "helicopter", "rain", "sea_waves"),
+    ),
+    "dev": Split(
+        kokoro=VOICE_NAMES,
+        programs=("rms", "kal16", "us", "rp"),
+        digits=("lucas",),
+        readers=slice(20, 28),
+        beginnings=60,
+        noises=("sneezing", "dog", "crying_baby", "rooster", "clock_tick"),
+        half=0,
+    ),
+    "test": Split(
+        kokoro=(
+            *("af_aoede", "af_nicole", "af_sarah", "af_sky", "am_liam", "am_onyx", "am_santa", "bf_alice"),
+            *("bf_isabella", "bf_lily", "bm_lewis"),
+        ),
+        programs=("slt", "awb", "scotland"),
+        digits=("theo", "nicolas", "yweweler"),
+        readers=slice(12, 20),
+        beginnings=40,
+        half=1,
+    ),
 }
+LEAVE_TURN = ("backchannels", "noises")
+TAKE_TURN = ("interruptions", "numbers", "commands")
 
 
-def vary(samples: Samples, rng: np.random.Generator) -> Samples:
-    """The same (n_samples,) by another throat, in another room, through another microphone, at another level.
+@dataclass(frozen=True, slots=True)
+class Interjection:
+    """What is heard over an answer.
 
-    Pitch and tempo change together by up to a sixth; half get a room, a third the telephone's band, and all a noise
-    from 15 to 50 dB below.
+    Attributes:
+        set: one of `LEAVE_TURN` or `TAKE_TURN`.
+        source: from where, and from whom.
+        text: what is said, or the label of a noise; no words are known of most readings.
+        make: makes or reads its audio, (n_samples,) at 16 kHz.
     """
-    rate_hz = SAMPLE_RATE_HZ * rng.uniform(0.86, 1.17)
-    sound = soxr.resample(samples.astype(np.float64), rate_hz, SAMPLE_RATE_HZ)
-    if rng.random() < 0.5:
-        time_s = np.arange(round(rng.uniform(0.05, 0.25) * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
-        echo = rng.normal(0, 1, len(time_s)) * np.exp(-time_s * rng.uniform(15, 60))
-        echo *= rng.uniform(0.1, 0.6) / np.sqrt(np.sum(echo**2))
-        echo[0] = 1.0
-        sound = np.convolve(sound, echo)
-    if rng.random() < 0.33:
-        sound = soxr.resample(soxr.resample(sound, SAMPLE_RATE_HZ, 8000), 8000, SAMPLE_RATE_HZ)
-    return in_a_room(sound, rng, level_db=rng.uniform(-38, -15), quiet_db=rng.uniform(15, 50))
+
+    set: str
+    source: str
+    text: str
+    make: Callable[[], Samples]
 
 
-def in_a_room(
-    samples: Samples, rng: np.random.Generator, *, level_db: float = -24.0, quiet_db: float = 40.0
-) -> Samples:
-    """The sound (n_samples,) with a second of the room before it and behind it.
-
-    Args:
-        samples: the sound.
-        rng: makes the room's noise.
-        level_db: root mean square of the sound where it is loud.
-        quiet_db: the room's noise, below that.
-    """
-    loud = np.abs(samples) > 0.1 * np.max(np.abs(samples), initial=1e-9)
-    sound = samples * 10 ** (level_db / 20) / np.sqrt(np.mean(samples[loud] ** 2) if loud.any() else 1.0)
-    room = np.zeros(round(SAMPLE_RATE_HZ * 1.0))
-    whole = np.concatenate((room, sound, room))
-    whole += _coloured(len(whole), rng) * 10 ** ((level_db - quiet_db) / 20)
-    return np.clip(whole, -1, 1).astype(np.float32)
+# ---- words ----
 
 
-def _scaled(formants: _Formants, stretch: float) -> _Formants:
-    return tuple((hz * stretch, width * stretch, gain) for hz, width, gain in formants)
+def words_of(name: str, voices: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Who says what: sets, voices, texts. In training each voice says some of all; else each command is said once."""
+    for number, voice in enumerate(voices):
+        rng = random.Random(voice if name == "train" else f"0 {voice}")
+        if name == "train":
+            texts = {"backchannels": (*rng.sample(HUMS, 5), *rng.sample(NODS, 6)), "commands": rng.sample(COMMANDS, 5)}
+            texts |= {"numbers": rng.sample(NUMBERS, 4), "interruptions": rng.sample(OTHER_WORDS, 4)}
+        else:
+            texts = {"backchannels": (*rng.sample(HUMS, 4), *rng.sample(NODS, 6))}
+            texts["commands"] = (*COMMANDS, *UNSEEN_COMMANDS)[number :: len(voices)]
+            texts["numbers"] = NUMBERS[number :: len(voices)]
+        yield from ((set_, voice, text) for set_, said in texts.items() for text in said)
 
 
-def _response(hz: np.ndarray, formants: _Formants) -> np.ndarray:
-    """How loud each frequency comes through the mouth."""
-    parts = [gain / np.sqrt(1 + ((hz - at) / width) ** 2) for at, width, gain in formants]
-    response: np.ndarray = np.sum(parts, axis=0) + 0.005
-    return response
+def said(name: str, kokoro: KokoroVoice) -> Iterator[Interjection]:
+    """Words by Kokoro's voices, by programs, and for training by variants of espeak-ng, which also hum."""
+    split = SPLITS[name]
+    for set_, voice, text in words_of(name, (*split.kokoro, *split.programs, *split.variants)):
+        if voice in split.kokoro:
+            yield Interjection(set_, f"kokoro {voice}", text, partial(say, kokoro, text, voice))
+        elif voice in split.programs:
+            command = PROGRAMS[voice]
+            yield Interjection(set_, f"{command[0]} {voice}", text, partial(run_command, command, text))
+        else:
+            yield Interjection(set_, f"variant {voice}", text, partial(run_command, command_of(voice, text), text))
+    for voice in split.variants:
+        for phonemes in (f"[[{hum}]]" for hum in random.Random(voice).sample(PHONEMES, 3)):
+            command = command_of(voice, phonemes)
+            yield Interjection("backchannels", f"variant {voice}", phonemes, partial(run_command, command, phonemes))
 
 
-def _voiced(
-    seconds: float,
-    start_hz: float,
-    end_hz: float,
-    formants: _Formants,
-    rng: np.random.Generator,
-    jitter: float = 0.01,
-) -> np.ndarray:
-    """A voice that glides from one pitch to another and swells and fades: harmonics, as loud as the mouth lets them."""
-    n = max(64, round(seconds * SAMPLE_RATE_HZ))
-    wander = np.interp(np.arange(n), np.arange(0, n + 160, 160), rng.normal(0, jitter, len(np.arange(0, n + 160, 160))))
-    pitch_hz = np.linspace(start_hz, end_hz, n) * (1 + wander)
-    phase = 2 * np.pi * np.cumsum(pitch_hz) / SAMPLE_RATE_HZ
-    sound, tilt = np.zeros(n), rng.uniform(0.7, 1.5)
-    for harmonic in range(1, int(7000 / max(start_hz, end_hz)) + 1):
-        sound += np.sin(harmonic * phase) * _response(harmonic * pitch_hz, formants) / harmonic**tilt
-    swell = np.minimum(1, np.minimum(np.arange(n), np.arange(n)[::-1]) / (rng.uniform(0.02, 0.06) * SAMPLE_RATE_HZ))
-    return sound / max(1e-9, float(np.abs(sound).max())) * swell
+def say(kokoro: KokoroVoice, text: str, voice: str) -> Samples:
+    """Lets a voice of Kokoro say a text: (n_samples,) at 16 kHz."""
+    speech = asyncio.run(kokoro.speak(text, voice=voice))
+    return np.asarray(soxr.resample(speech.samples, VOICE_RATE_HZ, SAMPLE_RATE_HZ), np.float32)
 
 
-def _breath(seconds: float, formants: _Formants, rng: np.random.Generator) -> np.ndarray:
-    """Noise through the mouth."""
-    n = max(64, round(seconds * SAMPLE_RATE_HZ))
-    hz = np.fft.rfftfreq(n, 1 / SAMPLE_RATE_HZ)
-    noise = np.fft.irfft(np.fft.rfft(rng.normal(0, 1, n)) * (_response(hz, formants) + 0.05), n)
-    return np.asarray(noise / max(1e-9, float(np.abs(noise).max())))
+def command_of(variant: str, text: str) -> tuple[str, ...]:
+    """The command by which a variant of espeak-ng says a text, with an accent, speed and pitch by chance."""
+    rng = random.Random(f"{variant} {text}")
+    voice = f"{ACCENTS[VARIANTS.index(variant) % len(ACCENTS)]}+{variant}"
+    pace = ("-s", str(rng.randint(120, 200)), "-p", str(rng.randint(20, 80)))
+    return ("espeak-ng", "-v", voice, *pace, "-w", "{file}", "{text}")
 
 
-def _coloured(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Noise of level 1 that falls by some dB an octave, as rooms' noises do."""
-    hz = np.fft.rfftfreq(n, 1 / SAMPLE_RATE_HZ)
-    noise = np.fft.irfft(np.fft.rfft(rng.normal(0, 1, n)) / np.maximum(hz, 50) ** rng.uniform(0, 0.8), n)
-    return np.asarray(noise / np.sqrt(np.mean(noise**2)))
+def load_voices(folder: Path, cache_dir: Path, names: Sequence[str]) -> KokoroVoice:
+    """Loads Kokoro with the voices in a folder, `NAME.bin`, instead of ours."""
+    with tempfile.TemporaryDirectory() as joined:
+        for path in (*find_weights(KOKORO, cache_dir).iterdir(), *folder.glob("*.bin")):
+            place = Path(joined) / path.name
+            if not place.exists():
+                place.symlink_to(path.resolve())
+        return KokoroVoice(Path(joined), tuple(VoiceInfo(name, "en", name) for name in names))
 
 
-def _finish(sound: np.ndarray) -> Samples:
-    return np.asarray(sound / max(1e-9, float(np.abs(sound).max())) * 0.5, np.float32)
+# ---- what is not said by voices of programs ----
+
+
+def made() -> Iterator[Interjection]:
+    """Sounds that are made from numbers."""
+    for name, count in N_MADE.items():
+        for number in range(count):
+            rng = np.random.default_rng((7, number))
+            yield Interjection("noises", "made", f"{name} {number}", partial(SOUNDS[name], rng))
+
+
+def recorded(name: str, data: Path) -> Iterator[Interjection]:
+    """Digits, beginnings, commands and noises of a split."""
+    split, rng = SPLITS[name], random.Random(name)
+    digits = [row for row in rows_of(data / "fsdd_300") if row["speaker"] in split.digits]
+    for row in rng.sample(digits, min(N_DIGITS, len(digits))) if name == "test" else digits:
+        yield Interjection("numbers", f"fsdd {row['speaker']}", row["transcript"], partial(read, row))
+    readings = rows_of(data / "libri_mini_train5")
+    readers = sorted({row["speaker"] for row in readings})[split.readers]
+    mine = [row for row in readings if row["speaker"] in readers]
+    commands = half_of(rows_of(data / "picovoice_coffee_commands"), split.half)
+    chosen = (*rng.sample(mine, min(split.beginnings, len(mine))), *rng.sample(commands, min(20, len(commands))))
+    for row in chosen:
+        source = f"reader {row['speaker']}" if row["transcript"] else "commands"
+        yield Interjection("interruptions", source, "", partial(beginning, row, rng.uniform(*BEGINNING_S)))
+    nonverbal = rows_of(data / "nonverbal")
+    speakers = half_of(sorted({row["speaker"] for row in nonverbal}), split.half)
+    noises = [row for row in nonverbal if row["speaker"] in speakers]
+    for row in noises:
+        yield Interjection("noises", f"nonverbal {row['speaker']}", row["label"], partial(loudest, row))
+    for row in rows_of(data / "esc10_part"):
+        if row["label"] in split.noises:
+            yield Interjection("noises", "esc10", row["label"], partial(loudest, row))
+
+
+def half_of(things: Sequence[Any], half: int | None) -> Sequence[Any]:
+    """The first or the second of every two things; none for None."""
+    return [] if half is None else things[half::2]
+
+
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    """Those of a manifest, with whole paths; none where there is no such folder."""
+    manifest = folder / "manifest.jsonl"
+    lines = manifest.read_text("utf-8").splitlines() if manifest.exists() else []
+    return [{**row, "path": str(folder / row["path"])} for row in map(json.loads, lines)]
+
+
+def read(row: dict[str, Any]) -> Samples:
+    """The audio of a row (n_samples,)."""
+    return read_audio_file(row["path"]).samples
+
+
+def beginning(row: dict[str, Any], seconds: float) -> Samples:
+    """The first words of a sentence (n_samples,), which then breaks off."""
+    samples = read(row)
+    first = int(np.flatnonzero(np.abs(samples) > 0.05 * np.abs(samples).max())[0])
+    return _faded(samples[max(0, first - SAMPLE_RATE_HZ // 20) : first + round(seconds * SAMPLE_RATE_HZ)])
+
+
+def loudest(row: dict[str, Any]) -> Samples:
+    """The loudest part of a noise (n_samples,)."""
+    samples, length = read(row), round(NOISE_S * SAMPLE_RATE_HZ)
+    energy = np.convolve(samples.astype(np.float64) ** 2, np.ones(min(length, len(samples))), "valid")
+    start = int(energy.argmax())
+    return _faded(samples[start : start + length])
+
+
+def _faded(samples: Samples) -> Samples:
+    length = min(SAMPLE_RATE_HZ // 20, len(samples) // 4)  # 50 ms
+    return np.concatenate((samples[:-length], samples[-length:] * np.linspace(1, 0, length, dtype=np.float32)))
+
+
+# ---- clips ----
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """What is heard over an answer, as it was written: see `Interjection`."""
+
+    set: str
+    source: str
+    text: str
+    samples: Samples
+
+
+def write_clips(interjections: Iterable[Interjection], folder: Path) -> None:
+    """Writes clips that are not there yet, and the manifest of all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for number, one in enumerate(tqdm(list(interjections), desc=folder.name, unit="clip")):
+        path = folder / (re.sub(r"[^a-zA-Z0-9]+", "-", f"{number:05d} {one.source} {one.text}") + ".flac")
+        if not path.exists():
+            soundfile.write(path, one.make(), SAMPLE_RATE_HZ)
+        rows.append(json.dumps({"path": path.name, "set": one.set, "source": one.source, "text": one.text}))
+    (folder / "manifest.jsonl").write_text("\n".join(rows) + "\n", "utf-8")
+
+
+def read_clips(folder: Path) -> list[Clip]:
+    """What `write_clips` wrote."""
+    return [Clip(row["set"], row["source"], row["text"], read(row)) for row in rows_of(folder)]
+
+
+def main() -> None:
+    """Writes the clips."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.interjections", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of folders with a manifest.jsonl each")
+    parser.add_argument("--kokoro", type=Path, required=True, help="folder of voices, NAME.bin")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write, one folder in it for each split")
+    parser.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="fetched weights (%(default)s)")
+    options = parser.parse_args()
+    names = [voice for split in SPLITS.values() for voice in split.kokoro]
+    kokoro = load_voices(options.kokoro, options.cache_dir, names)
+    for name in SPLITS:
+        everything = [*said(name, kokoro), *recorded(name, options.data), *(made() if name == "train" else ())]
+        write_clips(everything, options.out / name)
+
+
+if __name__ == "__main__":
+    main()

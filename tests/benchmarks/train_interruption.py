@@ -1,41 +1,36 @@
-"""Trains the head of `realtime/turns/backchannel.py` on what `build_interjections` wrote.
+"""Trains the head of `realtime/turns/backchannel.py` on the clips of `interjections.py`.
 
 Each clip is varied by chance (pitch, room, band, level), heard by the real detector over an answer, and cut as the
-floor has it cut; what it has judged is one example. A logistic regression, both classes weighed alike; how much it is
-held back is chosen on voices it was not fitted to, and so is the scale of its log-odds. The same data, the same
-weights.
+floor has it cut; what it has judged is one example. A logistic regression, both classes weighed alike. How much it is
+held back, and the scale of its log-odds, are chosen on the voices of "dev"; so are the thresholds of `interruption.py`,
+for which a table says what they would do there. The same data, the same weights.
+Run: `python -m tests.benchmarks.train_interruption --clips DIR`.
 """
 
 import argparse
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.table import Table
 from safetensors.numpy import save_file
 from tqdm import tqdm
 
 from app import default_cache_dir
 from models.types import Samples
-from realtime.hearing.files import read_audio_file
-from realtime.hearing.vad import VadOptions
 from realtime.turns.backchannel import WEIGHTS, features
-from realtime.turns.endpointing import EndpointingOptions
 from realtime.turns.observations import SoundJudged
-from realtime.turns.options import FloorOptions
 from realtime.turns.smart_turn import SmartTurn, find_smart_turn
-from tests.benchmarks.interjections import vary
-from tests.benchmarks.overhearing import Rules, overhear
+from tests.benchmarks.interjections import LEAVE_TURN, TAKE_TURN, read_clips
+from tests.benchmarks.overhearing import overhear, rules_of, vary
 from tests.benchmarks.train_end_of_turn import auc, fit
 
-HELD_BACK = (300.0, 1000.0, 3000.0, 10_000.0)  # weight of the squared norm against the sum of losses
-FOLDS = 5
+HELD_BACK = (100.0, 300.0, 1000.0, 3000.0, 10_000.0)  # weight of the squared norm against the sum of losses
 MAX_SOUNDS = 2  # of one clip
-RULES = Rules(
-    FloorOptions(endpointing=EndpointingOptions(), pre_roll_s=VadOptions().pre_roll_s, scores_sounds=True),
-    VadOptions(),
-)
+KEPT = "sounds.npz"  # the examples of a folder of clips
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +39,16 @@ class Sounds:
 
     Attributes:
         features: float32 `(n_sounds, n_features)`.
-        leaves_turn: bool `(n_sounds,)`.
-        sources: of each, the voice or the reader.
+        sets: of each, as a clip has it.
     """
 
     features: torch.Tensor
-    leaves_turn: torch.Tensor
-    sources: list[str]
+    sets: list[str]
+
+    @property
+    def leave_turn(self) -> torch.Tensor:
+        """Bool `(n_sounds,)`."""
+        return torch.tensor([set_ in LEAVE_TURN for set_ in self.sets])
 
 
 def sounds_of(samples: Samples) -> list[Samples]:
@@ -61,48 +59,54 @@ def sounds_of(samples: Samples) -> list[Samples]:
         judged.append(sound)
         return SoundJudged(number, None, backchannel_probability=1.0)
 
-    overhear(samples, RULES, dismiss)
+    overhear(samples, rules_of(transcribes=False, scores=True), dismiss)
     return judged[:MAX_SOUNDS]
 
 
 def read_sounds(folder: Path, encoder: SmartTurn) -> Sounds:
-    """All sounds of the clips in a folder."""
-    rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text("utf-8").splitlines()]
-    rng, inputs, leaves_turn, sources = np.random.default_rng(0), [], [], []
-    for row in tqdm(rows, desc=folder.name, unit="clip"):
-        for sound in sounds_of(vary(read_audio_file(str(folder / row["path"])).samples, rng)):
+    """All sounds of the clips in a folder; they are kept there, and read the next time."""
+    kept = folder / KEPT
+    if kept.exists():
+        arrays = np.load(kept)
+        return Sounds(torch.tensor(arrays["features"]), arrays["sets"].tolist())
+    inputs, sets = [], []
+    for number, clip in enumerate(tqdm(read_clips(folder), desc=folder.name, unit="clip")):
+        for sound in sounds_of(vary(clip.samples, np.random.default_rng(number))):
             inputs.append(features(encoder.hear(sound), len(sound)))
-            leaves_turn.append(row["leaves_turn"])
-            sources.append(row["source"])
-    return Sounds(torch.tensor(np.array(inputs)), torch.tensor(leaves_turn), sources)
+            sets.append(clip.set)
+    np.savez(kept, features=np.array(inputs), sets=sets)
+    return Sounds(torch.tensor(np.array(inputs)), sets)
 
 
-def log_odds_of_others(sounds: Sounds, held_back: float) -> torch.Tensor:
-    """Log-odds `(n_sounds,)` by fits from which the sound's own voice was left out."""
-    voices = sorted(set(sounds.sources))
-    scores = torch.zeros(len(sounds.sources))
-    for fold in range(FOLDS):
-        left_out = torch.tensor([source in voices[fold::FOLDS] for source in sounds.sources])
-        weight, bias = fit(sounds.features[~left_out], sounds.leaves_turn[~left_out], held_back)
-        scores[left_out] = sounds.features[left_out] @ weight + bias
-    return scores
+def show(sounds: Sounds, probabilities: torch.Tensor) -> None:
+    """Prints how many sounds of each set leave the turn if a score suffices for it."""
+    table = Table(title="dev: sounds that leave the turn")
+    table.add_column("threshold")
+    for set_ in (*LEAVE_TURN, *TAKE_TURN):
+        table.add_column(f"of {sounds.sets.count(set_)} {set_}")
+    for threshold in THRESHOLDS:
+        leaving = [set_ for set_, score in zip(sounds.sets, probabilities, strict=True) if score >= threshold]
+        table.add_row(str(threshold), *(str(leaving.count(set_)) for set_ in (*LEAVE_TURN, *TAKE_TURN)))
+    Console(width=120).print(table)
 
 
 def main() -> None:
     """Trains, and writes the weights."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.train_interruption", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder that build_interjections wrote")
+    parser.add_argument("--clips", type=Path, required=True, help="folder that interjections wrote")
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="(%(default)s)")
     parser.add_argument("--cache-dir", type=Path, default=default_cache_dir(), help="fetched weights (%(default)s)")
     options = parser.parse_args()
-    sounds = read_sounds(options.data, SmartTurn(find_smart_turn(options.cache_dir)))
-    of_others = {held_back: log_odds_of_others(sounds, held_back) for held_back in HELD_BACK}
-    aucs = {held_back: auc(log_odds, sounds.leaves_turn) for held_back, log_odds in of_others.items()}
+    encoder = SmartTurn(find_smart_turn(options.cache_dir))
+    train, dev = (read_sounds(options.clips / name, encoder) for name in ("train", "dev"))
+    heads = {held_back: fit(train.features, train.leave_turn, held_back) for held_back in HELD_BACK}
+    log_odds = {held_back: dev.features @ weight + bias for held_back, (weight, bias) in heads.items()}
+    aucs = {held_back: auc(scores, dev.leave_turn) for held_back, scores in log_odds.items()}
     best = max(aucs, key=aucs.__getitem__)
-    print(f"{len(sounds.sources)} sounds; AUC on voices left out: {aucs}")
-    weight, bias = fit(sounds.features, sounds.leaves_turn, best)
-    (scale,), _ = fit(of_others[best][:, None], sounds.leaves_turn, 0.0)
-    print(f"Log-odds are scaled by {scale:.2f}")
+    print(f"{len(train.sets)} sounds; AUC on {len(dev.sets)} of dev: {aucs}")
+    (scale,), _ = fit(log_odds[best][:, None], dev.leave_turn, 0.0)
+    show(dev, torch.sigmoid(log_odds[best] * scale))
+    weight, bias = heads[best]
     save_file({"weight": (weight * scale).numpy(), "bias": (bias * scale).numpy()}, options.out)
 
 
