@@ -5,8 +5,8 @@ is behind once it has been weak for longer than speakers are. Many begin a sente
 the less the speaker has said since the last silence, the longer weak voice is taken for the speaker's.
 
 What is behind counts as silence from the last strong frame on: it neither holds a turn open nor begins one. A few
-strong frames bring the speaker to the front again, and so does a silence. After a pause, weak voice is the speaker,
-farther away, unless it is very weak. Voice of equal level is never behind.
+strong frames bring the speaker to the front again. After a silence, weak voice is the speaker, farther away, unless it
+is very weak. Voice of equal level is never behind.
 
 Nothing here knows the time, so the same frames give the same decisions. Read `vad.py` for who asks;
 `tests/benchmarks/bench_babble.py` measured the constants.
@@ -18,16 +18,15 @@ from collections import deque
 from models.types import SAMPLE_RATE_HZ
 
 LEVEL_S = 5.0  # of voice, that the speaker's mean level is over
-NEAR_DB = -2.5  # to that level: the speaker is as loud in every second frame
-WEAK_S = ((4.0, 1.1), (2.0, 1.4), (1.0, 2.0), (0.0, 5.0))  # since a silence: of the speaker's voice, of weak voice then
+NEAR_DB = -3.0  # to that level: the speaker is as loud in every second frame
+WEAK_S = ((4.0, 1.2), (2.0, 1.6), (1.0, 2.2), (0.0, 6.0))  # since a silence: of the speaker's voice, of weak voice then
 KNOWN_S = 1.5  # of the speaker's voice, without which its level is not relied on
-FAR_DB = -9.0  # voice of a known speaker, that is all below, longer than ...
+FAR_DB = -10.0  # voice of a known speaker, that is all below, longer than ...
 FAR_S = 1.3  # ... this, silence included, is not the soft part of a sentence
 VERY_FAR_DB = -18.0  # the same, of anybody
 RETURN_FRAMES, OF_FRAMES = 6, 10  # strong ones that bring the speaker to the front again
-ONSET_DB = -10.0  # after a pause, weaker voice begins nothing, and neither do single frames that are louder ...
+ONSET_DB = -10.0  # after a silence, weaker voice begins nothing, and neither do single frames that are louder ...
 ONSET_FRAMES = 2  # ... unless they are so many of `OF_FRAMES`
-PAUSE_S = 0.6  # without the speaker's voice
 SILENCE_S = 1.5  # without any voice: what comes begins something
 
 
@@ -87,14 +86,10 @@ class Foreground:
 
     def _begin_weakly(self, power: float) -> None:
         """Weak voice comes out of silence: the speaker, farther away, or nothing yet."""
-        if self._may_begin:
+        if self._own.n_frames < self._frames(KNOWN_S) or sum(self._audible) >= ONSET_FRAMES:
             self._own.restart(power)
             self._known = 0
             self._come_to_front(power)
-
-    @property
-    def _may_begin(self) -> bool:
-        return self._own.n_frames < self._frames(KNOWN_S) or sum(self._audible) >= ONSET_FRAMES
 
     def _doubt(self, power: float, level_db: float) -> None:
         """Weak voice follows strong voice."""
@@ -110,7 +105,7 @@ class Foreground:
             self._go_behind(self._far)
         elif self._very_far >= self._frames(FAR_S):
             self._go_behind(self._very_far)
-        elif self._absent <= self._frames(PAUSE_S) or self._may_begin:
+        else:
             self.has_speaker, self._absent = True, 0
 
     def _go_behind(self, gone_frames: int) -> None:

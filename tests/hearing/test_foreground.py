@@ -38,12 +38,12 @@ def test_whoever_speaks_first_is_the_speaker(level_db: float) -> None:
     assert all(take(Foreground(SILERO_FRAME_SAMPLES), level_db, 20))
 
 
-@pytest.mark.parametrize("below_db", [3, 6, 10, 15, 20])
+@pytest.mark.parametrize("below_db", [4, 6, 10, 15, 20])
 def test_weaker_voice_that_goes_on_is_behind_since_the_speaker_ended(below_db: float) -> None:
     foreground = speaker_at(-20)
     found = take(foreground, -20 - below_db, 3)
     assert foreground.is_behind
-    assert not any(found[round(1.4 / FRAME_S) :])
+    assert not any(found[round(1.6 / FRAME_S) :])
     assert foreground.gone_samples == pytest.approx(3 * SAMPLE_RATE_HZ, abs=SILERO_FRAME_SAMPLES)
 
 
@@ -77,11 +77,10 @@ def test_what_is_very_far_is_behind_anybody() -> None:
     assert foreground.gone_samples == pytest.approx(1.5 * SAMPLE_RATE_HZ, abs=SILERO_FRAME_SAMPLES)
 
 
-def test_a_soft_word_after_a_pause_begins_nothing() -> None:
+def test_a_soft_word_after_a_pause_is_the_speakers() -> None:
     foreground = speaker_at(-20)
     take(foreground, None, 0.7)
-    assert not any(take(foreground, -32, 0.3))
-    assert all(take(foreground, -28, 0.3)[1:])
+    assert all(take(foreground, -32, 0.3))
 
 
 def test_a_speaker_who_gets_quieter_little_by_little_stays_the_speaker() -> None:
