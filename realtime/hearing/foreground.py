@@ -19,7 +19,7 @@ from models.types import SAMPLE_RATE_HZ
 
 LEVEL_S = 5.0  # of voice, that the speaker's mean level is over
 NEAR_DB = -3.0  # to that level: the speaker is as loud in every second frame
-WEAK_S = ((4.0, 1.2), (2.0, 1.6), (1.0, 2.2), (0.0, 6.0))  # since a silence: of the speaker's voice, of weak voice then
+WEAK_S = ((4.0, 1.2), (2.0, 1.6), (1.0, 2.2))  # since a silence: of the speaker's voice, of weak voice then
 KNOWN_S = 1.5  # of the speaker's voice, without which its level is not relied on
 FAR_DB = -10.0  # voice of a known speaker, that is all below, longer than ...
 FAR_S = 1.3  # ... this, silence included, is not the soft part of a sentence
@@ -98,8 +98,8 @@ class Foreground:
             self._far = 0
         if level_db >= VERY_FAR_DB:
             self._very_far = 0
-        longest_s = next(weak_s for known_s, weak_s in WEAK_S if self._known >= self._frames(known_s))
-        if len(self._weak) >= self._frames(longest_s):
+        longest_s = next((weak_s for known_s, weak_s in WEAK_S if self._known >= self._frames(known_s)), None)
+        if longest_s is not None and len(self._weak) >= self._frames(longest_s):
             self._go_behind(self._not_strong)
         elif self._known >= self._frames(KNOWN_S) and self._far >= self._frames(FAR_S):
             self._go_behind(self._far)
