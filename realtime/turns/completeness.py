@@ -54,6 +54,7 @@ OPEN_WORDS = word_set(
     " i we he she they is are was were am be been will would can could shall should may might must do does did have has"
     " had not very really too more most i'm i'd i'll i've we're they're it's he's she's there's let's don't"
 )
+STRANDED_WORDS = word_set("from for about like with to at in on know mean")  # end a question as well
 NUMBER_CUE = word_set(
     "number phone telephone call reach code card account pin zip postal order reference dial extension digits serial"
     " flight booking confirmation licence license plate passport iban born birthday cell mobile"
@@ -141,9 +142,10 @@ def features(sound: float | None, text: str, asked: str) -> dict[str, float]:
     cues = (*words, *words_of(_last_sentence(asked)))  # what a long answer of ours begins with asks for nothing
     is_group = any(word in NUMBER_CUE for word in cues) or n_digits >= LEAST_GROUP
     is_short = bool(words) and all(word in SHORT_ANSWERS for word in words)
-    is_filler = _ends_with_filler(words)
-    is_open = is_filler or (bool(words) and words[-1] in OPEN_WORDS and not is_short)
     is_question, is_request = _is_question(text), _is_request(text)
+    is_asked_whole = is_question and text.rstrip().endswith("?") and words[-1] in STRANDED_WORDS  # "where from?"
+    is_filler = _ends_with_filler(words) and not is_asked_whole
+    is_open = is_filler or (bool(words) and words[-1] in OPEN_WORDS and not is_short and not is_asked_whole)
     answers_us = asked.rstrip().endswith("?") and 0 < len(words) <= ANSWER_WORDS and not is_open
     is_greeting = bool(words) and all(word in GREETINGS for word in words)
     has_kind = is_question or is_request or is_short or answers_us or is_greeting

@@ -58,6 +58,8 @@ def test_a_text_has_the_feature_that_its_end_is_named_after(text: str, name: str
     ("text", "name"),
     [
         ("42", "open_number"),
+        ("How do you know?", "filler"),
+        ("Where are you from?", "open_word"),
         ("When he came home, he was tired.", "question"),
         ("He came home, which was nice.", "question"),
         ("What is the capital of France?", "statement"),
