@@ -93,6 +93,7 @@ def session_options(options: argparse.Namespace, model: AudioLanguageModel) -> "
         UsageError: an option is out of its range, or the model is too small for it.
     """
     from realtime.conversation import SYSTEM_PROMPT, ConversationOptions
+    from realtime.hearing.scoring import ears_at_pauses
     from realtime.hearing.vad import VadOptions
     from realtime.session import SessionOptions
     from realtime.speaking import SpeakingOptions
@@ -104,7 +105,7 @@ def session_options(options: argparse.Namespace, model: AudioLanguageModel) -> "
             f"--max-new-tokens {options.max_new_tokens}: {info.name} takes {info.context_tokens} tokens, question and "
             "answer together; give less"
         )
-    if options.address == "when-asked" and (not model.has_ears or options.endpointing == "silence"):
+    if options.address == "when-asked" and (ears_at_pauses(model) is None or options.endpointing == "silence"):
         raise UsageError(ADDRESS_NEEDS)
     with options_that_cannot_be():
         endpointing = EndpointingOptions(silence_s=options.silence, max_wait_s=max(MAX_WAIT_S, options.silence))

@@ -89,7 +89,7 @@ def _talking_options(*, behind: bool) -> Options:
         "--endpointing",
         default="semantic",
         choices=("semantic", "silence"),
-        help="what ends a turn: how complete it sounds and silence, or silence alone (%(default)s)",
+        help="what ends a turn: silence and how complete its words and its sound are, or silence alone (%(default)s)",
     )
     talking.add_argument(
         "--silence", type=float, default=0.6, metavar="S", help="ends a turn, in seconds (%(default)s)"

@@ -144,7 +144,7 @@ class MessageAdded:
         interrupted: an answer that was cut off.
         speaker: who of several spoke.
         file_name: of the file from which its audio came.
-        is_addressed: whether it is meant for the assistant; otherwise no answer follows.
+        is_addressed: whether it is meant for the assistant; otherwise no answer follows, unless it is asked for.
     """
 
     item_id: str

@@ -93,7 +93,7 @@ class Reception(ABC):
             self._put(TextAdded(checked))
 
     def request_answer(self) -> None:
-        """Has answered what was said and typed; while somebody speaks, at the end of the turn, as ever."""
+        """Has answered what was said and typed, for others too; while somebody speaks, at the end of the turn."""
         self._put(AnswerWanted(ends_speech=False))
 
     def end_turn(self) -> None:

@@ -35,6 +35,7 @@ from realtime.events import (
 from realtime.hearing.audio import AudioChunk
 from realtime.hearing.listener import Listener
 from realtime.hearing.own_voice import OwnVoice
+from realtime.hearing.scoring import ears_at_pauses
 from realtime.hearing.vad import SpeechDetector, VadOptions
 from realtime.inbox import (
     AnswerWanted,
@@ -156,7 +157,7 @@ class Session(Reception):
             conversation=options.conversation,
             max_output_tokens=options.generation.max_new_tokens,
             longest_turn_s=options.endpointing.max_turn_s,
-            can_judge_address=scorer is not None and model.has_ears,
+            can_judge_address=scorer is not None and ears_at_pauses(model) is not None,
         )
         self.id = id or f"sess_{next(_session_numbers)}"
         self.metrics = SessionMetrics()
@@ -194,7 +195,7 @@ class Session(Reception):
     ) -> dict[str, Listener]:
         make_detector = make_detector or (lambda speaker: SpeechDetector(self._options.vad, speaker=speaker))
         names, listeners = self._options.speakers, {}
-        ears = self._model.transcriber if self._model.has_ears else None
+        ears = ears_at_pauses(self._model)
         transcribe = None if ears is None else partial(ears.transcribe, dialogue=self.id)
         for name in names:
             detector = make_detector(name)

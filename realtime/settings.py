@@ -58,7 +58,7 @@ def check_change(
         voices: that could read answers aloud.
         conversation: how much is remembered: the instructions must leave room in it.
         max_output_tokens: the longest answer that the server allows.
-        can_judge_address: pauses are scored, and ears write words down.
+        can_judge_address: pauses are scored, and ears that know English alone write words down.
 
     Raises:
         SettingRefused: it cannot be.

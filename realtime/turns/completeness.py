@@ -1,8 +1,8 @@
 """Whether a turn is complete, by its words and its sound together: a logistic regression on few named features.
 
-`tests/benchmarks/train_completeness.py` fits the weights below. It knows English; of a turn without English words the
-sound alone is judged. An explicit "hold on" asks to wait, whatever the rest is like, and "go ahead" gives the floor.
-Read `end_of_turn.py` for what the sound tells, `endpointing.py` for what becomes of the probability.
+`tests/benchmarks/train_completeness.py` fits the weights below. It knows English; where the words may be of another
+language the sound alone is judged. An explicit "hold on" asks to wait, whatever the rest is like, and "go ahead" gives
+the floor. Read `end_of_turn.py` for what the sound tells, `endpointing.py` for what becomes of the probability.
 """
 
 import math
@@ -88,6 +88,9 @@ _WAITS = re.compile(
     r"|let me (?:think|see|check|look|find)(?: (?:about|for) (?:it|that|this))?|i need to think|i'm thinking)"
     rf"(?: {_SHORT_TIME}| a minute| please| for me| on| there| to think| here)*)"
 )
+_TRAILING = word_set("please um uh uhm erm er okay ok then now thanks")  # behind a comma
+_LENGTH = re.compile(rf"{_OPENERS}{_SHORT_TIME}(?: please)?")  # "one minute" may also be how long something takes
+_LENGTH_CUE = re.compile(r"\b(?:how long|how many|how much|timer|alarm|minutes?|seconds?|duration)\b")
 _GIVES = re.compile(
     rf"{_OPENERS}(?:go ahead|go on|that's (?:it|all)|that is all|over to you|your turn|i'm done|you can answer(?: now)?"
     r"|please answer|what do you think)(?: please| then| now)*"
@@ -119,8 +122,8 @@ def judge(sound: float | None, transcript: Transcript | None, asked: str) -> Jud
         return Judgement(0.5 if sound is None else sound)
     log_odds = BIAS + sum(WEIGHTS[name] * value for name, value in features(sound, transcript.text, asked).items())
     probability = 1 / (1 + math.exp(-max(-30.0, min(30.0, log_odds))))
-    clause = _last_clause(transcript.text)
-    if _WAITS.fullmatch(clause):
+    before, clause = _last_clause(transcript.text)
+    if _WAITS.fullmatch(clause) and not _is_length(clause, before, asked):
         return Judgement(probability, asks_to_wait=True)
     return Judgement(max(probability, GIVEN) if _GIVES.fullmatch(clause) else probability)
 
@@ -134,8 +137,9 @@ def features(sound: float | None, text: str, asked: str) -> dict[str, float]:
     """What is judged by, under the names of `WEIGHTS`; arguments as `judge` has them."""
     words = words_of(text)
     n_digits = _digits_at_end(words)
-    is_year = n_digits == len(words[-1]) == len("1984") if words else False
-    is_group = any(word in NUMBER_CUE for word in (*words, *words_of(asked))) or n_digits >= LEAST_GROUP
+    is_year = bool(words) and words[-1].isdecimal() and n_digits == len(words[-1]) == len("1984")
+    cues = (*words, *words_of(_last_sentence(asked)))  # what a long answer of ours begins with asks for nothing
+    is_group = any(word in NUMBER_CUE for word in cues) or n_digits >= LEAST_GROUP
     is_short = bool(words) and all(word in SHORT_ANSWERS for word in words)
     is_filler = _ends_with_filler(words)
     is_open = is_filler or (bool(words) and words[-1] in OPEN_WORDS and not is_short)
@@ -175,9 +179,18 @@ def _clauses(text: str) -> list[list[str]]:
     return [words for clause in _CLAUSE.split(text) if (words := words_of(clause))]
 
 
-def _last_clause(text: str) -> str:
-    clauses = _clauses(text)
-    return " ".join(clauses[-1]) if clauses else ""
+def _last_clause(text: str) -> tuple[str, str]:
+    """What was said before the last clause, and that clause; "please" and "um" alone are none, and follow theirs."""
+    clauses = [" ".join(words) for words in _clauses(text)]
+    last = len(clauses) - 1
+    while last > 0 and clauses[last] in _TRAILING:
+        last -= 1
+    return " ".join(clauses[:last]), clauses[last] if clauses else ""
+
+
+def _is_length(clause: str, before: str, asked: str) -> bool:
+    """Whether a clause like "one minute" says how long: in a request for a timer, or where we asked for it."""
+    return bool(_LENGTH.fullmatch(clause) and (_LENGTH_CUE.search(before) or _LENGTH_CUE.search(asked.lower())))
 
 
 def _ends_with_filler(words: Sequence[str]) -> bool:
@@ -220,10 +233,13 @@ def _is_open_list(text: str) -> bool:
     return last[0] not in ("and", "or") and not is_polite and not text.rstrip().endswith("?")
 
 
+def _last_sentence(text: str) -> str:
+    return _SENTENCE.split(text.rstrip(" .?!"))[-1]
+
+
 def _meant(text: str) -> list[str]:
     """The words of the last sentence from where it comes to the point, behind "okay, computer"."""
-    sentence = _SENTENCE.split(text.rstrip(" .?!"))[-1]
-    clauses = _clauses(sentence)
+    clauses = _clauses(_last_sentence(text))
     if len(clauses) > 1 and len(clauses[0]) <= CALL_WORDS:
         clauses = clauses[1:]
     return list(dropwhile(POLITE_WORDS.__contains__, (word for clause in clauses for word in clause)))

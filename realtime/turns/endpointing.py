@@ -91,8 +91,8 @@ class EndpointingOptions:
                 f"max_wait_s is {self.max_wait_s}; it must be from silence_s ({self.silence_s}) to max_turn_s "
                 f"({self.max_turn_s})"
             )
-        if not self.max_held_s >= 0:
-            raise ValueError(f"max_held_s is {self.max_held_s}; it must not be negative")
+        if not 0 <= self.max_held_s < math.inf:
+            raise ValueError(f"max_held_s is {self.max_held_s}; it must not be negative, and be finite")
 
     @property
     def silence_samples(self) -> int:
@@ -183,7 +183,7 @@ class Endpointing:
         return round(min(float(self._waits_s[-1]), max(float(self._waits_s[0]), wait_s)) * SAMPLE_RATE_HZ)
 
     def observe_hold(self, pause_samples: int, score: float | None) -> None:
-        """Learns that the speaker went on after a pause that had this score."""
+        """Learns that the speaker went on after a pause that had this score, and for which nobody had asked."""
         self._learn(score, ended=False)
         pause_s = max(SHORTEST_PAUSE_S, pause_samples / SAMPLE_RATE_HZ)
         longer = self._learnt.longer + 1 / (1 + (self._waits_s / pause_s) ** PAUSE_SHARPNESS)

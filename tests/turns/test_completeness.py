@@ -27,6 +27,8 @@ def named(text: str, *, sound: float | None = 0.5, asked: str = "") -> set[str]:
         ("My number is 555", "open_number"),
         ("My number is 555-014", "open_number"),
         ("My phone number is five five five", "open_number"),
+        ("My phone number is five five five four", "open_number"),
+        ("One two three five", "open_number"),
         ("555", "open_number"),
         ("My phone number is 555-014-2769.", "whole_number"),
         ("It's J-O-H", "open_spelling"),
@@ -78,6 +80,11 @@ def test_a_few_words_answer_a_question_of_ours_and_nothing_else() -> None:
     assert "answers_us" not in named("In", asked="Where do you live?")
 
 
+def test_a_number_is_awaited_where_we_asked_for_it_last() -> None:
+    assert "open_number" in named("5 5", asked="I see. What is your order number?")
+    assert "open_number" not in named("I would like that one.", asked="You can call me any time. What would you like?")
+
+
 @pytest.mark.parametrize("asked", ["", "Shall I go on?"])
 def test_a_question_or_an_answer_is_more_complete_than_what_was_broken_off(asked: str) -> None:
     whole = ("What is the capital of France?", "Yes.", "Thank you.", "Turn on the light in the kitchen.")
@@ -89,7 +96,17 @@ def test_a_question_or_an_answer_is_more_complete_than_what_was_broken_off(asked
 
 @pytest.mark.parametrize(
     "text",
-    ["Hold on.", "Wait.", "Okay, wait a second.", "My number is, hang on,", "Let me think about it.", "One moment."],
+    [
+        "Hold on.",
+        "Wait.",
+        "Okay, wait a second.",
+        "My number is, hang on,",
+        "Let me think about it.",
+        "One moment.",
+        "One moment, please.",
+        "Hold on, um,",
+        "Wait a second, okay?",
+    ],
 )
 def test_who_says_so_asks_to_wait(text: str) -> None:
     assert judge(0.9, Transcript(text), "").asks_to_wait
@@ -100,7 +117,23 @@ def test_and_who_only_uses_the_words_does_not(text: str) -> None:
     assert not judge(0.9, Transcript(text), "").asks_to_wait
 
 
-@pytest.mark.parametrize("text", ["Go ahead.", "Okay, go ahead.", "That's all.", "My number is 555, that's it."])
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("One minute.", "How long should the timer run?"),
+        ("Just a minute, please.", "For how many minutes?"),
+        ("Set a timer for, um, one minute.", ""),
+    ],
+)
+def test_nor_who_says_how_long_something_takes(text: str, asked: str) -> None:
+    assert not judge(0.9, Transcript(text), asked).asks_to_wait
+    assert judge(0.9, Transcript("One minute."), "What is your order number?").asks_to_wait
+    assert judge(0.9, Transcript("Hold on."), asked).asks_to_wait
+
+
+@pytest.mark.parametrize(
+    "text", ["Go ahead.", "Okay, go ahead.", "That's all.", "My number is 555, that's it.", "Go ahead, please."]
+)
 def test_go_ahead_gives_the_floor(text: str) -> None:
     assert judge(0.1, Transcript(text), "").probability > 0.95
 

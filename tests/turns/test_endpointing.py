@@ -168,6 +168,7 @@ def test_what_is_learnt_of_a_speaker_costs_little_more_than_the_best_wait_in_hin
         {"half_pause_s": 0},
         {"half_pause_s": math.nan},
         {"max_held_s": -1},
+        {"max_held_s": float("inf")},
         {"score_at_s": -1},
         {"max_wait_s": 0.3},
         {"max_wait_s": math.inf},

@@ -174,6 +174,22 @@ def test_a_score_of_a_pause_that_was_none_is_ignored() -> None:
     assert of(asked, actions.CommitTurn)
 
 
+def test_a_pause_that_was_asked_for_teaches_nothing() -> None:
+    waits = []
+    for asks_to_wait, pause_s in ((True, 0.1), (True, 8.0), (False, 0.1)):
+        voice, floor = Voice(), Floor(replace(OPTIONS, endpointing=EndpointingOptions(), scores_pauses=True))
+        for _ in range(3 if asks_to_wait else 0):
+            asked = told(floor, [*voice.speak(0.5), *voice.rest(0.3)])
+            number = of(asked, actions.ScoreTurn)[-1].number
+            told(floor, [PauseScored("user", number, 0.9, asks_to_wait=True), *voice.rest(pause_s)])
+        asked = told(floor, [*voice.speak(0.5), *voice.rest(0.1)])
+        asked += told(floor, [PauseScored("user", of(asked, actions.ScoreTurn)[-1].number, 0.5), *voice.rest(2)])
+        (commit,) = of(asked, actions.CommitTurn)
+        assert isinstance(commit.cause, SilenceElapsed)
+        waits.append(commit.cause.waited_samples)
+    assert len(set(waits)) == 1
+
+
 # ---- Words for others ----
 
 
@@ -221,12 +237,45 @@ def test_a_turn_with_typed_text_is_answered() -> None:
     assert of(said(floor, voice, 0.0), actions.CommitResponse)
 
 
+def test_who_asks_for_an_answer_to_what_seemed_to_be_for_others_gets_it_once() -> None:
+    for between, is_answered in ((), True), ((CANCELLED,), False), ((CLEARED,), False):
+        voice, floor = Voice(), Floor(WHEN_ASKED)
+        said(floor, voice, 0.0)
+        told(floor, between)
+        asked = told(floor, [AnswerRequested(voice.sample, ends_speech=False)])
+        assert kinds(asked) == (["StartResponse"] if is_answered else ["Refuse"])
+    voice, floor = Voice(), Floor(WHEN_ASKED)
+    said(floor, voice, 0.0)
+    asked = told(floor, [AnswerRequested(voice.sample, ends_speech=True)])
+    assert kinds(asked) == ["Refuse"], "there is no speech that could end"
+    voice, floor = Voice(), Floor(WHEN_ASKED)
+    said(floor, voice, 0.0)
+    asked = told(floor, [AnswerRequested(voice.sample, ends_speech=False), FINISHED])
+    assert kinds(asked) == ["StartResponse", "StoreResponse"]
+    assert kinds(told(floor, [AnswerRequested(voice.sample, ends_speech=False)])) == ["Refuse"]
+
+
 def test_the_rule_can_be_changed_in_between() -> None:
     voice, floor = Voice(), Floor(WHEN_ASKED)
     told(floor, [RulesChanged(address="always")])
     assert of(said(floor, voice, 0.0), actions.CommitResponse)
     told(floor, [FINISHED, *voice.rest(20), RulesChanged(address="when-asked")])
     assert not of(said(floor, voice, 0.0), actions.CommitResponse)
+
+
+@pytest.mark.parametrize("rest_s", [0.4, 2.0])
+def test_what_another_has_said_beside_it_is_answered(rest_s: float) -> None:
+    """Whose turn ended beside, before or with the last one, is answered though that one is for others."""
+    me, them, floor = Voice("me"), Voice("them"), Floor(replace(WHEN_ASKED, speakers=("me", "them")))
+    mine, theirs = [*me.speak(2), *me.rest(rest_s)], [*them.rest(1), *them.speak(0.9 + rest_s), *them.rest(0.1)]
+    asked = told(floor, together(mine, theirs[: len(mine)]))
+    if not of(asked, actions.ScoreTurn):
+        asked += told(floor, together(me.rest(0.1), them.rest(0.1)))
+    (score,) = (score for score in of(asked, actions.ScoreTurn) if score.end.speaker == "them")
+    asked += told(floor, [PauseScored("them", score.number, 0.99, address=0.0)])
+    asked += told(floor, together(me.rest(1), them.rest(1)))
+    assert [commit.turn.speaker for commit in of(asked, actions.CommitTurn)] == ["me", "them"]
+    assert floor.state is TurnState.RESPONDING
 
 
 # ---- Sounds over an answer ----
@@ -405,6 +454,15 @@ def test_somebody_who_speaks_in_a_pause_of_another_takes_the_answer_back() -> No
     assert [commit.turn.speaker for commit in of(asked, actions.CommitTurn)] == ["me", "them"]
 
 
+def test_of_a_pause_in_which_another_speaks_no_score_is_missed() -> None:
+    me, them, floor = Voice("me"), Voice("them"), Floor(replace(TWO, scores_pauses=True))
+    asked = told(floor, together([*me.speak(1), *me.rest(0.25)], [*them.rest(1.15), *them.speak(0.1)]))
+    assert of(asked, actions.RetractResponse)
+    asked += told(floor, together(me.rest(2), them.rest(2)))
+    assert {score.end.speaker for score in of(asked, actions.ScoreTurn)} == {"me", "them"}
+    assert len(of(asked, actions.NoteMissingScore)) == 1, "theirs alone was waited for"
+
+
 def test_who_speaks_when_the_key_is_released_has_the_floor_and_loses_nothing() -> None:
     me, them, floor = Voice("me"), Voice("them"), Floor(TWO)
     asked = told(floor, [KeyPressed(0), *together(me.speak(1), them.speak(1)), KeyReleased(me.sample)])
@@ -505,7 +563,9 @@ STEPS = st.one_of(
     st.tuples(st.just("words"), st.sampled_from(["", "Stop.", "Mm-hm."])),
     st.tuples(st.just("sound"), st.sampled_from([0.01, 0.99])),
     st.tuples(
-        st.sampled_from(["finish", "nothing", "press", "release", "type", "cancel", "clear", "other speaks"]),
+        st.sampled_from(
+            ["finish", "nothing", "press", "release", "type", "cancel", "clear", "other speaks", "hold on"]
+        ),
         st.just(0),
     ),
     st.tuples(st.sampled_from(["add text", "ask", "commit", "clear speech"]), st.just(0)),
@@ -540,6 +600,9 @@ def test_whatever_happens_stays_in_balance(
                 asked += told(
                     floor, [PauseScored("me", number, probability, address=probability) for number in numbers[-1:]]
                 )
+            case ("hold on", _):
+                numbers = [score.number for score in of(asked, actions.ScoreTurn) if score.end.speaker == "me"]
+                asked += told(floor, [PauseScored("me", number, 0.9, asks_to_wait=True) for number in numbers[-1:]])
             case ("words", str(text)):
                 asked += told(floor, [SoundJudged(len(of(asked, actions.JudgeSound)), text)])
             case ("sound", float(probability)):
