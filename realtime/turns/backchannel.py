@@ -6,10 +6,9 @@ Read `interruption.py` for what becomes of the score.
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from models.types import SAMPLE_RATE_HZ, Samples
-from realtime.turns.smart_turn import Heard, SmartTurn
+from realtime.turns.smart_turn import Head, Heard, SmartTurn, probability_of
 
 WEIGHTS = Path(__file__).with_name("backchannel.safetensors")
 STATE_SAMPLES = SAMPLE_RATE_HZ * 20 // 1000  # of the encoder
@@ -38,13 +37,12 @@ class Backchannel:
 
     def __init__(self, encoder: SmartTurn, weights: Path = WEIGHTS) -> None:
         self._encoder = encoder
-        tensors = load_file(weights)
-        self._weight, self._bias = tensors["weight"], float(tensors["bias"][0])
+        self._head = Head(weights)
 
     def score(self, samples: Samples) -> float:
         """Gives the probability that a sound, float32 `(n_samples,)` at 16 kHz, is a backchannel or a noise.
 
         Thread-safe; blocks for 60 to 100 ms.
         """
-        log_odds = float(features(self._encoder.hear(samples), len(samples)) @ self._weight) + self._bias
-        return float(1 / (1 + np.exp(-np.clip(log_odds, -50, 50))))
+        heard = self._encoder.hear(samples)
+        return probability_of(self._head.log_odds(features(heard, len(samples))))

@@ -10,10 +10,9 @@ Read `endpointing.py` for what becomes of the score.
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from models.types import Samples
-from realtime.turns.smart_turn import STATE_SIZE, Heard, SmartTurn
+from realtime.turns.smart_turn import STATE_SIZE, Head, Heard, SmartTurn, probability_of
 
 WEIGHTS = Path(__file__).with_name("end_of_turn.safetensors")
 RECENT_STATES, MEAN_STATES = 30, 10  # the last 0.6 s, in means of 0.2 s: the pause and the syllables before it
@@ -44,8 +43,7 @@ class EndOfTurn:
 
     def __init__(self, encoder: SmartTurn, weights: Path = WEIGHTS) -> None:
         self._encoder = encoder
-        tensors = load_file(weights)
-        self._weight, self._bias = tensors["weight"], float(tensors["bias"][0])
+        self._head = Head(weights)
 
     def score(self, samples: Samples) -> float:
         """Gives the probability that the turn float32 `(n_samples,)` at 16 kHz, up to its present pause, is complete.
@@ -53,5 +51,5 @@ class EndOfTurn:
         Thread-safe; blocks for 60 to 100 ms.
         """
         heard = self._encoder.hear(samples)
-        log_odds = float(features(heard) @ self._weight) + self._bias + own_share(np.array(heard.probability))
-        return float(1 / (1 + np.exp(-np.clip(log_odds, -50, 50))))
+        own = float(own_share(np.array(heard.probability)))
+        return probability_of(self._head.log_odds(features(heard)) + own)

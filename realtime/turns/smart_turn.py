@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from faster_whisper.feature_extractor import FeatureExtractor
+from safetensors.numpy import load_file
 
 from models.types import SAMPLE_RATE_HZ, Samples
 from models.weights.fetching import fetch_weights, find_weights
@@ -70,6 +71,27 @@ class SmartTurn:
         mel = self._features(window, padding=0)[None].astype(np.float32)
         probability, pooled, states = self._session.run(list(OUTPUTS), {"input_features": mel})
         return Heard(float(probability[0, 0]), pooled[0], states[0])
+
+
+class Head:
+    """A linear judgement on what the encoder made of a sound.
+
+    Args:
+        weights: safetensors with `weight` (n_features,) and `bias` (1,).
+    """
+
+    def __init__(self, weights: Path) -> None:
+        tensors = load_file(weights)
+        self._weight, self._bias = tensors["weight"], float(tensors["bias"][0])
+
+    def log_odds(self, features: np.ndarray) -> float:
+        """Of what it was trained to find, by features (n_features,)."""
+        return float(features @ self._weight) + self._bias
+
+
+def probability_of(log_odds: float) -> float:
+    """The probability in [0, 1] that log-odds stand for."""
+    return float(1 / (1 + np.exp(-np.clip(log_odds, -50, 50))))
 
 
 def with_outputs(model: bytes, *names: str) -> bytes:
