@@ -75,7 +75,7 @@ def _talking_options(*, behind: bool) -> Options:
     talking.add_argument("--vad", default="silero", choices=tuple(VAD_ENGINES), help="finds speech (%(default)s)")
     talking.add_argument(
         "--other-voices",
-        default="ignore",
+        default="hear",
         choices=OTHER_VOICES,
         help="of people who are weaker than whoever speaks: no speech, or speech like any other (%(default)s)",
     )

@@ -66,7 +66,7 @@ class VadOptions:
     min_speech_s: float = 0.09
     pause_s: float = 0.19
     pre_roll_s: float = 0.3
-    other_voices: str = "ignore"
+    other_voices: str = "hear"
     suppress_noise: bool = False
 
     def __post_init__(self) -> None:
