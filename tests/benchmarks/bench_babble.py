@@ -31,7 +31,8 @@ from realtime.turns.endpointing import EndpointingOptions
 from realtime.turns.floor import Floor
 from realtime.turns.observations import AnswerFinished, DetectedFrame
 from realtime.turns.options import FloorOptions
-from tests.benchmarks.build_dialogues import TEST_READERS, fade_together, joined, load, read_manifest, room
+from tests.benchmarks.build_dialogues import TEST_READERS, fade_together, joined, load, room
+from tests.benchmarks.manifests import read_manifest
 
 READERS, LJ, COMMANDS = "libri_mini_train5", "ljspeech_part", "picovoice_coffee_commands"
 BETWEEN_S, BEHIND_S = 6.5, 3.0  # the latter added to the 4 s that `joined` leaves

@@ -34,6 +34,7 @@ from models.base import Transcriber
 from models.ears.loading import load_ears, load_whisper
 from models.types import SAMPLE_RATE_HZ, AudioClip, Samples, Transcript
 from realtime.hearing.files import read_audio_file
+from tests.benchmarks.manifests import read_manifest
 
 READINGS = {"LibriSpeech": "libri_mini_train5", "LJ Speech": "ljspeech_part"}
 PROMPTS, DIGITS = "asterisk_prompts_en", "fsdd_300"
@@ -146,7 +147,7 @@ def to_band(samples: Samples, band: str, rng: np.random.Generator) -> Samples:
 
 def choose(folder: Path, count: int, seed: int) -> list[dict[str, Any]]:
     """Some rows of a manifest, by chance, and the same ones each time."""
-    rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text("utf-8").splitlines()]
+    rows = read_manifest(folder)
     rows = [{**row, "path": str(folder / row["path"])} for row in rows if not row.get("silence")]
     return random.Random(f"{seed} {folder.name}").sample(rows, min(count, len(rows)))
 

@@ -49,6 +49,7 @@ from tests.benchmarks.endpointing_rules import (
     figures_of,
     outcomes,
 )
+from tests.benchmarks.manifests import read_manifest
 from tests.benchmarks.pauses import JUDGED_SAMPLES, Listener, Pause, Sound, Written, notice_pauses
 from tests.benchmarks.reply_on_pause import LocalSilero
 
@@ -91,7 +92,7 @@ def hear_turn(row: dict[str, Any], samples: Samples, listener: Listener) -> Hear
 
 def hear_set(folder: Path, source: str | None, listener: Listener) -> tuple[list[HeardTurn], list[Samples]]:
     """Listens to the turns of a folder, of one source if it is named; gives their audio, too."""
-    rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text("utf-8").splitlines()]
+    rows = read_manifest(folder)
     rows = [row for row in rows if source in (None, row.get("source"))]
     if not rows:
         raise SystemExit(f"{folder}: no turns in the manifest")

@@ -38,6 +38,7 @@ from realtime.playout import Playout
 from realtime.session import Session, SessionOptions
 from realtime.speaking import SpeakingOptions
 from tests.benchmarks.bench_ears import n_wrong, normalize
+from tests.benchmarks.manifests import read_manifest
 
 TRANSCRIPTS = "libri_mini_train5"  # a folder in DIR
 WORDS_PER_S = 15  # of a small model on two cores
@@ -151,8 +152,8 @@ async def measure_reading(voice: Voice, ears: Transcriber, name: str) -> dict[st
 def measure_coverage(data: Path, cache_dir: Path) -> float:
     """The share of the words of transcripts that are read by more than their spelling."""
     lexicon = Lexicon(find_weights(KOKORO, cache_dir))
-    lines = (data / TRANSCRIPTS / "manifest.jsonl").read_text("utf-8").splitlines()
-    words = [word for line in lines for word in re.findall(r"[a-z']+", json.loads(line)["transcript"].lower())]
+    rows = read_manifest(data / TRANSCRIPTS)
+    words = [word for row in rows for word in re.findall(r"[a-z']+", row["transcript"].lower())]
     return sum(lexicon.knows(word) for word in words) / len(words)
 
 

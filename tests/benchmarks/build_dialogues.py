@@ -35,6 +35,7 @@ from models.weights.fetching import find_weights
 from models.weights.packages import WHISPER_BASE
 from realtime.hearing.files import read_audio_file
 from realtime.hearing.vad import SILERO_FRAME_SAMPLES, SileroScorer
+from tests.benchmarks.manifests import read_manifest
 
 MIN_SILENCE_S = 0.1  # eot-bench annotates silences from here on
 TAIL_S = 4.0  # after the turn: longer than any time-out
@@ -90,11 +91,6 @@ class Utterance:
 
 
 # ---- readings ----
-
-
-def read_manifest(folder: Path) -> list[dict[str, Any]]:
-    """The rows of a data set's manifest."""
-    return [json.loads(line) for line in (folder / "manifest.jsonl").read_text("utf-8").splitlines()]
 
 
 def chapters(data: Path, name: str) -> list[list[Path]]:

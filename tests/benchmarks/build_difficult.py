@@ -33,7 +33,8 @@ from models.voices.names import VOICE_NAMES
 from models.weights.fetching import find_weights
 from models.weights.packages import KOKORO
 from realtime.hearing.files import read_audio_file
-from tests.benchmarks.build_dialogues import Turn, joined, read_manifest, write_turn
+from tests.benchmarks.build_dialogues import Turn, joined, write_turn
+from tests.benchmarks.manifests import read_manifest
 from tests.benchmarks.voices import COMMANDS, run_command
 
 LINES = {part: Path(__file__).with_name(f"difficult_{part}.txt") for part in ("test", "train")}

@@ -8,7 +8,6 @@ Run: `python -m tests.benchmarks.build_dialogues --part train --data DATA --out 
 """
 
 import argparse
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from models.types import Samples
 from realtime.hearing.files import read_audio_file
 from realtime.turns.end_of_turn import WEIGHTS, features, own_share
 from realtime.turns.smart_turn import SmartTurn, find_smart_turn
+from tests.benchmarks.manifests import read_manifest
 from tests.benchmarks.pauses import find_pauses
 
 HELD_BACK = (1000.0, 3000.0, 10_000.0, 30_000.0, 100_000.0)  # weight of the squared norm against the sum of losses
@@ -66,7 +66,7 @@ class Hearing:
 def read_pauses(folder: Path, encoder: SmartTurn) -> Pauses:
     """All pauses of the turns in a folder."""
     hearing, scores, has_ended, speakers = Hearing(encoder), [], [], []
-    rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text("utf-8").splitlines()]
+    rows = read_manifest(folder)
     for row in tqdm(rows, desc=folder.name, unit="turn"):
         for pause in find_pauses(read_audio_file(folder / row["path"]).samples, hearing):
             scores.append(pause.score)
