@@ -58,7 +58,8 @@ prometheus:
 	@command -v prometheus >/dev/null || { \
 	  echo "Installing Prometheus for the test of the metrics"; \
 	  if [ "$$(id -u)" = 0 ]; then SUDO=; else SUDO="sudo -n"; fi; \
-	  { $$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq --no-install-recommends prometheus; } >/dev/null \
+	  { $$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq --no-install-recommends prometheus \
+	    && { $$SUDO systemctl disable --now prometheus 2>/dev/null || true; }; } >/dev/null \
 	  || echo "Prometheus could not be installed: its test will be skipped (an error where CI is set)"; }
 
 test: .venv/.installed-dev weights test-weights browser prometheus

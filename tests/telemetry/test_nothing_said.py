@@ -27,7 +27,8 @@ def load_model(*_):
     for name in ("", "realtime", "models", "commands"):
         logging.getLogger(name).setLevel(logging.DEBUG)
     words = Transcript("{SPOKEN}", (Word("{SPOKEN}", 0.1, 0.4, 0.9),))
-    answers = [["{ANSWERED} ", "yes."], ["{ANSWERED} ", "{ANSWERED}."], ["{ANSWERED} ", GenerationFailed("it broke")]]
+    said = ["{ANSWERED} ", "{ANSWERED}."]
+    answers = [said, said, ["{ANSWERED} ", GenerationFailed("it broke")], said]
     return ScriptedModel(answers, sounds=[words])
 
 ScriptedModel.has_ears = True
@@ -39,7 +40,10 @@ ARGUMENTS = ("--endpointing", "silence", "--ears", "none", "-v", "--log-format",
 
 
 async def talk(port: int, speech: Samples) -> list[str]:
-    """Says, types and sends the words in every way, and gives what the server has complained of."""
+    """Says, types and sends the words in every way, and gives what the client was told of an answer that failed.
+
+    Of messages that it does not understand, the server quotes the beginning, to their sender and to nobody else.
+    """
     async with websocket_client(port) as client:
         await client.send({"type": "session.update", "session": {"spoken": True, "instructions": f"Say {TYPED}."}})
         await client.say(np.concatenate([speech, silence(1.5)]))
@@ -51,18 +55,19 @@ async def talk(port: int, speech: Samples) -> list[str]:
         await client.send({"type": "conversation.import", "items": [{"role": "user", "text": TYPED}]})
         await client.type_text(f"And {TYPED}?")
         await client.until("response.done", 3)
-        n_errors = len(client.of("error"))
+        complaints = [event["message"] for event in client.of("error")]
+        assert complaints, "of the answer that broke"
+        n_errors = len(complaints)
         for broken in (
             f'{{"type": "{TYPED}", ',
             f"{TYPED}",
             {"type": "conversation.item.create", "item": TYPED},
-            {"type": "conversation.item.create", "item": {"type": "message", "role": TYPED, "content": []}},
+            {"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": [TYPED]}},
             {"type": "conversation.import", "items": [TYPED]},
         ):
             n_errors += 1
             await client.send(broken)
             await client.until("error", n_errors)
-        complaints = [event["message"] for event in client.of("error")]
     async with webrtc_client(port) as client:
         await client.type_text(f"What is {TYPED}?")
         await client.until("response.done")
@@ -83,9 +88,9 @@ async def test_rare_words_are_found_nowhere_but_in_the_conversation(tmp_path: Pa
             complaints = await talk(port, speech)
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
                 told = [(await http.get(path)).text for path in ("/metrics", "/health", "/healthz", "/readyz")]
+            check_log(log.read_text("utf-8"))
             kept = [path.read_text("utf-8", "replace") for path in folder.rglob("*") if path.is_file()]
     assert told[0].count("earpiece_answers_total") > 3
-    check_log(log.read_text("utf-8"))
     check_spans(receiver)
     for place in (*told, *kept, *complaints, log.read_text("utf-8"), *map(str, receiver.bodies)):
         for word in (TYPED, SPOKEN, ANSWERED):
