@@ -267,7 +267,7 @@ def _gauges(lobby: Lobby, load: AnswerLoad, options: DoorOptions) -> Gauges:
     return {
         "ready": ("Whether `/readyz` would say so: 1, or 0.", lambda: why_not_ready(lobby, options) is None),
         "answers_in_progress": ("Answers being generated.", lambda: load.running),
-        "queue_length": ("Clients that wait for a place.", lambda: len(getattr(lobby, "queue", ()))),
+        "queue_length": ("Clients that wait for a place.", lambda: lobby.health().get("waiting", 0)),
     }
 
 

@@ -93,5 +93,6 @@ class EngineCollector(Collector):
 
 
 def place_of(url: str) -> str:
-    """Gives host and port of an address, without what may be secret in it."""
-    return urlsplit(url).netloc.rpartition("@")[2]
+    """Gives host, port and path of an address, without what may be secret in it."""
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[2] + parts.path.rstrip("/")

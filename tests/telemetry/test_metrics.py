@@ -159,9 +159,9 @@ async def test_engines_elsewhere_are_counted_and_nobody_is_sent_here_while_none_
     model = EnginesElsewhere([Replica(), Replica(url="http://10.0.0.8:8000", is_answering=False)])
     with serving(model) as port:
         series = await series_at(port)
-        assert series["earpiece_engine_up{engine=10.0.0.7:8000}"] == 1
+        assert series["earpiece_engine_up{engine=10.0.0.7:8000/v1}"] == 1
         assert series["earpiece_engine_up{engine=10.0.0.8:8000}"] == 0
-        assert series["earpiece_engine_requests_total{engine=10.0.0.7:8000}"] == 30
+        assert series["earpiece_engine_requests_total{engine=10.0.0.7:8000/v1}"] == 30
         assert not [name for name in series if "secret" in name]
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
             assert (await http.get("/readyz")).json() == {"status": "ready"}

@@ -1,7 +1,9 @@
 """A real Prometheus scrapes a real server, and knows what happened there."""
 
 import asyncio
+import json
 import os
+import re
 import shutil
 import socket
 from collections.abc import AsyncIterator
@@ -14,6 +16,7 @@ import pytest
 from models.scripted import ScriptedModel
 from tests.doors.clients import websocket_client
 from tests.servers import serving
+from tests.test_lock import ROOT
 
 CONFIGURATION = """
 global: {{scrape_interval: 300ms, scrape_timeout: 300ms}}
@@ -81,5 +84,19 @@ async def test_prometheus_scrapes_what_happened(prometheus: str, tmp_path: Path)
             assert 0 < await value_of(http, median) < 1
             assert await value_of(http, 'up{job="earpiece"}') == 1
             metadata = (await http.get("/metadata", params={"metric": "earpiece_turns"})).json()["data"]
-            types = {entry["type"] for entries in metadata.values() for entry in entries}
-            assert types <= {"counter"}
+            assert {entry["type"] for entries in metadata.values() for entry in entries} <= {"counter"}
+            for query in dashboard_queries():
+                answer = (await http.get("/query", params={"query": query.replace("$__rate_interval", "1m")})).json()
+                assert answer["status"] == "success", answer
+
+
+def dashboard_queries() -> list[str]:
+    dashboard = json.loads((ROOT / "deploy" / "grafana-dashboard.json").read_text("utf-8"))
+    return [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+
+
+def test_the_dashboard_asks_for_metrics_that_the_readme_lists() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for query in dashboard_queries():
+        for name in re.findall(r"earpiece_[a-z_]+", query):
+            assert re.search(rf"`{name.removesuffix('_bucket')}[`{{]", readme), name
