@@ -8,11 +8,11 @@ INSTALL := $(BIN)/pip install --quiet
 LOCKED := $(INSTALL) --require-hashes --no-deps
 OURS := $(INSTALL) --no-build-isolation -c constraints.txt
 
-.PHONY: help install weights test-weights run test check fuzz bench browser screenshots lock requirements space-dry-run
+.PHONY: help install weights test-weights run test check fuzz bench browser prometheus screenshots lock requirements space-dry-run
 
 help:
 	@echo "make run     install what is missing and start at http://127.0.0.1:7860"
-	@echo "make test    install what the tests need, the browser included, and run them all"
+	@echo "make test    install what the tests need, Chromium and Prometheus included, and run them all"
 	@echo "make check   lint, formatting, types, import contract"
 	@echo "make fuzz    ten minutes of broken recordings and messages"
 	@echo "make bench   the benchmarks that need no data"
@@ -54,7 +54,15 @@ browser:
 	  { $$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq --no-install-recommends chromium; } >/dev/null \
 	  || echo "Chromium could not be installed: the browser tests will be skipped (an error where CI is set)"; }
 
-test: .venv/.installed-dev weights test-weights browser
+prometheus:
+	@command -v prometheus >/dev/null || { \
+	  echo "Installing Prometheus for the test of the metrics"; \
+	  if [ "$$(id -u)" = 0 ]; then SUDO=; else SUDO="sudo -n"; fi; \
+	  { $$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq --no-install-recommends prometheus \
+	    && { $$SUDO systemctl disable --now prometheus 2>/dev/null || true; }; } >/dev/null \
+	  || echo "Prometheus could not be installed: its test will be skipped (an error where CI is set)"; }
+
+test: .venv/.installed-dev weights test-weights browser prometheus
 	$(BIN)/python -m pytest --cov --cov-report=term
 
 check: .venv/.installed-dev

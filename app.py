@@ -17,16 +17,17 @@ from commands.errors import NothingUnderstood, UsageError
 from commands.parser import build_parser
 from models.errors import ModelError
 from realtime.hearing.files import AudioFileError
-from realtime.logs import OneLineFormatter
+from realtime.logs import formatter_of
 
 EXIT_OK, EXIT_USER_ERROR, EXIT_NO_SPEECH, EXIT_INTERRUPTED = 0, 2, 3, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and gives the exit code; unless it is 0, with one line on stderr that says why."""
-    _log_to_stderr()
+    log = _log_to_stderr()
     try:
         options = build_parser(os.environ).parse_args(arguments)
+        log.setFormatter(formatter_of(options.log_format))
         if options.verbose:
             for name in ("realtime", "models"):
                 logging.getLogger(name).setLevel(logging.INFO)
@@ -61,10 +62,11 @@ def _temporary_folder() -> Iterator[None]:
             tempfile.tempdir = before
 
 
-def _log_to_stderr() -> None:
+def _log_to_stderr() -> logging.Handler:
     handler = logging.StreamHandler()
-    handler.setFormatter(OneLineFormatter("%(name)s: %(message)s"))
+    handler.setFormatter(formatter_of("lines"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    return handler
 
 
 def default_cache_dir() -> Path:

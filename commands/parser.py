@@ -8,7 +8,7 @@ import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from commands import VERSION
 from commands.ask import ask
@@ -25,6 +25,7 @@ from models.voices.names import VOICE_NAMES
 from models.watched import SILENCE_LIMIT_S
 from realtime.hearing.vad import OTHER_VOICES, VAD_ENGINES
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION
+from realtime.logs import LogFormat
 
 
 def _weights_options(*, behind: bool) -> Options:
@@ -67,6 +68,12 @@ def _model_options(*, behind: bool) -> Options:
     model.add_argument("--max-new-tokens", type=int, default=256, help="longest answer (%(default)s)")
     model.add_argument("--temperature", type=float, default=0.0, help="0 always gives the same answer (%(default)s)")
     model.add_argument("-v", "--verbose", action="store_true", help="one line per turn on stderr")
+    model.add_argument(
+        "--log-format",
+        default="lines",
+        choices=get_args(LogFormat),
+        help="how stderr has it: lines for people, or an object on each line for programs (%(default)s)",
+    )
     return model
 
 

@@ -19,6 +19,7 @@ from commands.loading import (
     session_options,
     weights_folder,
 )
+from commands.tracing import open_tracing
 from commands.zero_gpu import borrow_gpu, say_ready
 from models.base import AudioLanguageModel, Voice
 from models.errors import ModelUnavailable, WeightsMissing
@@ -37,6 +38,7 @@ def serve(options: argparse.Namespace) -> None:
     server_options = _server_options(options)
     _check_port(options.host, options.port)
     check_folder(options.record)
+    tracing = open_tracing(options.environment)
     if options.zero_gpu:
         options.lend = borrow_gpu(options.port)
     model = _load_for_serving(options)
@@ -50,6 +52,7 @@ def serve(options: argparse.Namespace) -> None:
         scorer=scorer,
         sound_scorer=sound_scorer,
         voice=_load_or_fetch_voice(options),
+        tracing=tracing,
     )
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
     shown = f"[{shown}]" if ":" in shown else shown

@@ -9,31 +9,40 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
 
 from models.base import AudioLanguageModel, Voice
 from models.watched import SILENCE_LIMIT_S, WatchedModel
 from realtime.doors import DoorOptions, open_doors
+from realtime.doors.attendance import Attendance
 from realtime.doors.connections import HttpConnection, WebSocketConnection
-from realtime.doors.entrance import Entrance, Way, read_origin
+from realtime.doors.entrance import Entrance, read_origin
 from realtime.doors.lobby import Lobby
+from realtime.doors.operations import why_not_ready
 from realtime.doors.turn_servers import TurnAccount, TurnServers
 from realtime.hearing.vad import SileroBatch, SpeechDetector
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION, AnswerLoad
+from realtime.metrics import SessionMetrics
 from realtime.recordings.recorder import SessionRecorder
 from realtime.session import Session, SessionOptions
+from realtime.taps import Tap
+from realtime.telemetry.collectors import Gauges
+from realtime.telemetry.engines import engines_of, failure_of
+from realtime.telemetry.numbers import Numbers
 from realtime.turns.endpointing import EndOfTurnScorer
 from realtime.turns.interruption import BackchannelScorer
+
+if TYPE_CHECKING:
+    from realtime.telemetry.tracing import Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +114,8 @@ def open_session(
     load: AnswerLoad | None = None,
     batch: SileroBatch | None = None,
     record: Path | None = None,
+    taps: Sequence[Tap] = (),
+    metrics: SessionMetrics | None = None,
 ) -> Session:
     """Makes one session.
 
@@ -117,6 +128,8 @@ def open_session(
         load: decides when provisional answers are given up; shared.
         batch: scores the audio of all sessions in one call; shared.
         record: folder in which the session gets a folder of its own; nothing is kept if not given, or if it cannot be.
+        taps: listen to it, beside the recorder.
+        metrics: where it counts.
     """
     recorder = None
     if record is not None:
@@ -129,7 +142,6 @@ def open_session(
     def make_detector(speaker: str) -> SpeechDetector:
         return SpeechDetector(options.vad, batch=batch, speaker=speaker)
 
-    taps = [recorder] if recorder is not None else []
     return Session(
         model,
         options,
@@ -138,7 +150,8 @@ def open_session(
         sound_scorer=sound_scorer,
         voice=voice,
         load=load,
-        taps=taps,
+        taps=taps if recorder is None else (recorder, *taps),
+        metrics=metrics,
     )
 
 
@@ -147,13 +160,18 @@ def _make_lobby(
     session_options: SessionOptions,
     options: ServerOptions,
     *,
+    load: AnswerLoad,
+    attendance: Attendance,
+    make_taps: Callable[[SessionMetrics], Sequence[Tap]],
     scorer: EndOfTurnScorer | None,
     sound_scorer: BackchannelScorer | None,
     voice: Voice | None,
 ) -> Lobby:
-    load, batch = AnswerLoad(options.speculate_below), SileroBatch()
-    return Lobby(
-        lambda: open_session(
+    batch = SileroBatch()
+
+    def open_one() -> Session:
+        metrics = SessionMetrics()
+        return open_session(
             model,
             session_options,
             scorer=scorer,
@@ -162,10 +180,16 @@ def _make_lobby(
             load=load,
             batch=batch,
             record=options.record,
-        ),
+            taps=make_taps(metrics),
+            metrics=metrics,
+        )
+
+    return Lobby(
+        open_one,
         model_name=model.info.name,
         max_sessions=options.max_sessions,
         max_session_s=options.max_session_s,
+        attendance=attendance,
     )
 
 
@@ -177,6 +201,7 @@ def create_app(
     scorer: EndOfTurnScorer | None = None,
     sound_scorer: BackchannelScorer | None = None,
     voice: Voice | None = None,
+    tracing: "Tracing | None" = None,
 ) -> FastAPI:
     """Puts all doors around one lobby, and the entrance before them.
 
@@ -187,6 +212,7 @@ def create_app(
         scorer: judges at pauses whether a turn is complete; shared by all sessions.
         sound_scorer: judges sounds over an answer; shared by all sessions.
         voice: reads answers aloud, where a client wants it; shared by all sessions.
+        tracing: sends spans of every turn; closed when the application ends.
 
     Returns:
         The application; its `state.lobby` is the lobby.
@@ -197,43 +223,72 @@ def create_app(
     options = options or ServerOptions()
     SpeechDetector(session_options.vad)  # loads what finds speech, before anybody comes
     watched = WatchedModel(model, options.answer_timeout_s)
-    lobby = _make_lobby(watched, session_options, options, scorer=scorer, sound_scorer=sound_scorer, voice=voice)
+    load, attendance, engines = AnswerLoad(options.speculate_below), Attendance(), engines_of(model)
+    numbers = Numbers(model.info.name, attendance=attendance, engines=engines)
+    lobby = _make_lobby(
+        watched,
+        session_options,
+        options,
+        load=load,
+        attendance=attendance,
+        make_taps=lambda metrics: [numbers.tap(metrics), *([] if tracing is None else [tracing.tap()])],
+        scorer=scorer,
+        sound_scorer=sound_scorer,
+        voice=voice,
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        await lobby.drain(0)  # a server that is not ours has not drained it
+        async with numbers.watching_the_loop():
+            yield
+            await lobby.drain(0)  # a server that is not ours has not drained it
         await watched.close()
+        if tracing is not None:
+            await tracing.close()
 
     app = FastAPI(title="Earpiece", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.lobby = lobby
-    ways = open_doors(app, lobby, _door_options(model, options, voice))
+    door_options = _door_options(
+        model, options, voice, failure=lambda: watched.failure or failure_of(engines), exposition=numbers.exposition
+    )
+    numbers.watch(_gauges(lobby, load, door_options))
+    ways = open_doors(app, lobby, door_options)
     app.add_middleware(
         Entrance,
-        ways=[*ways, _add_health(app, lobby, watched)],
+        ways=ways,
         host=options.host,
         allowed_origins=[read_origin(origin) for origin in options.allowed_origins],
     )
     return app
 
 
-def _add_health(app: FastAPI, lobby: Lobby, model: WatchedModel) -> Way:
-    """Adds the route that says how the server is, and gives the way to it."""
-
-    @app.get("/health")
-    async def health() -> JSONResponse:
-        report = lobby.health()
-        if model.failure is None:
-            return JSONResponse(report)
-        return JSONResponse(report | {"status": "failed", "reason": model.failure}, 503)
-
-    return Way(path="/health")
+def _gauges(lobby: Lobby, load: AnswerLoad, options: DoorOptions) -> Gauges:
+    """Gives the numbers that are read off the server when its metrics are asked for."""
+    return {
+        "ready": ("Whether `/readyz` would say so: 1, or 0.", lambda: why_not_ready(lobby, options) is None),
+        "answers_in_progress": ("Answers being generated.", lambda: load.running),
+        "queue_length": ("Clients that wait for a place.", lambda: lobby.health().get("waiting", 0)),
+    }
 
 
-def _door_options(model: AudioLanguageModel, options: ServerOptions, voice: Voice | None) -> DoorOptions:
+def _door_options(
+    model: AudioLanguageModel,
+    options: ServerOptions,
+    voice: Voice | None,
+    *,
+    failure: Callable[[], str | None],
+    exposition: Callable[[str], tuple[bytes, str]],
+) -> DoorOptions:
     turn = None if options.turn is None else TurnServers(options.turn)
     voices = () if voice is None else voice.voices
-    return DoorOptions(model=model.info, ice_servers=options.ice_servers, turn=turn, voices=voices)
+    return DoorOptions(
+        model=model.info,
+        ice_servers=options.ice_servers,
+        turn=turn,
+        voices=voices,
+        failure=failure,
+        exposition=exposition,
+    )
 
 
 class Server(uvicorn.Server):

@@ -57,6 +57,7 @@ from realtime.inbox import (
     WordsDrafted,
 )
 from realtime.load import AnswerLoad
+from realtime.logs import name_session
 from realtime.metrics import SessionMetrics
 from realtime.outbox import Outbox
 from realtime.playout import Playout
@@ -128,6 +129,7 @@ class Session(Reception):
         voice: reads answers aloud, shared between sessions; without it they are read by the eye.
         load: of the process, shared between sessions; without it the session has one of its own.
         taps: are told what goes in and what comes out; closed with the session.
+        metrics: where it counts what happens; it makes its own if not given.
 
     Attributes:
         id: names it.
@@ -148,6 +150,7 @@ class Session(Reception):
         voice: Voice | None = None,
         load: AnswerLoad | None = None,
         taps: Sequence[Tap] = (),
+        metrics: SessionMetrics | None = None,
     ) -> None:
         options = options or SessionOptions()
         super().__init__(
@@ -160,7 +163,7 @@ class Session(Reception):
             can_judge_address=scorer is not None and ears_at_pauses(model) is not None,
         )
         self.id = id or f"sess_{next(_session_numbers)}"
-        self.metrics = SessionMetrics()
+        self.metrics = metrics or SessionMetrics()
         self._options, self._model, self._now = options, model, now
         self._now_s = 0.0  # wall time that counts for the item being handled
         self._taps = Taps(taps, self.id)
@@ -244,6 +247,7 @@ class Session(Reception):
 
     async def run(self) -> None:
         """Handles everything that arrives until `close`; cancel it to end at once."""
+        name_session(self.id)
         self.begin()
         try:
             while self._floor.state is not TurnState.CLOSED:

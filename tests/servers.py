@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from models.base import AudioLanguageModel, Voice
 from realtime.server import Server, ServerOptions, create_app
 from realtime.session import SessionOptions
+from realtime.telemetry.tracing import Tracing
 
 
 @contextmanager
@@ -20,6 +21,7 @@ def serving(
     allowed_origins: tuple[str, ...] = (),
     answer_timeout_s: float = 60.0,
     voice: Voice | None = None,
+    tracing: Tracing | None = None,
 ) -> Iterator[int]:
     """Serves until the block ends and gives the port."""
     server_options = ServerOptions(
@@ -30,7 +32,8 @@ def serving(
         drain_limit_s=4,
     )
     listener = socket.create_server((server_options.host, 0))
-    server = Server(create_app(model, options or SessionOptions(), server_options, voice=voice), server_options)
+    app = create_app(model, options or SessionOptions(), server_options, voice=voice, tracing=tracing)
+    server = Server(app, server_options)
     server.config.load()
     thread = threading.Thread(target=lambda: server.run(sockets=[listener]), daemon=True)
     thread.start()

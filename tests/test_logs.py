@@ -1,13 +1,16 @@
 """The log: one line a record, whatever is in it."""
 
+import asyncio
 import io
+import json
 import logging
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
-from realtime.logs import OneLineFormatter
+from realtime.logs import OneLineFormatter, formatter_of, name_session
 from tests.conftest import CLIPS
 
 FORGED = "x\nrealtime.server: all is well\r\x1b[2K\x85\u2028\udc80"
@@ -59,3 +62,28 @@ def test_the_command_line_logs_so() -> None:
     log = ended.stderr.decode()
     assert f"realtime.answers: session sess_1, resp_1_4: {ESCAPED}\n" in log
     assert "\nrealtime.server:" not in log
+
+
+async def test_an_object_on_each_line_for_programs(log: tuple[logging.Logger, io.StringIO]) -> None:
+    logger, stream = log
+    logger.handlers[0].setFormatter(formatter_of("json"))
+
+    async def work() -> None:
+        name_session("sess_7")
+        await asyncio.create_task(warn())
+
+    async def warn() -> None:
+        logger.warning("%s: not done", FORGED)
+
+    await asyncio.create_task(work())
+    try:
+        raise ValueError(FORGED)
+    except ValueError:
+        logger.exception("failed", stack_info=True)
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert stream.getvalue().isascii()
+    assert datetime.fromisoformat(first.pop("time")).tzinfo is UTC
+    assert first == {"level": "WARNING", "logger": "door", "message": f"{FORGED}: not done", "session": "sess_7"}
+    assert second.keys() == {"time", "level", "logger", "message", "traceback", "stack"}
+    assert (second["level"], second["message"]) == ("ERROR", "failed")
+    assert "Traceback" in second["traceback"] and "ValueError: x" in second["traceback"]

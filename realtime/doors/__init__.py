@@ -7,6 +7,7 @@ The page is a door, too. Read `lobby.py` for who is let in, `websocket.py` for t
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +30,16 @@ class DoorOptions:
         ice_servers: STUN and TURN servers of both sides, as the WebRTC API takes them.
         voices: that can read answers aloud.
         turn: gives more of them, which expire.
+        failure: says why nobody can be answered, in a sentence; gives None while all is well.
+        exposition: gives all metrics for a header `Accept`, and their content type; None: nothing is measured.
     """
 
     model: ModelInfo
     ice_servers: tuple[dict[str, Any], ...] = ()
     voices: tuple[VoiceInfo, ...] = ()
     turn: "TurnServers | None" = None
+    failure: Callable[[], str | None] = lambda: None
+    exposition: Callable[[str], tuple[bytes, str]] | None = None
 
     async def current_ice_servers(self) -> list[dict[str, Any]]:
         """Gives all servers as they can be used now."""

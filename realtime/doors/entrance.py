@@ -39,6 +39,7 @@ class Way:
         max_body_bytes: of a request; 0: it may have no body.
         is_prefix: whatever stands behind the path is a name.
         is_streamed: the door reads the body as it comes, and keeps to the limit; otherwise it is read here.
+        is_public: it is open to whoever asks, without a key.
     """
 
     path: str
@@ -47,6 +48,7 @@ class Way:
     max_body_bytes: int = 0
     is_prefix: bool = False
     is_streamed: bool = False
+    is_public: bool = False
 
 
 @dataclass(frozen=True, slots=True)

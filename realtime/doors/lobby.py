@@ -8,10 +8,12 @@ Read `visit.py` for what a door does with its visit, `stay.py` for sessions that
 """
 
 import asyncio
+import functools
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any, Concatenate, Literal, ParamSpec
 
+from realtime.doors.attendance import Attendance
 from realtime.doors.protocol import Resume
 from realtime.doors.stay import Stay
 from realtime.doors.transport import Ending, Transport
@@ -35,6 +37,27 @@ class Refused(Exception):
         self.why = why
 
 
+Admission = ParamSpec("Admission")
+
+
+def _counting_refusals(
+    admit: Callable[Concatenate["Lobby", Transport, Admission], Visit],
+) -> Callable[Concatenate["Lobby", Transport, Admission], Visit]:
+    """Has every refusal of an admission counted, by its door."""
+
+    @functools.wraps(admit)
+    def admit_or_count(
+        lobby: "Lobby", transport: Transport, /, *args: Admission.args, **asked: Admission.kwargs
+    ) -> Visit:
+        try:
+            return admit(lobby, transport, *args, **asked)
+        except Refused as refusal:
+            lobby.attendance.refuse(str(asked["door"]), refusal.why)
+            raise
+
+    return admit_or_count
+
+
 class Lobby:
     """Lets clients in, one place each.
 
@@ -43,6 +66,10 @@ class Lobby:
         model_name: what answers, for `health`.
         max_sessions: places.
         max_session_s: the longest a session may last; None: for ever.
+        attendance: where it counts who comes and goes.
+
+    Attributes:
+        attendance: as given.
     """
 
     def __init__(
@@ -52,7 +79,9 @@ class Lobby:
         model_name: str = "",
         max_sessions: int = 16,
         max_session_s: float | None = None,
+        attendance: Attendance | None = None,
     ) -> None:
+        self.attendance = attendance or Attendance()
         self._open_session = open_session
         self._model_name = model_name
         self._max_sessions = max_sessions
@@ -63,6 +92,12 @@ class Lobby:
         self._numbers = itertools.count(1)
         self._draining = False
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether nobody is let in any more, because the server goes down."""
+        return self._draining
+
+    @_counting_refusals
     def admit(
         self,
         transport: Transport,
@@ -172,11 +207,13 @@ class Lobby:
             stay.attach(visit, lasting=True)
             return stay, max(1, resume.after)
         if not self._has_place(visit):
+            self.attendance.refuse(_door_of(visit.name), "full")
             raise NoPlace(self._full())
         self._make_room(self._max_sessions - self._n_beginning(visit) - 1)
         session = self._open_session()
         stay = Stay(visit.name, session, visit.counters, max_session_s=self._max_session_s, release=self._forget)
         self._stays[stay.token] = stay
+        self.attendance.begin(_door_of(stay.name))
         stay.attach(visit, lasting=resume is not None)
         return stay, 0
 
@@ -229,7 +266,12 @@ class Lobby:
 
     def _forget(self, stay: Stay) -> None:
         del self._stays[stay.token]
+        self.attendance.end(_door_of(stay.name), stay.ending)
 
 
 def _name(door: str, client_id: str) -> str:
     return f"{door} {client_id}"
+
+
+def _door_of(name: str) -> str:
+    return name.partition(" ")[0]

@@ -491,6 +491,9 @@ async def test_there_is_nothing_but_the_page_the_doors_and_the_health(besieged: 
     assert {path for path in ours if not path.startswith("/page/")} == {
         "/",
         "/health",
+        "/healthz",
+        "/readyz",
+        "/metrics",
         "/session/close",
         "/conversation/audio",
         "/conversation/audio/{item_id}",
