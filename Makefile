@@ -1,6 +1,8 @@
 # make run | test | check | fuzz | bench | screenshots | install | lock | space-dry-run; `make` alone lists them.
 PYTHON ?= python3
 BIN := .venv/bin
+# Processes that test at the same time; each may hold 8 GB of weights.
+WORKERS ?= 2
 
 # What is downloaded has the hashes that the lock files give for the versions of constraints.txt. Then pip installs
 # Earpiece itself, and PyTorch: which build of it a machine gets, with CUDA libraries or without, no lock can know.
@@ -63,7 +65,8 @@ prometheus:
 	  || echo "Prometheus could not be installed: its test will be skipped (an error where CI is set)"; }
 
 test: .venv/.installed-dev weights test-weights browser prometheus
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python -m pytest -m 'not alone' -n $(WORKERS) --dist loadfile --cov --cov-report= --cov-fail-under=0
+	$(BIN)/python -m pytest -m alone --cov --cov-append --cov-report=term
 
 check: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -208,8 +208,10 @@ class Visit:
                 if self._stay is not None and self._stay.ending is not None and ending is not Ending.MOVED:
                     await asyncio.wait([self._stay.living])
             finally:  # also where the lobby does not wait so long
-                await finish(self.name, CLOSE_TIMEOUT_S, asyncio.create_task(self._say_farewell()))
-                await finish(self.name, CLOSE_TIMEOUT_S, asyncio.create_task(self.transport.close(ending)))
+                try:
+                    await finish(self.name, CLOSE_TIMEOUT_S, asyncio.create_task(self._say_farewell()))
+                finally:  # nor for a client that reads no farewell
+                    await finish(self.name, CLOSE_TIMEOUT_S, asyncio.create_task(self.transport.close(ending)))
 
     async def _carry(self, stay: Stay) -> None:
         """Sends the session's events until it has ended, or this connection."""

@@ -187,6 +187,7 @@ def test_what_was_sent_into_a_dead_wire_is_sent_again_once(browse: Browse) -> No
         assert len([event for event in events if event["type"] == "session.updated"]) == 1
 
 
+@pytest.mark.alone
 def test_where_webrtc_finds_no_way_what_was_said_meanwhile_is_answered(
     browse: Browse, speech: Callable[[str], Samples]
 ) -> None:

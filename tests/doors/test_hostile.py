@@ -33,6 +33,7 @@ from websockets.frames import Frame, Opcode
 from tests.doors.clients import SpeakingTrack, WebRtcClient, webrtc_client, websocket_client
 from tests.doors.siege import RETURN_WITHIN_S, Answering, Siege, siege
 
+pytestmark = pytest.mark.alone
 logger = logging.getLogger(__name__)
 
 MAX_LATE_S = 0.1  # of the server's loop, in seconds of its work

@@ -29,6 +29,7 @@ def port() -> Iterator[int]:
         yield port
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("client_of", [websocket_client, webrtc_client])
 async def test_speech_is_answered(
     client_of: Callable[..., object], port: int, speech: Callable[[str], Samples]
@@ -246,6 +247,7 @@ async def test_one_id_is_one_connection(port: int) -> None:
     await no_sessions_left(port)
 
 
+@pytest.mark.alone
 async def test_hostile_descriptions_are_refused_at_once(port: int) -> None:
     sdp = await whole_offer()
     audio = sdp[sdp.index("m=audio") : sdp.index("m=application")]

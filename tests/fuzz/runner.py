@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import math
 import multiprocessing
 import pkgutil
 import random
@@ -42,13 +43,20 @@ def find_kinds() -> dict[str, str]:
 
 
 def fuzz(
-    module: str, *, seconds: float, seed: int, folder: Path, progress: Callable[[float], object] = lambda _: None
+    module: str,
+    *,
+    cases: int | None = None,
+    seconds: float = math.inf,
+    seed: int,
+    folder: Path,
+    progress: Callable[[float], object] = lambda _: None,
 ) -> Outcome:
-    """Tries cases of one kind until the time is up.
+    """Tries cases of one kind until there were enough, or the time is up.
 
     Args:
         module: the name of the kind's module.
-        seconds: how long.
+        cases: how many; None: as many as there is time for.
+        seconds: how long at most.
         seed: the same cases in the same order for the same seed.
         folder: where failing cases are kept, each with what went wrong beside it.
         progress: is told the seconds that each case took.
@@ -56,7 +64,7 @@ def fuzz(
     kind = importlib.import_module(module)
     outcome, worker = Outcome(kind.NAME), _Worker(module)
     began_s = last_s = time.monotonic()
-    for case in _cases(kind, seed):
+    for case in itertools.islice(_cases(kind, seed), cases):
         if last_s - began_s >= seconds:
             break
         failure = worker.attempt(case)

@@ -28,6 +28,7 @@ def _time_out() -> None:
     raise TimeoutError("not ours")
 
 
+@pytest.mark.alone
 async def test_who_comes_after_a_step_that_hangs_is_told_at_once_until_it_returns() -> None:
     watch, let_go = StepWatch("the listener", 0.2), threading.Event()
     with pytest.raises(ModelStopped, match="the listener has been in one step for 0 s; restart the server"):

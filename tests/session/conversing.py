@@ -20,6 +20,7 @@ from realtime.turns.endpointing import EndOfTurnScorer, EndpointingOptions
 from realtime.turns.interruption import BackchannelScorer
 from realtime.turns.observations import DEFAULT_SPEAKER
 
+STEPS_WITHOUT_AN_EVENT = 100  # of the loop, after which nothing more comes by itself: each task takes a few
 FRAME_S = SILERO_FRAME_SAMPLES / SAMPLE_RATE_HZ
 OPTIONS = SessionOptions(
     vad=VadOptions(pause_s=0.19), endpointing=EndpointingOptions(silence_s=0.6, max_turn_s=4.0, min_interruption_s=0.25)
@@ -91,8 +92,11 @@ class Conversation:
 
     async def session_caught_up(self) -> None:
         """Lets the session and the model's tasks do all that they can without more audio or words."""
-        for _ in range(1000):
-            await asyncio.sleep(0)
+        n_events = -1
+        while n_events != len(self.events):
+            n_events = len(self.events)
+            for _ in range(STEPS_WITHOUT_AN_EVENT):
+                await asyncio.sleep(0)
 
     async def until_window(self, is_so: Callable[[ConversationWindow], bool]) -> None:
         """Waits until the session has shown such a window."""

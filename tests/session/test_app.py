@@ -33,6 +33,7 @@ from tests.benchmarks.voices import make_sound
 from tests.conftest import CLIPS
 from tests.containers import mux
 
+TINY = ("--model", "pocket-tiny")  # where any model that answers will do: it loads in a second
 CAPITAL, RIVER = str(CLIPS / "question_capital.ogg"), str(CLIPS / "question_river.ogg")
 
 
@@ -62,12 +63,12 @@ def test_where_nobody_speaks_the_person_is_told_so(
     sound: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write_wav(tmp_path / "nobody.wav", make_sound(sound))
-    assert main(["ask", path, "What does the speaker want to know?", "--json"]) == EXIT_NO_SPEECH
+    assert main(["ask", path, "What does the speaker want to know?", "--json", *TINY]) == EXIT_NO_SPEECH
     captured = capsys.readouterr()
     report = json.loads(captured.out)
     assert captured.err == f"earpiece: {path}: {report['no_words']}\n"
     assert (report["no_words"], report["text"]) in NOTHING_SAID
-    assert main(["ask", path, "--transcribe", "en", "--json"]) == EXIT_NO_SPEECH
+    assert main(["ask", path, "--transcribe", "en", "--json", *TINY]) == EXIT_NO_SPEECH
     captured = capsys.readouterr()
     report = json.loads(captured.out)
     assert captured.err == f"earpiece: {path}: {report['no_words']}\n"
@@ -149,7 +150,7 @@ def test_ask_says_what_of_a_recording_was_lost(tmp_path: Path, capsys: pytest.Ca
     with av.open(str(clip), "w") as container:
         mux(container, container.add_stream("pcm_s16le", rate=16_000, layout="mono"), read_audio_file(CAPITAL).samples)
     clip.write_bytes(clip.read_bytes()[:-16_000])
-    assert main(["ask", str(clip), "?", "--json", "--max-new-tokens", "1"]) == 0
+    assert main(["ask", str(clip), "?", "--json", "--max-new-tokens", "1", *TINY]) == 0
     captured = capsys.readouterr()
     report = json.loads(captured.out)
     assert report["lost_s"] == pytest.approx(0.5, abs=0.01)
@@ -166,11 +167,11 @@ def test_ask_takes_the_track_that_is_asked_for(tmp_path: Path, capsys: pytest.Ca
         tracks[1].disposition = 0
         for clip, track in zip((CAPITAL, RIVER), tracks, strict=True):
             mux(container, track, read_audio_file(clip).samples)
-    assert main(["ask", two, "--transcribe", "en", "--json"]) == 0
+    assert main(["ask", two, "--transcribe", "en", "--json", *TINY]) == 0
     captured = capsys.readouterr()
     assert "capital of France" in captured.out
     assert captured.err == f"earpiece: {two}: audio track 1 is read, of 1, 2\n"
-    assert main(["ask", two, "--transcribe", "en", "--json", "--track", "2"]) == 0
+    assert main(["ask", two, "--transcribe", "en", "--json", "--track", "2", *TINY]) == 0
     report = json.loads(capsys.readouterr().out)
     assert "river" in report["text"]
     assert report["track"] == 2
@@ -179,7 +180,7 @@ def test_ask_takes_the_track_that_is_asked_for(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_ask_streams_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["ask", CAPITAL, "", "--system-prompt", SYSTEM_PROMPT]) == 0
+    assert main(["ask", CAPITAL, "", "--system-prompt", SYSTEM_PROMPT, *TINY]) == 0
     assert "Paris" in capsys.readouterr().out
 
 
@@ -194,7 +195,7 @@ def test_talk_plays_clips_through_a_session(capsys: pytest.CaptureFixture[str]) 
 
 def test_a_recorded_talk_replays_with_the_same_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept = tmp_path / "kept"
-    assert main(["talk", CAPITAL, "--record", str(kept)]) == 0
+    assert main(["talk", CAPITAL, "--record", str(kept), *TINY]) == 0
     (folder,) = kept.iterdir()
     assert stat.S_IMODE(kept.stat().st_mode) == stat.S_IMODE(folder.stat().st_mode) == 0o700
     capsys.readouterr()
@@ -218,7 +219,7 @@ def test_nothing_is_recorded_unless_asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["talk", CAPITAL]) == 0
+    assert main(["talk", CAPITAL, *TINY]) == 0
     assert list(tmp_path.iterdir()) == []
     assert "Paris" in capsys.readouterr().out
 
@@ -272,7 +273,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         (["ask", "a\0b", "?"], "null character"),
         (["ask", "/dev/null", "?"], "/dev/null: not a file but a terminal or another device"),
         (["--model", "gpt-9", "ask", CAPITAL, "?"], "unknown model 'gpt-9'"),
-        (["talk", CAPITAL, "--max-new-tokens", "9000"], "--max-new-tokens 9000: pocket takes"),
+        (["talk", CAPITAL, "--max-new-tokens", "9000", *TINY], "--max-new-tokens 9000: pocket-tiny takes"),
         (["--max-sessions", "0"], "--max-sessions 0"),
         (["--port", "99999"], "--port 99999"),
         (["--max-session-minutes", "-1"], "--max-session-minutes -1"),
@@ -282,7 +283,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         (["ask", CAPITAL, "?", "--model", "gpt-9"], "unknown model 'gpt-9'; choose pocket"),
         (["--model", "gpt-9", "--port", "0"], "unknown model"),
         (["ask", CAPITAL, "?", "--temperature", "-1"], "must be 0 (greedy) or more"),
-        (["talk", CAPITAL, "--silence", "-1"], "silence_s"),
+        (["talk", CAPITAL, "--silence", "-1", *TINY], "silence_s"),
         (["talk", CAPITAL, "--record", __file__], "--record"),
         (["replay", "missing"], "missing/events.jsonl: cannot be read"),
         (["fetch", "--cache-dir", f"{__file__}/cache"], "Not a directory"),
@@ -308,7 +309,7 @@ def test_what_others_have_left_in_the_common_temporary_folder_is_no_hindrance(tm
     for name in ("gradio", "matplotlib", f"torchinductor_{getpass.getuser()}"):
         (tmp_path / name).touch(mode=0o400)
     before = sorted(tmp_path.iterdir())
-    program = f"import sys, app; sys.exit(app.main(['ask', {CAPITAL!r}]))"
+    program = f"import sys, app; sys.exit(app.main(['ask', {CAPITAL!r}, *{TINY!r}]))"
     environment = {key: value for key, value in os.environ.items() if key != "TORCHINDUCTOR_CACHE_DIR"}
     subprocess.run(
         [sys.executable, "-c", program], env=environment | {"TMPDIR": str(tmp_path)}, timeout=120, check=True
@@ -365,7 +366,7 @@ def test_a_session_whose_audio_cannot_be_kept_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     with mock.patch("realtime.recordings.recorder.wave.open", side_effect=OSError("no space left")):
-        assert main(["talk", CAPITAL, "--record", str(tmp_path)]) == 0
+        assert main(["talk", CAPITAL, "--record", str(tmp_path), *TINY]) == 0
     assert "Paris" in capsys.readouterr().out
     assert "the recording ends here: no space left" in caplog.text
 
@@ -385,7 +386,7 @@ async def test_a_session_whose_recording_cannot_be_begun_goes_on(
 
 
 def test_options_stand_before_a_command_or_behind_it(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--silence", "2", "talk", CAPITAL]) == 0
+    assert main(["--silence", "2", "talk", CAPITAL, *TINY]) == 0
     assert "Paris" in capsys.readouterr().out
 
 

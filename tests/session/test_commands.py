@@ -217,6 +217,7 @@ SITUATIONS = {
 }
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("situation", SITUATIONS)
 async def test_after_any_two_commands_the_next_question_is_answered(situation: str) -> None:
     for first, second in itertools.product(COMMANDS, repeat=2):

@@ -101,6 +101,7 @@ async def test_what_no_conversation_can_be_is_explained(messages: list[ImportedM
         assert "conversation.cleared" not in conversation.types()
 
 
+@pytest.mark.alone
 async def test_a_long_conversation_is_cut_to_the_window() -> None:
     model = ScriptedModel([["Yes."]])
     async with conversing(model) as conversation:

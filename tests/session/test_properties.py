@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -230,6 +231,7 @@ def check_words(events: list[SessionEvent]) -> None:
             assert event.item_id not in {one.item_id for one in after}
 
 
+@pytest.mark.no_cover
 @given(script=scripts, chunk_samples=st.sampled_from([100, 512, 1000, 4096]), n_told=st.sampled_from([0, 2, 20]))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 async def test_every_session_replays_to_the_byte(script: list[Step], chunk_samples: int, n_told: int) -> None:
@@ -250,6 +252,7 @@ async def test_every_session_replays_to_the_byte(script: list[Step], chunk_sampl
     check_lengths(conversation.events)
 
 
+@pytest.mark.no_cover
 @given(script=scripts, chunk_samples=st.sampled_from([100, 512, 1000, 4096]))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 async def test_answers_and_audio_stay_in_order(script: list[Step], chunk_samples: int) -> None:
@@ -262,6 +265,7 @@ async def test_answers_and_audio_stay_in_order(script: list[Step], chunk_samples
     check_lengths(conversation.events)
 
 
+@pytest.mark.no_cover
 @given(
     script=st.lists(st.one_of(speaking, speaking, wording, commanding, of_the_page), min_size=4, max_size=25),
     failing=st.sets(st.integers(0, 9)),

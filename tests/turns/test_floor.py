@@ -573,6 +573,7 @@ STEPS = st.one_of(
 )
 
 
+@pytest.mark.no_cover
 @given(st.lists(STEPS, min_size=4, max_size=25), st.booleans(), st.booleans(), st.booleans())
 @settings(max_examples=1500, deadline=None)
 def test_whatever_happens_stays_in_balance(

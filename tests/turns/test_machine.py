@@ -142,6 +142,7 @@ def test_a_client_may_type_cancel_clear_and_leave_at_any_time(state: TurnState, 
     assert (state, type(EXAMPLES[name])) in TRANSITIONS
 
 
+@pytest.mark.no_cover
 @given(st.lists(st.sampled_from(sorted(EXAMPLES)), max_size=60))
 @settings(max_examples=500)
 def test_answers_and_turns_stay_in_balance(names: list[str]) -> None:

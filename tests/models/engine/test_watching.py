@@ -77,6 +77,7 @@ async def test_an_engine_that_cannot_start_afresh_says_so(caplog: pytest.LogCapt
     assert "the engine has ended and can answer nobody" in caplog.text
 
 
+@pytest.mark.alone
 async def test_a_step_that_never_returns_ends_who_waits_and_who_comes_later(hanging: Hanging) -> None:
     async with running(hanging, step_limit_s=LIMIT_S) as engine:
         hanging.hang()
@@ -107,6 +108,7 @@ async def test_an_engine_whose_step_returns_after_all_goes_on(hanging: Hanging) 
                     await asyncio.sleep(0.01)
 
 
+@pytest.mark.alone
 async def test_an_answer_can_be_cancelled_while_its_step_hangs(hanging: Hanging) -> None:
     async with running(hanging) as engine:
         events = engine.generate(text_prompt(some_ids(5)), GenerationOptions(max_new_tokens=900), dialogue="a")

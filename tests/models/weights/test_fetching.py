@@ -161,7 +161,8 @@ def test_what_is_made_is_listed_and_every_file_is_compared(
     folder = fetch_weights(MADE, tmp_path, copy)
     said = capsys.readouterr().err.splitlines()
     assert said[0].startswith("Some weights: 9 MB to download, 9 MB on disk, 0.1 GB of memory")
-    assert said[1:] == ["Downloading Some weights, 3 parts", "Verifying Some weights", "Preparing Some weights (once)"]
+    steps = [line for line in said[1:] if not line.endswith("%")]  # a slow machine says how far it is, too
+    assert steps == ["Downloading Some weights, 3 parts", "Verifying Some weights", "Preparing Some weights (once)"]
     assert left(folder) == [CHECKSUMS, "weights.bin"]
     (folder / ".DS_Store").write_text("of a desktop")
     assert find_weights(MADE, tmp_path) == folder
