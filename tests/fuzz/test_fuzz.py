@@ -6,7 +6,7 @@ import pytest
 
 from tests.fuzz.runner import find_kinds, fuzz
 
-CASES = {"files": 300, "protocol": 3000, "sdp": 1500}  # a count, so that a busy machine tries no fewer
+CASES = {"files": 450, "protocol": 4500, "sdp": 3000}  # a count, so that a busy machine tries no fewer
 
 
 @pytest.mark.parametrize(("name", "module"), find_kinds().items(), ids=find_kinds())
