@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from models.base import AudioLanguageModel, Voice
 from realtime.server import Server, ServerOptions, create_app
@@ -22,14 +23,16 @@ def serving(
     answer_timeout_s: float = 60.0,
     voice: Voice | None = None,
     tracing: Tracing | None = None,
+    **more: Any,
 ) -> Iterator[int]:
-    """Serves until the block ends and gives the port."""
+    """Serves until the block ends and gives the port; `more` options as `ServerOptions` has them."""
     server_options = ServerOptions(
         max_sessions=max_sessions,
         max_session_s=max_session_s,
         allowed_origins=allowed_origins,
         answer_timeout_s=answer_timeout_s,
         drain_limit_s=4,
+        **more,
     )
     listener = socket.create_server((server_options.host, 0))
     app = create_app(model, options or SessionOptions(), server_options, voice=voice, tracing=tracing)

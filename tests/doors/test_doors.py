@@ -49,6 +49,7 @@ async def test_the_page_is_a_door_like_any_other() -> None:
         "description": ScriptedModel.info.description,
         "languages": {"de": "Deutsch", "en": "English"},
         "voices": [],
+        "login": None,
     }
     page = await ask("/")
     assert page.headers["content-type"].startswith("text/html")
