@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from fastapi import FastAPI
+
 from models.base import AudioLanguageModel, Voice
 from realtime.server import Server, ServerOptions, create_app
 from realtime.session import SessionOptions
@@ -13,7 +15,14 @@ from realtime.telemetry.tracing import Tracing
 
 
 @contextmanager
-def serving(
+def serving(model: AudioLanguageModel, options: SessionOptions | None = None, **more: Any) -> Iterator[int]:
+    """Serves until the block ends and gives the port; `more` options as `serving_app` has them."""
+    with serving_app(model, options, **more) as (port, _):
+        yield port
+
+
+@contextmanager
+def serving_app(
     model: AudioLanguageModel,
     options: SessionOptions | None = None,
     *,
@@ -24,8 +33,8 @@ def serving(
     voice: Voice | None = None,
     tracing: Tracing | None = None,
     **more: Any,
-) -> Iterator[int]:
-    """Serves until the block ends and gives the port; `more` options as `ServerOptions` has them."""
+) -> Iterator[tuple[int, FastAPI]]:
+    """Serves until the block ends, gives the port and what is served; `more` options as `ServerOptions` has them."""
     server_options = ServerOptions(
         max_sessions=max_sessions,
         max_session_s=max_session_s,
@@ -41,7 +50,7 @@ def serving(
     thread = threading.Thread(target=lambda: server.run(sockets=[listener]), daemon=True)
     thread.start()
     try:
-        yield listener.getsockname()[1]
+        yield listener.getsockname()[1], app
     finally:
         server.should_exit = True
         thread.join(20)

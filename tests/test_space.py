@@ -108,6 +108,7 @@ def test_what_a_space_sets_by_itself() -> None:
     options = options_in(SPACE)
     assert (options["host"], options["port"]) == ("0.0.0.0", 7860)
     assert (options["max_sessions"], options["max_session_minutes"]) == (4, 10)
+    assert options["no_auth"] and not options_in(SPACE | {"EARPIECE_API_KEYS": "x"})["no_auth"]
     assert options["allow_origin"] == ["https://somebody-earpiece.hf.space", "https://huggingface.co"]
     assert (options["zero_gpu"], options["speculate_below"] > 0) == (False, True)
     options = options_in(SPACE | {"SPACES_ZERO_GPU": "true"})

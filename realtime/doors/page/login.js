@@ -1,7 +1,7 @@
 // Logging in with a key, and out again: a form that is a page by itself (`login_page.js`), or stands over the page.
 //
 // The server keeps who this is in a cookie that no script can read; the key itself is kept nowhere.
-import { make } from "./dom.js";
+import { make, showError } from "./dom.js";
 import { words } from "./words.js";
 
 let dialog = null;
@@ -43,7 +43,7 @@ export function loginForm(onDone) {
 // Shows the form over the page, once, until somebody has logged in or puts it aside.
 export function askForKey() {
   if (dialog) return;
-  dialog = make("dialog", { className: "ep-login-over" }, loginForm(() => dialog.close()));
+  dialog = make("dialog", { className: "ep-login-over" }, loginForm(() => (showError(""), dialog.close())));
   dialog.setAttribute("aria-labelledby", "ep-login-title");
   dialog.addEventListener("close", () => {
     dialog.remove();
