@@ -86,6 +86,7 @@ def test_an_option_is_set_by_its_variable_and_the_command_line_wins(tmp_path: Pa
         ("EARPIECE_NO_SUMMARY", "maybe", "EARPIECE_NO_SUMMARY: 'maybe' is neither yes nor no; give 1 or 0"),
         ("EARPIECE_ICE_SERVERS", "{", "EARPIECE_ICE_SERVERS: not JSON"),
         ("EARPIECE_MAX_SESION", "3", "EARPIECE_MAX_SESION: there is no such option; is EARPIECE_MAX_SESSIONS meant?"),
+        ("EARPIECE_TOKEN_SECRET", "short", "EARPIECE_TOKEN_SECRET has 5 characters; give 32 or more, at random"),
         ("EARPIECE_XYZ", "3", "EARPIECE_XYZ: there is no such option; `python app.py --help` lists the options"),
         (
             "EARPIECE_MAX_SESSIONS",
