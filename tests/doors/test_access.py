@@ -153,6 +153,7 @@ async def test_a_stranger_gets_the_same_refusal_everywhere(who: str, shared: Hou
     assert {path for path, _ in asked} >= {
         "/",
         "/health",
+        "/metrics",
         "/webrtc/offer",
         "/page/main.js",
         "/tokens",
@@ -187,7 +188,7 @@ async def test_a_stranger_opens_no_websocket(who: str, shared: House, caplog: py
 
 async def test_only_the_login_is_public(shared: House) -> None:
     async with httpx.AsyncClient(base_url=shared.address) as http:
-        for path in PUBLIC - {"/login", "/logout", "/healthz", "/readyz"}:
+        for path in PUBLIC - {"/login", "/logout"}:
             assert (await http.get(path)).status_code == 200, path
         page = await http.get("/", headers={"Accept": "text/html"})
         assert page.status_code == 401 and page.headers["cache-control"] == "no-store"
