@@ -3,7 +3,8 @@
 Every option that may stand before a command has a variable, and its name follows from the option's; what is given on
 the command line wins. A switch takes 1 or 0, an option that may be repeated takes several values with spaces between.
 A variable that is empty counts as not set. It refuses a variable that no option has, and a value that the option would
-refuse, and names the variable. Nothing is read here: `app.py` gives the environment.
+refuse, and names the variable. A secret has a variable and no option. Nothing is read here: `app.py` gives the
+environment.
 Read `space.py` for what a Hugging Face Space sets, `parser.py` for the options.
 """
 
@@ -17,6 +18,7 @@ from commands.errors import UsageError
 from commands.options import Options
 
 PREFIX = "EARPIECE_"
+SECRETS = ("EARPIECE_TOKEN_SECRET",)  # no options: a command line is seen by everybody on the machine
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -50,6 +52,8 @@ def defaults_from(environment: Mapping[str, str], parsers: Sequence[Options]) ->
     options = {variable_of(option): option for parser in parsers for option in parser.added}
     found: dict[str, Any] = {}
     for variable in sorted(name for name in environment if name.startswith(PREFIX) and environment[name].strip()):
+        if variable in SECRETS:
+            continue
         if variable not in options:
             raise UsageError(f"{variable}: there is no such option{_similar(variable, options)}")
         option = options[variable]

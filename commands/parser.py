@@ -14,6 +14,7 @@ from commands import VERSION
 from commands.ask import ask
 from commands.environment import defaults_from
 from commands.fetch import fetch
+from commands.key import DEFAULT_FILE, KEY_ACTIONS, keep_keys
 from commands.loading import DEFAULT_MODEL
 from commands.models import list_models
 from commands.options import CommandParser, Options
@@ -23,6 +24,7 @@ from commands.space import is_zero_gpu, space_settings
 from commands.talk import talk
 from models.voices.names import VOICE_NAMES
 from models.watched import SILENCE_LIMIT_S
+from realtime.doors.callers import REQUESTS_PER_MINUTE
 from realtime.hearing.vad import OTHER_VOICES, VAD_ENGINES
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION
 from realtime.logs import LogFormat
@@ -136,6 +138,7 @@ def _serving_options() -> Options:
         metavar="ORIGIN",
         help="a page from there may talk to this server, like https://talk.example; may be repeated",
     )
+    _add_access(serving)
     serving.add_argument("--max-sessions", type=int, default=16, help="people at one time (%(default)s)")
     serving.add_argument(
         "--max-session-minutes", type=float, metavar="M", help="the longest session; for ever if not given"
@@ -163,6 +166,33 @@ def _serving_options() -> Options:
         "TWILIO_AUTH_TOKEN) (%(default)s)",
     )
     return serving
+
+
+def _add_access(serving: Options) -> None:
+    """Who may come, and how often."""
+    serving.add_argument(
+        "--api-keys", type=Path, metavar="FILE", help="ask everybody for a key of this file; `key new NAME` makes one"
+    )
+    serving.add_argument(
+        "--no-auth", action="store_true", help="ask nobody for a key, although other machines reach the server"
+    )
+    serving.add_argument(
+        "--rate-limit",
+        type=int,
+        default=REQUESTS_PER_MINUTE,
+        metavar="N",
+        help="requests a minute that begin or change something, of one key and of one address (%(default)s)",
+    )
+    serving.add_argument(
+        "--max-sessions-per-key", type=int, metavar="N", help="people at one time with the same key; all if not given"
+    )
+    serving.add_argument(
+        "--trust-proxy",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="take a proxy's word (X-Forwarded-For) for its clients' addresses; address or network; may be repeated",
+    )
 
 
 def shared_options() -> list[Options]:
@@ -225,4 +255,13 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
     again.set_defaults(command=replay, needs_weights=False)
     fetch_help = "get a model's weights, once; does nothing where they are"
     commands.add_parser("fetch", parents=[weights], help=fetch_help).set_defaults(command=fetch)
+    _add_key_command(commands)
     commands.add_parser("models", help="list the models").set_defaults(command=list_models, needs_weights=False)
+
+
+def _add_key_command(commands: Any) -> None:
+    key = commands.add_parser("key", help="make, list or remove keys for --api-keys")
+    key.add_argument("action", choices=tuple(KEY_ACTIONS), help="new: make one, shown this once; a server notices all")
+    key.add_argument("name", nargs="?", default="", help="whose key it is")
+    key.add_argument("--file", type=Path, help=f"where the keys are (what --api-keys says, or {DEFAULT_FILE})")
+    key.set_defaults(command=keep_keys, needs_weights=False)

@@ -25,6 +25,7 @@ from models.base import AudioLanguageModel, Voice
 from models.errors import ModelUnavailable, WeightsMissing
 
 if TYPE_CHECKING:
+    from realtime.doors.keys import KeyFile
     from realtime.doors.turn_servers import TurnAccount
     from realtime.server import ServerOptions
 
@@ -77,7 +78,23 @@ def _server_options(options: argparse.Namespace) -> "ServerOptions":
             turn=_turn_account(options),
             record=options.record,
             answer_timeout_s=options.answer_timeout,
+            keys=_keys(options),
+            no_auth=options.no_auth,
+            token_secret=options.environment.get("EARPIECE_TOKEN_SECRET", "").strip() or None,
+            rate_limit=options.rate_limit,
+            max_sessions_per_key=options.max_sessions_per_key,
+            trusted_proxies=tuple(options.trust_proxy),
         )
+
+
+def _keys(options: argparse.Namespace) -> "KeyFile | None":
+    """The keys that people are asked for."""
+    from realtime.doors.keys import KeyFile, KeyFileError
+
+    try:
+        return None if options.api_keys is None else KeyFile(options.api_keys)
+    except KeyFileError as error:
+        raise UsageError(f"--api-keys {error}") from error
 
 
 def _turn_account(options: argparse.Namespace) -> "TurnAccount | None":

@@ -1,7 +1,8 @@
 """What a Hugging Face Space is told where nobody says otherwise: variables of the environment, as a person sets them.
 
 A Space runs `python app.py` behind a proxy with a certificate, shows the page in a frame of huggingface.co, and anybody
-may come: so it listens on all addresses, answers to its own name, and visits are few and short.
+may come: so it listens on all addresses, answers to its own name, asks nobody for a key unless it has some, and
+visits are few and short.
 Read `environment.py` for how variables become options, `deploy/space.md` for how a Space is made.
 """
 
@@ -39,6 +40,8 @@ def space_settings(environment: Mapping[str, str]) -> dict[str, str]:
         "MAX_SESSIONS": str(MAX_SESSIONS),
         "MAX_SESSION_MINUTES": str(MAX_SESSION_MINUTES),
     }
+    if not environment.get(PREFIX + "API_KEYS"):
+        settings["NO_AUTH"] = "1"
     host = environment.get("SPACE_HOST")  # without it the server answers to any name
     if host:
         settings["ALLOW_ORIGIN"] = f"https://{host} {FRAME_ORIGIN}"

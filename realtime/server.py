@@ -6,6 +6,7 @@ Read `doors/__init__.py` for the ways in.
 """
 
 import asyncio
+import ipaddress
 import logging
 import signal
 import socket
@@ -25,9 +26,13 @@ from models.watched import SILENCE_LIMIT_S, WatchedModel
 from realtime.doors import DoorOptions, open_doors
 from realtime.doors.attendance import Attendance
 from realtime.doors.connections import HttpConnection, WebSocketConnection
-from realtime.doors.entrance import Entrance, read_origin
+from realtime.doors.entrance import Entrance, is_loopback, read_origin
+from realtime.doors.gate import Gate
+from realtime.doors.keys import KeyFile
 from realtime.doors.lobby import Lobby
 from realtime.doors.operations import why_not_ready
+from realtime.doors.page import login_page
+from realtime.doors.tokens import check_secret
 from realtime.doors.turn_servers import TurnAccount, TurnServers
 from realtime.hearing.vad import SileroBatch, SpeechDetector
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION, AnswerLoad
@@ -72,6 +77,12 @@ class ServerOptions:
         record: folder in which every session is kept; None: nothing is.
         answer_timeout_s: the longest that the model may be silent in an answer, until that is given up.
         drain_limit_s: how long clients have, when the server goes down, until they are cut off.
+        keys: of those who may come; None: everybody may.
+        no_auth: everybody may, although other machines reach the server.
+        token_secret: signs logins and tokens; None: a secret of this process alone.
+        rate_limit: requests a minute that begin or change something, of one key and of one address; None: any number.
+        max_sessions_per_key: places that one key may take; None: all.
+        trusted_proxies: addresses or networks whose word about their clients' addresses, and TLS, is taken.
     """
 
     host: str = "127.0.0.1"
@@ -85,6 +96,12 @@ class ServerOptions:
     record: Path | None = None
     answer_timeout_s: float = SILENCE_LIMIT_S
     drain_limit_s: float = DRAIN_LIMIT_S
+    keys: KeyFile | None = None
+    no_auth: bool = False
+    token_secret: str | None = None
+    rate_limit: int | None = None
+    max_sessions_per_key: int | None = None
+    trusted_proxies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.port < 2**16:
@@ -102,6 +119,29 @@ class ServerOptions:
                 read_origin(origin)
             except ValueError as error:
                 raise ValueError(f"--allow-origin: {error}") from None
+        self._check_access()
+
+    def _check_access(self) -> None:
+        if self.keys is None and not self.no_auth and not is_loopback(self.host):
+            raise ValueError(
+                f"--host {self.host}: other machines reach the server there, and anybody could talk to it; make a key "
+                "(python app.py key new NAME) and give --api-keys FILE, or say --no-auth"
+            )
+        check_secret(self.token_secret)
+        if self.rate_limit is not None and self.rate_limit < 1:
+            raise ValueError(f"--rate-limit {self.rate_limit}: nobody could connect; give 1 or more")
+        if self.max_sessions_per_key is not None:
+            if self.keys is None:
+                raise ValueError("--max-sessions-per-key: there are no keys; give --api-keys FILE")
+            if self.max_sessions_per_key < 1:
+                raise ValueError(f"--max-sessions-per-key {self.max_sessions_per_key}: it must be 1 or more")
+        for proxy in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError:
+                raise ValueError(
+                    f"--trust-proxy {proxy}: it must be an address like 10.0.0.7, or a network like 10.0.0.0/8"
+                ) from None
 
 
 def open_session(
@@ -190,6 +230,7 @@ def _make_lobby(
         max_sessions=options.max_sessions,
         max_session_s=options.max_session_s,
         attendance=attendance,
+        max_sessions_per_key=options.max_sessions_per_key,
     )
 
 
@@ -248,8 +289,14 @@ def create_app(
 
     app = FastAPI(title="Earpiece", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.lobby = lobby
+    gate = Gate(options.keys, secret=options.token_secret, per_minute=options.rate_limit)
     door_options = _door_options(
-        model, options, voice, failure=lambda: watched.failure or failure_of(engines), exposition=numbers.exposition
+        model,
+        options,
+        voice,
+        failure=lambda: watched.failure or failure_of(engines),
+        exposition=numbers.exposition,
+        gate=gate,
     )
     numbers.watch(_gauges(lobby, load, door_options))
     ways = open_doors(app, lobby, door_options)
@@ -258,6 +305,8 @@ def create_app(
         ways=ways,
         host=options.host,
         allowed_origins=[read_origin(origin) for origin in options.allowed_origins],
+        gate=gate,
+        login_page=login_page(),
     )
     return app
 
@@ -278,6 +327,7 @@ def _door_options(
     *,
     failure: Callable[[], str | None],
     exposition: Callable[[str], tuple[bytes, str]],
+    gate: Gate,
 ) -> DoorOptions:
     turn = None if options.turn is None else TurnServers(options.turn)
     voices = () if voice is None else voice.voices
@@ -288,6 +338,7 @@ def _door_options(
         voices=voices,
         failure=failure,
         exposition=exposition,
+        gate=gate,
     )
 
 
@@ -314,6 +365,8 @@ class Server(uvicorn.Server):
                 ws_ping_timeout=PONG_WITHIN_S,
                 ws_per_message_deflate=False,  # a kilobyte would become a megabyte to be read
                 backlog=BACKLOG,
+                proxy_headers=bool(options.trusted_proxies),
+                forwarded_allow_ips=list(options.trusted_proxies),
                 timeout_graceful_shutdown=CONNECTIONS_LIMIT_S,
             )
         )

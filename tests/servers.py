@@ -4,6 +4,9 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+from fastapi import FastAPI
 
 from models.base import AudioLanguageModel, Voice
 from realtime.server import Server, ServerOptions, create_app
@@ -12,7 +15,14 @@ from realtime.telemetry.tracing import Tracing
 
 
 @contextmanager
-def serving(
+def serving(model: AudioLanguageModel, options: SessionOptions | None = None, **more: Any) -> Iterator[int]:
+    """Serves until the block ends and gives the port; `more` options as `serving_app` has them."""
+    with serving_app(model, options, **more) as (port, _):
+        yield port
+
+
+@contextmanager
+def serving_app(
     model: AudioLanguageModel,
     options: SessionOptions | None = None,
     *,
@@ -22,14 +32,16 @@ def serving(
     answer_timeout_s: float = 60.0,
     voice: Voice | None = None,
     tracing: Tracing | None = None,
-) -> Iterator[int]:
-    """Serves until the block ends and gives the port."""
+    **more: Any,
+) -> Iterator[tuple[int, FastAPI]]:
+    """Serves until the block ends, gives the port and what is served; `more` options as `ServerOptions` has them."""
     server_options = ServerOptions(
         max_sessions=max_sessions,
         max_session_s=max_session_s,
         allowed_origins=allowed_origins,
         answer_timeout_s=answer_timeout_s,
         drain_limit_s=4,
+        **more,
     )
     listener = socket.create_server((server_options.host, 0))
     app = create_app(model, options or SessionOptions(), server_options, voice=voice, tracing=tracing)
@@ -38,7 +50,7 @@ def serving(
     thread = threading.Thread(target=lambda: server.run(sockets=[listener]), daemon=True)
     thread.start()
     try:
-        yield listener.getsockname()[1]
+        yield listener.getsockname()[1], app
     finally:
         server.should_exit = True
         thread.join(20)

@@ -86,6 +86,7 @@ def test_an_option_is_set_by_its_variable_and_the_command_line_wins(tmp_path: Pa
         ("EARPIECE_NO_SUMMARY", "maybe", "EARPIECE_NO_SUMMARY: 'maybe' is neither yes nor no; give 1 or 0"),
         ("EARPIECE_ICE_SERVERS", "{", "EARPIECE_ICE_SERVERS: not JSON"),
         ("EARPIECE_MAX_SESION", "3", "EARPIECE_MAX_SESION: there is no such option; is EARPIECE_MAX_SESSIONS meant?"),
+        ("EARPIECE_TOKEN_SECRET", "short", "EARPIECE_TOKEN_SECRET has 5 characters; give 32 or more, at random"),
         ("EARPIECE_XYZ", "3", "EARPIECE_XYZ: there is no such option; `python app.py --help` lists the options"),
         (
             "EARPIECE_MAX_SESSIONS",
@@ -108,6 +109,7 @@ def test_what_a_space_sets_by_itself() -> None:
     options = options_in(SPACE)
     assert (options["host"], options["port"]) == ("0.0.0.0", 7860)
     assert (options["max_sessions"], options["max_session_minutes"]) == (4, 10)
+    assert options["no_auth"] and not options_in(SPACE | {"EARPIECE_API_KEYS": "x"})["no_auth"]
     assert options["allow_origin"] == ["https://somebody-earpiece.hf.space", "https://huggingface.co"]
     assert (options["zero_gpu"], options["speculate_below"] > 0) == (False, True)
     options = options_in(SPACE | {"SPACES_ZERO_GPU": "true"})

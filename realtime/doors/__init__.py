@@ -1,7 +1,8 @@
 """The doors: the only room that knows a wire. A new wire is one new file here, and its test; nothing else changes.
 
 Every module in this folder with a function `mount(app, lobby, options)` is a door. It adds its routes to `app`, gets
-its sessions from `lobby` and nowhere else, and gives the `Way`s in that it has added; the entrance refuses all others.
+its sessions from `lobby` and nowhere else, and gives the `Way`s in that it has added; a door that adds a route and does
+not declare it is not opened. Whom the entrance lets in, it tells the door (`callers.py`), which tells the lobby.
 The page is a door, too. Read `lobby.py` for who is let in, `websocket.py` for the simplest door.
 """
 
@@ -12,11 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from models.types import ModelInfo, VoiceInfo
+from realtime.doors.declared import check_declared
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from realtime.doors.entrance import Way
+    from realtime.doors.gate import Gate
     from realtime.doors.lobby import Lobby
     from realtime.doors.turn_servers import TurnServers
 
@@ -32,6 +35,7 @@ class DoorOptions:
         turn: gives more of them, which expire.
         failure: says why nobody can be answered, in a sentence; gives None while all is well.
         exposition: gives all metrics for a header `Accept`, and their content type; None: nothing is measured.
+        gate: knows the keys, and makes logins and tokens.
     """
 
     model: ModelInfo
@@ -40,6 +44,7 @@ class DoorOptions:
     turn: "TurnServers | None" = None
     failure: Callable[[], str | None] = lambda: None
     exposition: Callable[[str], tuple[bytes, str]] | None = None
+    gate: "Gate | None" = None
 
     async def current_ice_servers(self) -> list[dict[str, Any]]:
         """Gives all servers as they can be used now."""
@@ -47,10 +52,17 @@ class DoorOptions:
 
 
 def open_doors(app: "FastAPI", lobby: "Lobby", options: DoorOptions) -> tuple["Way", ...]:
-    """Opens every door in this folder, and gives all ways in."""
+    """Opens every door in this folder, and gives all ways in.
+
+    Raises:
+        Undeclared: a door has not declared what it opens.
+    """
     ways: list[Way] = []
     for found in pkgutil.iter_modules(__path__, f"{__name__}."):
         mount = getattr(importlib.import_module(found.name), "mount", None)
         if mount is not None:
-            ways += mount(app, lobby, options)
+            before = list(app.routes)
+            opened = mount(app, lobby, options)
+            check_declared(found.name, [route for route in app.routes if route not in before], opened)
+            ways += opened
     return tuple(ways)

@@ -108,6 +108,12 @@ class WebSocketConnection(WebSocketsSansIOProtocol, _SmallReads):
         else:
             self.conn.data_to_send()
 
+    async def send(self, message: Any) -> None:
+        """Sends; a handshake that was refused is complete, and no mistake of ours, as uvicorn would log it."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self.handshake_complete = True
+
     def keepalive_timeout(self) -> None:
         """Cuts off a client that has gone without a word, and what it has not read."""
         super().keepalive_timeout()

@@ -1,19 +1,23 @@
 """The entrance: what every HTTP request and every WebSocket passes before any door.
 
-Three questions are asked. Is the server spoken to by a name it answers to (`Host`), so that no other site's name can be
+Four questions are asked. Is the server spoken to by a name it answers to (`Host`), so that no other site's name can be
 pointed at it? Does the page that asks, where a browser names one (`Origin`), come from this server or from an origin
-that was allowed? Is this one of the ways in that the doors have declared? Everything else is refused with a sentence.
-Bodies are read here, up to the limit of their way, and all answers get the headers that keep a browser within this
-server. Pure ASGI; the doors behind it know nothing of it. Read `lobby.py` for who is let in.
+that was allowed? Who comes, and may they (`gate.py`)? Is this one of the ways in that the doors have declared?
+Everything else is refused with a sentence; who may not come in learns nothing of the ways. Bodies are read here, up to
+the limit of their way, and all answers get the headers that keep a browser within this server. Pure ASGI; the doors
+behind it know of it only who has come (`callers.py`). Read `lobby.py` for who is given a session.
 """
 
 import asyncio
 import ipaddress
-import json
 import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from realtime.doors.callers import set_caller
+from realtime.doors.gate import Gate, without_tokens
+from realtime.doors.refusal import Refusal
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -39,7 +43,7 @@ class Way:
         max_body_bytes: of a request; 0: it may have no body.
         is_prefix: whatever stands behind the path is a name.
         is_streamed: the door reads the body as it comes, and keeps to the limit; otherwise it is read here.
-        is_public: it is open to whoever asks, without a key.
+        is_public: nobody is asked for a key; what is behind it says nothing that a stranger may not know.
     """
 
     path: str
@@ -81,19 +85,6 @@ def read_origin(text: str) -> Origin:
     return Origin(scheme, host, int(port) if port else _DEFAULT_PORTS[scheme])
 
 
-class Refusal(Exception):
-    """A request goes no further; the message is for whoever sent it."""
-
-    def __init__(self, status: int, error: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.error = status, error
-
-    def body(self) -> bytes:
-        """Gives it as JSON, in the form that FastRTC's refusals have."""
-        meta = {"error": self.error, "message": str(self)}
-        return json.dumps({"status": "failed", "meta": meta, "message": str(self)}).encode()
-
-
 class Entrance:
     """Middleware around the application.
 
@@ -102,15 +93,26 @@ class Entrance:
         ways: what they have declared.
         host: to which the server is bound.
         allowed_origins: pages that may talk to this server although they come from another.
+        gate: says who comes; None: everybody is let in.
+        login_page: what a browser is shown in which nobody has logged in.
     """
 
     def __init__(
-        self, app: App, *, ways: Sequence[Way], host: str = "127.0.0.1", allowed_origins: Sequence[Origin] = ()
+        self,
+        app: App,
+        *,
+        ways: Sequence[Way],
+        host: str = "127.0.0.1",
+        allowed_origins: Sequence[Origin] = (),
+        gate: Gate | None = None,
+        login_page: bytes = b"",
     ) -> None:
         self._app = app
+        self._gate = gate or Gate()
+        self._login_page = login_page
         self._ways = {(way.kind, way.path): way for way in ways}
         self._allowed_origins = frozenset(allowed_origins)
-        self._any_address = not _is_loopback(host)  # a name can be pointed at us by a stranger, an address cannot
+        self._any_address = not is_loopback(host)  # a name can be pointed at us by a stranger, an address cannot
         self._any_host = self._any_address and not allowed_origins
         self._hosts = {_in_brackets(host.lower()), *(origin.host for origin in allowed_origins)}
         self._headers = _security_headers(allowed_origins)
@@ -138,9 +140,9 @@ class Entrance:
             origin = self._check_names(scope)
             if origin is not None and origin in self._allowed_origins:
                 added += [(b"access-control-allow-origin", str(origin).encode()), (b"vary", b"origin")]
-            way = self._way(scope)
             if scope["method"] == "OPTIONS" and origin in self._allowed_origins:
-                return await _allow_cross_origin(way, send_guarded)
+                return await _allow_cross_origin(send_guarded)  # browsers ask first, and show no key when they do
+            way = await self._ask(scope)
             if scope["method"] not in way.methods:
                 raise Refusal(405, "method_not_allowed", f"only {', '.join(way.methods)} is understood here")
             if way.is_streamed:
@@ -148,19 +150,40 @@ class Entrance:
             else:
                 receive = _replaying(await _read_body(scope, receive, way.max_body_bytes), receive)
         except Refusal as refusal:
-            return await _answer(send_guarded, refusal.status, refusal.body())
+            return await self._refuse(scope, refusal, send_guarded)
         return await self._app(scope, receive, send_guarded)
 
     async def _take_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             self._check_names(scope)
-            self._way(scope)
+            await self._ask(scope)
         except Refusal as refusal:
             await receive()  # the request to connect
             if "websocket.http.response" in scope.get("extensions", {}):
-                return await _answer(send, refusal.status, refusal.body(), kind="websocket.http.response")
+                kind = "websocket.http.response"
+                return await _answer(send, refusal.status, refusal.body(), headers=refusal.headers, kind=kind)
             return await send({"type": "websocket.close", "code": 1008})
-        return await self._app(scope, receive, send)
+        return await self._app(scope, receive, _naming_protocol(scope, send))
+
+    async def _ask(self, scope: Scope) -> Way:
+        """Has the gate say who comes, and gives the way that is taken; who is refused does not learn whether it is one.
+
+        Raises:
+            Refusal: nobody comes this way.
+        """
+        way = self._find_way(scope)
+        set_caller(scope, await self._gate.identify(scope, is_public=way is not None and way.is_public))
+        if way is None:
+            raise Refusal(404, "not_found", "there is nothing here; the page is at /")
+        return way
+
+    async def _refuse(self, scope: Scope, refusal: Refusal, send: Send) -> None:
+        is_for_people = scope["method"] == "GET" and any("text/html" in value for value in _values(scope, b"accept"))
+        if refusal.status == 401 and is_for_people and self._login_page:
+            headers = [*refusal.headers, (b"cache-control", b"no-store")]
+            await _answer(send, 401, self._login_page, headers=headers, media_type=b"text/html; charset=utf-8")
+        else:
+            await _answer(send, refusal.status, refusal.body(), headers=refusal.headers)
 
     def _check_names(self, scope: Scope) -> Origin | None:
         """Gives the origin, where one is named.
@@ -173,7 +196,7 @@ class Entrance:
         if match is None:
             raise Refusal(400, "bad_host", "a request names its server once, in the header Host")
         host, port = match[1], int(match[2]) if match[2] else None
-        if not (self._any_host or host in self._hosts or _is_loopback(host) or (self._any_address and _address(host))):
+        if not (self._any_host or host in self._hosts or is_loopback(host) or (self._any_address and _address(host))):
             raise Refusal(403, "foreign_host", f"this server does not answer to {host}; see --allow-origin")
         if not origins:
             return None
@@ -186,17 +209,16 @@ class Entrance:
             raise Refusal(403, "foreign_origin", f"pages of {origin} may not talk to this server; see --allow-origin")
         return origin
 
-    def _way(self, scope: Scope) -> Way:
+    def _find_way(self, scope: Scope) -> Way | None:
         kind, path = scope["type"], scope["path"]
         way = self._ways.get((kind, path))
         if way is None and (named := self._ways.get((kind, path[: path.rfind("/") + 1]))) and named.is_prefix:
             way = named
-        if way is None or (way.is_prefix and way.path == path):
-            raise Refusal(404, "not_found", "there is nothing here; the page is at /")
-        return way
+        return None if way is None or (way.is_prefix and way.path == path) else way
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether an address, or a name, is that of this machine for itself."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     address = _address(host)
@@ -274,17 +296,39 @@ def _replaying(body: bytes, receive: Receive) -> Receive:
     return receive_again
 
 
-async def _allow_cross_origin(way: Way, send: Send) -> None:
+async def _allow_cross_origin(send: Send) -> None:
     headers = [
-        (b"access-control-allow-methods", ", ".join(way.methods).encode()),
-        (b"access-control-allow-headers", b"content-type"),
+        (b"access-control-allow-methods", b"GET, POST"),
+        (b"access-control-allow-headers", b"authorization, content-type"),
     ]
     await _answer(send, 204, b"", headers=headers)
 
 
+def _naming_protocol(scope: Scope, send: Send) -> Send:
+    """Has a client that has sent a token as a protocol told a protocol, as browsers demand; the door sees no token."""
+    offered = scope.get("subprotocols", [])
+    scope["subprotocols"] = without_tokens(offered)
+    if len(offered) == len(scope["subprotocols"]):
+        return send
+    first = next(iter([*scope["subprotocols"], *offered]))
+
+    async def send_named(message: Message) -> None:
+        if message["type"] == "websocket.accept" and message.get("subprotocol") is None:
+            message = {**message, "subprotocol": first}
+        await send(message)
+
+    return send_named
+
+
 async def _answer(
-    send: Send, status: int, body: bytes, *, headers: Sequence[tuple[bytes, bytes]] = (), kind: str = "http.response"
+    send: Send,
+    status: int,
+    body: bytes,
+    *,
+    headers: Sequence[tuple[bytes, bytes]] = (),
+    kind: str = "http.response",
+    media_type: bytes = b"application/json",
 ) -> None:
-    described = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())] if body else []
+    described = [(b"content-type", media_type), (b"content-length", str(len(body)).encode())] if body else []
     await send({"type": f"{kind}.start", "status": status, "headers": [*described, *headers]})
     await send({"type": f"{kind}.body", "body": body})

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from fastapi import FastAPI, Request, Response
 
 from realtime.doors import DoorOptions
+from realtime.doors.callers import caller_of
 from realtime.doors.entrance import Way
 from realtime.doors.lobby import Lobby
 from realtime.doors.protocol import MAX_TOKEN_CHARACTERS
@@ -22,7 +23,7 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
 
     @app.post(PATH)
     async def close(request: Request) -> Response:
-        stay = lobby.session_of((await request.body()).decode("latin-1"))
+        stay = lobby.session_of((await request.body()).decode("latin-1"), caller_of(request.scope))
         if stay is not None:
             stay.end(Ending.LEFT)
         return Response(status_code=204)

@@ -1,9 +1,10 @@
 """Who is in: the one place that gives out sessions, and takes every place back.
 
-A door brings its transport here and gets a `Visit`, or is `Refused`. A place is taken from the admission of a visit
-until the session that it carries has ended and its transport is closed, whoever ends it and whatever goes wrong on the
-way. A session whose client is away keeps its place until a newcomer finds no other. A door keeps no list of its own,
-and there is no other way to a session, so a door that forgets to ask cannot be built.
+A door brings its transport here, says who comes, and gets a `Visit`, or is `Refused`. A place is taken from the
+admission of a visit until the session that it carries has ended and its transport is closed, whoever ends it and
+whatever goes wrong on the way. A session whose client is away keeps its place until a newcomer finds no other. A door
+keeps no list of its own, and there is no other way to a session, so a door that forgets to ask cannot be built. A
+session is that of one caller: nobody with another key comes back to it.
 Read `visit.py` for what a door does with its visit, `stay.py` for sessions that outlive their connections.
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Concatenate, Literal, ParamSpec
 
 from realtime.doors.attendance import Attendance
+from realtime.doors.callers import Caller
 from realtime.doors.protocol import Resume
 from realtime.doors.stay import Stay
 from realtime.doors.transport import Ending, Transport
@@ -66,6 +68,7 @@ class Lobby:
         model_name: what answers, for `health`.
         max_sessions: places.
         max_session_s: the longest a session may last; None: for ever.
+        max_sessions_per_key: of these places; None: all of them.
         attendance: where it counts who comes and goes.
 
     Attributes:
@@ -80,12 +83,14 @@ class Lobby:
         max_sessions: int = 16,
         max_session_s: float | None = None,
         attendance: Attendance | None = None,
+        max_sessions_per_key: int | None = None,
     ) -> None:
         self.attendance = attendance or Attendance()
         self._open_session = open_session
         self._model_name = model_name
         self._max_sessions = max_sessions
         self._max_session_s = max_session_s
+        self._max_sessions_per_key = max_sessions if max_sessions_per_key is None else max_sessions_per_key
         self._visits: dict[str, Visit] = {}
         self._guests: set[Visit] = set()
         self._stays: dict[str, Stay] = {}  # by token
@@ -101,6 +106,7 @@ class Lobby:
     def admit(
         self,
         transport: Transport,
+        caller: Caller,
         *,
         door: str,
         begin_within_s: float,
@@ -112,6 +118,7 @@ class Lobby:
 
         Args:
             transport: the way back to it.
+            caller: who comes, as the entrance has found out (`caller_of`).
             door: through which it comes.
             begin_within_s: the place is lost if `Visit.begin` was not called by then.
             client_id: the client's own name, if its door needs to find it again; nobody with the same may be in.
@@ -121,19 +128,23 @@ class Lobby:
 
         Raises:
             Refused: with a sentence for the client.
+            PermissionError: the door lets in somebody whom the entrance has not.
         """
+        if not caller.is_let_in:
+            raise PermissionError(f"{door}: nobody has a session who was not let in; is its way public?")
         name = f"{door} {next(self._numbers)}" if client_id is None else _name(door, client_id)
         if self._draining:
             raise Refused("closing", GOING_DOWN)
         if name in self._visits:
             raise Refused("known", "a client with this id is connected; make up another")
-        returning = self._resumable(resume)
-        is_guest = self._find_room(returning, as_guest=as_guest)
+        returning = self._resumable(resume, caller)
+        is_guest = self._find_room(caller, returning, as_guest=as_guest)
         if returning is not None:
             returning.await_return()
         visit = self._visits[name] = Visit(
             name,
             transport,
+            caller=caller,
             begin_within_s=begin_within_s,
             enter=self._enter,
             resume=resume,
@@ -144,14 +155,15 @@ class Lobby:
             self._guests.add(visit)
         return visit
 
-    def find(self, door: str, client_id: str) -> Visit | None:
-        """Gives the visit of a client that is in."""
-        return self._visits.get(_name(door, client_id))
+    def find(self, door: str, client_id: str, caller: Caller) -> Visit | None:
+        """Gives the visit of a client that is in, to the one who has it."""
+        visit = self._visits.get(_name(door, client_id))
+        return visit if visit is not None and visit.caller.name == caller.name else None
 
-    def session_of(self, token: str) -> Stay | None:
-        """Gives the session whose client knows its token, unless it has ended."""
+    def session_of(self, token: str, caller: Caller) -> Stay | None:
+        """Gives the session whose client knows its token, to the one who has it, unless it has ended."""
         stay = self._stays.get(token)
-        return stay if stay is not None and stay.ending is None else None
+        return stay if stay is not None and stay.ending is None and stay.owner == caller.name else None
 
     def health(self) -> dict[str, Any]:
         """Says how things are, for `/health`."""
@@ -183,7 +195,7 @@ class Lobby:
 
     # Places.
 
-    def _find_room(self, returning: Stay | None, *, as_guest: bool) -> bool:
+    def _find_room(self, caller: Caller, returning: Stay | None, *, as_guest: bool) -> bool:
         """Looks whether one more visit can be let in; gives whether it can only be a guest.
 
         Raises:
@@ -193,55 +205,82 @@ class Lobby:
             if self._n_returning(returning) >= MAX_RETURNING:
                 raise Refused("full", "too many connections come back to this session at once; try again in 20 seconds")
             return False
-        if self._has_place():
+        if (full := self._why_no_place(caller)) is None:
             return False
         if not (as_guest and len(self._guests) < self._n_that_may_move()):
-            raise Refused("full", self._full())
+            raise Refused("full", full)
         return True
 
     def _enter(self, visit: Visit, resume: Resume | None) -> tuple[Stay, int]:
         """Gives the session that a visit carries from now on, and the number of the last event that its client has."""
         self._guests.discard(visit)
-        stay = self._resumable(resume)
+        stay = self._resumable(resume, visit.caller)
         if stay is not None and resume is not None:
             stay.attach(visit, lasting=True)
             return stay, max(1, resume.after)
-        if not self._has_place(visit):
+        owner = visit.caller.name
+        if (full := self._why_no_place(visit.caller, visit)) is not None:
             self.attendance.refuse(_door_of(visit.name), "full")
-            raise NoPlace(self._full())
+            raise NoPlace(full)
+        self._make_room(self._max_sessions_per_key - self._n_beginning(visit, owner) - 1, owner)
         self._make_room(self._max_sessions - self._n_beginning(visit) - 1)
         session = self._open_session()
-        stay = Stay(visit.name, session, visit.counters, max_session_s=self._max_session_s, release=self._forget)
+        stay = Stay(
+            visit.name,
+            session,
+            visit.counters,
+            owner=owner,
+            max_session_s=self._max_session_s,
+            release=self._forget,
+        )
         self._stays[stay.token] = stay
         self.attendance.begin(_door_of(stay.name))
         stay.attach(visit, lasting=resume is not None)
         return stay, 0
 
-    def _make_room(self, n_sessions: int) -> None:
-        """Ends the sessions that have waited the longest for their clients, until so many are left at most."""
-        staying = [stay for stay in self._stays.values() if stay.ending is not Ending.GAVE_WAY]
+    def _make_room(self, n_sessions: int, owner: str | None = None) -> None:
+        """Ends the sessions, all or those of one owner, that have waited the longest for their clients.
+
+        So many are left at most.
+        """
+        staying = [stay for stay in self._of(owner) if stay.ending is not Ending.GAVE_WAY]
         waiting = sorted((stay for stay in staying if stay.is_waiting), key=lambda stay: stay.waits_since_s)
         for stay in waiting[: max(0, len(staying) - n_sessions)]:
             stay.end(Ending.GAVE_WAY, PLACE_NEEDED)
 
-    def _resumable(self, resume: Resume | None) -> Stay | None:
-        stay = None if resume is None else self.session_of(resume.token)
+    def _resumable(self, resume: Resume | None, caller: Caller) -> Stay | None:
+        stay = None if resume is None else self.session_of(resume.token, caller)
         if stay is None or resume is None or not stay.may_be_resumed or resume.after > stay.log.last:
             return None  # nobody has seen more than there was: this is not the client that it was told to
         return stay
 
-    def _has_place(self, visit: Visit | None = None) -> bool:
-        """Whether a newcomer, who may be in already, can have a place: one that is free, or of a client that is away.
+    def _why_no_place(self, caller: Caller, visit: Visit | None = None) -> str | None:
+        """Why a newcomer, who may be in already, can have no place; None if it can.
+
+        There are places that are free, and those of clients that are away.
+        """
+        if not self._has_place(self._max_sessions, visit):
+            return f"{_full(self._max_sessions)}; try again in a minute"
+        if not self._has_place(self._max_sessions_per_key, visit, caller.name):
+            return f"{_full(self._max_sessions_per_key)} that one key may have; end a conversation first"
+        return None
+
+    def _has_place(self, n_places: int, visit: Visit | None, owner: str | None = None) -> bool:
+        """Whether one of so many places, of all or of one owner, is free or will be.
 
         A session that gives way takes a while to end. No more of them do so at a time than there are places.
         """
-        staying = sum(not stay.is_waiting for stay in self._stays.values())
-        leaving = sum(stay.ending is Ending.GAVE_WAY for stay in self._stays.values())
-        return staying + self._n_beginning(visit) < self._max_sessions and leaving < self._max_sessions
+        staying = sum(not stay.is_waiting for stay in self._of(owner))
+        leaving = sum(stay.ending is Ending.GAVE_WAY for stay in self._of(owner))
+        return staying + self._n_beginning(visit, owner) < n_places and leaving < n_places
 
-    def _n_beginning(self, visit: Visit | None) -> int:
-        """How many others have a place and no session (any more)."""
-        return sum(1 for other in self._without_session() if other is not visit and other not in self._guests)
+    def _of(self, owner: str | None) -> Iterator[Stay]:
+        return (stay for stay in self._stays.values() if owner in (None, stay.owner))
+
+    def _n_beginning(self, visit: Visit | None, owner: str | None = None) -> int:
+        """How many others, of all or of one owner, have a place and no session (any more)."""
+        others = (other for other in self._without_session() if other is not visit and other not in self._guests)
+        return sum(1 for other in others if owner in (None, other.caller.name))
 
     def _n_returning(self, stay: Stay) -> int:
         """How many connections have been offered for a session and do not carry it yet."""
@@ -255,11 +294,6 @@ class Lobby:
         """Gives the visits that have not begun, or whose session has ended before their transport was closed."""
         return (visit for visit in self._visits.values() if visit.stay is None or visit.stay.token not in self._stays)
 
-    def _full(self) -> str:
-        n_places = self._max_sessions
-        taken = "the only place is taken" if n_places == 1 else f"all {n_places} places are taken"
-        return f"{taken}; try again in a minute"
-
     def _take_back(self, visit: Visit) -> None:
         self._guests.discard(visit)
         del self._visits[visit.name]
@@ -267,6 +301,10 @@ class Lobby:
     def _forget(self, stay: Stay) -> None:
         del self._stays[stay.token]
         self.attendance.end(_door_of(stay.name), stay.ending)
+
+
+def _full(n_places: int) -> str:
+    return "the only place is taken" if n_places == 1 else f"all {n_places} places are taken"
 
 
 def _name(door: str, client_id: str) -> str:

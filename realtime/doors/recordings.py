@@ -23,6 +23,7 @@ from starlette.requests import ClientDisconnect
 
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.doors import DoorOptions
+from realtime.doors.callers import Caller, caller_of
 from realtime.doors.entrance import Way
 from realtime.doors.lobby import Lobby
 from realtime.doors.stay import Stay
@@ -53,7 +54,7 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
     @app.post(PATH)
     async def send(request: Request, session: str = "", name: str = "") -> Response:
         try:
-            stay = _stay_of(lobby, session)
+            stay = _stay_of(lobby, session, caller_of(request.scope))
             if stay in receiving:
                 raise _Refused(409, "another file is on its way; wait until it has been taken")
             receiving.add(stay)
@@ -61,7 +62,7 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
                 samples = await _receive(request, stay, decoding)
             finally:
                 receiving.discard(stay)
-            stay = _stay_of(lobby, session)  # it may have ended meanwhile
+            stay = _stay_of(lobby, session, caller_of(request.scope))  # it may have ended meanwhile
         except _Refused as refusal:
             return JSONResponse({"message": str(refusal)}, refusal.status)
         except ClientDisconnect:
@@ -71,9 +72,9 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
         return JSONResponse({"duration_s": round(len(samples) / SAMPLE_RATE_HZ, 3)})
 
     @app.get(PATH + "/{item_id}")
-    async def give(item_id: str, session: str = "") -> Response:
+    async def give(request: Request, item_id: str, session: str = "") -> Response:
         try:
-            samples = _stay_of(lobby, session).session.audio_of(item_id)
+            samples = _stay_of(lobby, session, caller_of(request.scope)).session.audio_of(item_id)
             if samples is None:
                 raise _Refused(404, "there is no audio of this message, or the model is not given it any more")
         except _Refused as refusal:
@@ -87,8 +88,8 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
     ]
 
 
-def _stay_of(lobby: Lobby, token: str) -> Stay:
-    stay = lobby.session_of(token)
+def _stay_of(lobby: Lobby, token: str, caller: Caller) -> Stay:
+    stay = lobby.session_of(token, caller)
     if stay is None:
         raise _Refused(404, "the session has ended, or there was none; connect, and send the file again")
     return stay

@@ -47,6 +47,7 @@ class Stay:
         name: of its first visit, for logs.
         session: runs at once.
         counters: where what is wrong with the audio is counted.
+        owner: who has it, by the name of a key; nobody else comes back to it.
         max_session_s: the longest it may last; None: for ever.
         release: is told when it has ended.
     """
@@ -57,10 +58,12 @@ class Stay:
         session: Session,
         counters: CaptureCounters,
         *,
+        owner: str,
         max_session_s: float | None,
         release: Callable[["Stay"], None],
     ) -> None:
         self.name = name
+        self.owner = owner
         self.token = secrets.token_urlsafe(TOKEN_BYTES)
         self.session = session
         self.log = EventLog(MAX_KEPT_EVENTS, MAX_KEPT_BYTES)

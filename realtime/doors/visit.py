@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
+from realtime.doors.callers import Caller
 from realtime.doors.playing import play
 from realtime.doors.protocol import CloseSession, Command, Resume
 from realtime.doors.stay import Stay
@@ -39,6 +40,7 @@ class Visit:
     Args:
         name: of the door and of the client, for logs.
         transport: what the door brought.
+        caller: who comes.
         begin_within_s: it ends if `begin` was not called by then.
         enter: gives the session that it carries, its old one or a new one; raises `NoPlace` if that cannot be.
         resume: the session that it goes on with, where its door knows that before `begin`.
@@ -51,6 +53,7 @@ class Visit:
         name: str,
         transport: Transport,
         *,
+        caller: Caller,
         begin_within_s: float,
         enter: Callable[["Visit", Resume | None], tuple[Stay, int]],
         resume: Resume | None,
@@ -59,6 +62,7 @@ class Visit:
     ) -> None:
         self.name = name
         self.transport = transport
+        self.caller = caller
         self._enter = enter
         self._resume = resume
         self._returning = returning

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from models.types import Samples
 from realtime.doors import DoorOptions
+from realtime.doors.callers import Caller, caller_of
 from realtime.doors.entrance import Way
 from realtime.doors.envelope import Media, read_in_channel
 from realtime.doors.event_text import dump
@@ -63,9 +64,9 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
         except ProtocolError as error:
             return _refusal("invalid_offer", str(error), 422)
         if isinstance(posted, Candidate):
-            return await _add(posted, lobby)
+            return await _add(posted, lobby, caller_of(request.scope))
         servers = WebRTCConnectionMixin.convert_to_aiortc_format({"iceServers": await options.current_ice_servers()})
-        return await _answer(posted, lobby, servers, speaks=bool(options.voices))
+        return await _answer(posted, lobby, caller_of(request.scope), servers, speaks=bool(options.voices))
 
     @app.get(SERVERS_PATH)
     async def servers() -> dict[str, Any]:
@@ -74,12 +75,12 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
     return [Way(path=PATH, methods=("POST",), max_body_bytes=MAX_BODY_BYTES), Way(path=SERVERS_PATH)]
 
 
-async def _answer(offer: Offer, lobby: Lobby, ice_servers: Any, *, speaks: bool) -> Any:
+async def _answer(offer: Offer, lobby: Lobby, caller: Caller, ice_servers: Any, *, speaks: bool) -> Any:
     """Answers an offer; a bad one is told what is wrong and keeps no place."""
     peer = Peer(offer.client_id, ice_servers, speaks=speaks)
     try:
         visit = lobby.admit(
-            peer, door=DOOR, client_id=offer.client_id, begin_within_s=ANSWER_TIMEOUT_S, resume=offer.resume
+            peer, caller, door=DOOR, client_id=offer.client_id, begin_within_s=ANSWER_TIMEOUT_S, resume=offer.resume
         )
     except Refused as refusal:
         return _refusal(_ERRORS[refusal.why], str(refusal), _STATUS_CODES[refusal.why])
@@ -96,8 +97,8 @@ async def _answer(offer: Offer, lobby: Lobby, ice_servers: Any, *, speaks: bool)
     return answer
 
 
-async def _add(candidate: Candidate, lobby: Lobby) -> Any:
-    visit = lobby.find(DOOR, candidate.client_id)
+async def _add(candidate: Candidate, lobby: Lobby, caller: Caller) -> Any:
+    visit = lobby.find(DOOR, candidate.client_id, caller)
     if visit is None or not isinstance(visit.transport, Peer):
         return _refusal("unknown_connection", "nobody with this webrtc_id is connected", 404)
     try:

@@ -15,6 +15,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from models.types import Samples
 from realtime.doors import DoorOptions
+from realtime.doors.callers import caller_of
 from realtime.doors.entrance import Way
 from realtime.doors.envelope import PONG, EnvelopeReader, Media, Ping, Start, Stop
 from realtime.doors.event_text import dump, dump_audio
@@ -64,7 +65,8 @@ async def _serve(websocket: WebSocket, lobby: Lobby) -> None:
         message = f"rate={given[:20]} is not a sample rate between {MIN_RATE_HZ} and {MAX_RATE_HZ} Hz"
         return await connection.refuse("invalid_request_error", message, AGAINST_POLICY)
     try:
-        visit = lobby.admit(connection, door="websocket", begin_within_s=START_TIMEOUT_S, as_guest=True)
+        caller = caller_of(websocket.scope)
+        visit = lobby.admit(connection, caller, door="websocket", begin_within_s=START_TIMEOUT_S, as_guest=True)
     except Refused as refusal:
         return await connection.refuse("server_error", str(refusal), TRY_LATER)
     reading = asyncio.create_task(connection.read(visit, rate_hz))

@@ -6,6 +6,7 @@ from functools import partial
 
 from models.scripted import ScriptedModel
 from models.types import Samples
+from realtime.doors.callers import Caller
 from realtime.doors.lobby import Lobby
 from realtime.doors.protocol import AddText, RequestAnswer, Resume
 from realtime.doors.transport import Ending
@@ -13,6 +14,8 @@ from realtime.doors.visit import Visit
 from realtime.events import SessionEvent
 from realtime.session import Session
 from tests.session.conversing import OPTIONS, loudness_detector
+
+SOMEBODY = Caller(is_let_in=True)
 
 
 class FakeTransport:
@@ -84,8 +87,9 @@ def admit(
     client_id: str | None = None,
     resume: Resume | None = None,
     as_guest: bool = False,
+    caller: Caller = SOMEBODY,
 ) -> Visit:
     """Lets a client in through a door that is none."""
     return lobby.admit(
-        transport, door="fake", begin_within_s=within_s, client_id=client_id, resume=resume, as_guest=as_guest
+        transport, caller, door="fake", begin_within_s=within_s, client_id=client_id, resume=resume, as_guest=as_guest
     )

@@ -1,6 +1,8 @@
 """A new wire is one new file in the folder of the doors."""
 
+import re
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -8,8 +10,11 @@ import pytest
 
 from models.scripted import ScriptedModel
 from realtime import doors
+from realtime.doors.callers import caller_of
+from realtime.doors.declared import Undeclared
 from realtime.server import create_app
 from realtime.session import SessionOptions
+from tests.doors.fakes import FakeTransport
 
 PIGEON = """
 from realtime.doors.entrance import Way
@@ -23,6 +28,20 @@ def mount(app, lobby, options):
     return [Way(path="/pigeon")]
 """
 
+FORGETFUL = """
+from fastapi import FastAPI
+from realtime.doors.entrance import Way
+
+
+async def fly(name: str = ""):
+    return name
+
+
+def mount(app, lobby, options):
+    {opens}
+    return [{declares}]
+"""
+
 
 async def ask(path: str) -> httpx.Response:
     app = create_app(ScriptedModel([["Yes."]]), SessionOptions())
@@ -30,16 +49,50 @@ async def ask(path: str) -> httpx.Response:
         return await http.get(path)
 
 
-async def test_a_new_door_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (await ask("/pigeon")).status_code == 404
-    (tmp_path / "pigeon.py").write_text(PIGEON)
-    (tmp_path / "no_door.py").write_text("")
+@pytest.fixture
+def add_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], object]]:
+    """Adds a file to the folder of the doors: its name and what is in it."""
     monkeypatch.setattr(doors, "__path__", [*doors.__path__, str(tmp_path)])
-    try:
-        assert (await ask("/pigeon")).json() == {"carries": "scripted", "in": 0}
-    finally:
-        for name in ("pigeon", "no_door"):
-            sys.modules.pop(f"realtime.doors.{name}", None)
+    yield lambda name, content: (tmp_path / f"{name}.py").write_text(content)
+    for file in tmp_path.glob("*.py"):
+        sys.modules.pop(f"realtime.doors.{file.stem}", None)
+
+
+async def test_a_new_door_is_one_file(add_door: Callable[[str, str], object]) -> None:
+    assert (await ask("/pigeon")).status_code == 404
+    add_door("pigeon", PIGEON)
+    add_door("no_door", "")
+    assert (await ask("/pigeon")).json() == {"carries": "scripted", "in": 0}
+
+
+@pytest.mark.parametrize(
+    ("opens", "declares", "complaint"),
+    [
+        ('app.get("/pigeon")(fly)', "", "pigeon opens GET /pigeon and declares no Way for it"),
+        ('app.post("/pigeon")(fly)', 'Way(path="/pigeon")', "pigeon opens POST /pigeon and declares"),
+        ('app.websocket("/pigeon")(fly)', 'Way(path="/pigeon")', "pigeon opens websocket /pigeon and declares"),
+        ('app.get("/pigeon/{name}")(fly)', 'Way(path="/pigeon")', "pigeon opens GET /pigeon/ and declares"),
+        ('app.get("/{name}/pigeon")(fly)', "", "only the last part of a path may be a name"),
+        ('app.get("/pigeon/{name:path}")(fly)', "", "only the last part of a path may be a name"),
+        ('app.mount("/pigeon", FastAPI())', 'Way(path="/pigeon")', "add each route by itself"),
+        ("", 'Way(path="/pigeon")', "pigeon declares GET /pigeon, where it opens nothing"),
+    ],
+)
+async def test_a_door_that_does_not_say_what_it_opens_is_not_opened(
+    opens: str, declares: str, complaint: str, add_door: Callable[[str, str], object]
+) -> None:
+    add_door("pigeon", FORGETFUL.format(opens=opens or "pass", declares=declares))
+    with pytest.raises(Undeclared, match=re.escape(complaint)):
+        create_app(ScriptedModel([["Yes."]]), SessionOptions())
+
+
+def test_nobody_is_admitted_of_whom_the_door_says_nothing_or_who_was_not_let_in() -> None:
+    lobby = create_app(ScriptedModel([["Yes."]]), SessionOptions()).state.lobby
+    with pytest.raises(TypeError, match="caller"):
+        lobby.admit(FakeTransport(), door="pigeon", begin_within_s=1)
+    with pytest.raises(PermissionError, match="pigeon: nobody has a session who was not let in"):
+        lobby.admit(FakeTransport(), caller_of({}), door="pigeon", begin_within_s=1)
+    assert lobby.health()["sessions"] == 0
 
 
 async def test_the_page_is_a_door_like_any_other() -> None:
@@ -49,6 +102,7 @@ async def test_the_page_is_a_door_like_any_other() -> None:
         "description": ScriptedModel.info.description,
         "languages": {"de": "Deutsch", "en": "English"},
         "voices": [],
+        "login": None,
     }
     page = await ask("/")
     assert page.headers["content-type"].startswith("text/html")

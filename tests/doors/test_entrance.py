@@ -209,7 +209,7 @@ async def test_a_page_elsewhere_that_was_allowed_may_ask_first() -> None:
     headers = dict(answered[0]["headers"])
     assert statuses(answered) == 204
     assert headers[b"access-control-allow-origin"] == b"https://talk.example"
-    assert headers[b"access-control-allow-methods"] == b"POST"
+    assert headers[b"access-control-allow-methods"] == b"GET, POST"
     assert statuses(await ask(entrance, "/offer", method="OPTIONS")) == 405
 
 

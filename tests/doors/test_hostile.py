@@ -140,6 +140,22 @@ async def sockets_that_never_start(port: int) -> None:
         assert sorted(client.websocket.close_code or 0 for client in clients) == [1008] * 3 + [1013] * 5
 
 
+async def half_closed_sockets(port: int) -> None:
+    """They say that nothing more will come, in the midst of it or behind it, and wait for the server to close."""
+    openings = (b"", POST + b"Content-Length: 5\r\n\r\n", UPGRADE % 16_000, UPGRADE % 16_000 + START)
+    opened = []
+    for number in range(80):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(openings[number % len(openings)])
+        await writer.drain()
+        writer.write_eof()
+        opened.append((reader, writer))
+    for reader, writer in opened:
+        with contextlib.suppress(ConnectionResetError):
+            await asyncio.wait_for(reader.read(), 10)
+        writer.transport.abort()
+
+
 async def six_loud_clients(port: int) -> None:
     """100 MB each, on two places of three that are left."""
     await asyncio.gather(*(talking(media(740_000), rate)(port) for rate in (8_000, 16_000, 48_000) * 2))
@@ -165,6 +181,7 @@ OVER_TCP: dict[str, Attack] = {
     "pipelined requests": flooding(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"),
     "idle sockets": idle_sockets,
     "sockets that never start": sockets_that_never_start,
+    "half-closed sockets": half_closed_sockets,
     "tiny frames": talking(text("")),
     "pings whose pongs are not read": talking(Frame(Opcode.PING, b"x" * 125).serialize(mask=True)),
     "a message that never ends": flooding(

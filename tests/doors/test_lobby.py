@@ -22,7 +22,7 @@ from realtime.events import (
     SessionEnded,
 )
 from realtime.session import Session
-from tests.doors.fakes import FakeTransport, admit, ask, open_session
+from tests.doors.fakes import SOMEBODY, FakeTransport, admit, ask, open_session
 from tests.doors.timeless import run_timeless
 
 
@@ -92,7 +92,7 @@ async def test_places_are_counted_from_admission_to_the_end(lobby: Lobby) -> Non
     with pytest.raises(Refused, match="all 2 places are taken") as refused:
         admit(lobby, FakeTransport(), client_id="three")
     assert refused.value.why == "full"
-    assert lobby.find("fake", "one") is first and lobby.find("fake", "three") is None
+    assert lobby.find("fake", "one", SOMEBODY) is first and lobby.find("fake", "three", SOMEBODY) is None
     first.leave()
     assert lobby.health()["sessions"] == 2, "its transport is not closed yet"
     await first.ended()
@@ -254,7 +254,7 @@ async def test_draining_lets_an_answer_end_and_nobody_in() -> None:
     visit.leave()
     await visit.ended()
     admit(lobby, waiting)
-    busy = lobby.find("fake", "1")
+    busy = lobby.find("fake", "1", SOMEBODY)
     assert busy is not None
     ask(busy)
     await answered.until(ResponseCreated)

@@ -32,7 +32,7 @@ from realtime.events import (
     WindowMessage,
 )
 from realtime.inbox import ImportedMessage
-from tests.doors.fakes import FakeTransport, admit, ask, open_session
+from tests.doors.fakes import SOMEBODY, FakeTransport, admit, ask, open_session
 
 FIRST_TIME = Resume("", 0)
 WORDS = ["One ", "two ", "three ", "four ", "five."]
@@ -152,7 +152,7 @@ async def test_who_never_comes_back_loses_the_session_and_the_place(monkeypatch:
     model = ScriptedModel([WORDS])
     lobby = Lobby(open_session(model), max_sessions=1)
     visit, transport = await enter(lobby)
-    stay = lobby.session_of(token_of(transport))
+    stay = lobby.session_of(token_of(transport), SOMEBODY)
     assert stay is not None
     await drop(visit)
     await asyncio.wait([stay.living], timeout=5)
@@ -264,7 +264,7 @@ async def test_events_that_were_dropped_are_counted_and_told(lobby: Lobby, monke
     monkeypatch.setattr(stay_module, "MAX_KEPT_EVENTS", 8)
     visit, before = await enter(lobby)
     await drop(visit)
-    stay = lobby.session_of(token_of(before))
+    stay = lobby.session_of(token_of(before), SOMEBODY)
     assert stay is not None
     for _ in range(30):
         stay.obey(RequestMetrics())

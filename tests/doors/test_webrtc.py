@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from models.scripted import ScriptedModel
 from models.types import Samples
+from realtime.doors.callers import Caller
 from realtime.doors.webrtc import MAX_LATER_CANDIDATES
 from realtime.server import ServerOptions, create_app
 from realtime.session import SessionOptions
@@ -319,7 +320,7 @@ async def test_a_connection_that_ends_leaves_no_task() -> None:
         await peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
         await asyncio.wait_for(greeted.wait(), 10)
         assert tasks_of_fastrtc()
-        visit = app.state.lobby.find("webrtc", "peer")
+        visit = app.state.lobby.find("webrtc", "peer", Caller())
         await peer.close()
         await asyncio.wait_for(visit.ended(), 10)
         await no_tasks_left()

@@ -3,7 +3,8 @@
 The page is a client like any other: it speaks `protocol.py` over a WebRTC or WebSocket connection, and what it shows is
 what the session's events say. `main.js` is where it begins; every other module there has one subject. The words of the
 interface are in `words.<language>.json`, one file per language, and nowhere else; `index.html` names them and gets the
-English ones here, before any script runs. Read `markdown.py` for what becomes of an answer.
+English ones here, before any script runs. On a server that asks for keys, `login.html` stands before it until
+somebody has logged in. Read `markdown.py` for what becomes of an answer.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from realtime.doors import DoorOptions
+from realtime.doors.callers import caller_of
 from realtime.doors.entrance import Way
 from realtime.doors.lobby import Lobby
 from realtime.doors.page.markdown import MAX_CHARACTERS, render
@@ -31,6 +33,8 @@ _MEDIA_TYPES = {
     ".png": "image/png",
     ".svg": "image/svg+xml",
 }
+# What the login needs: scripts, styles and words without a secret, for whoever comes.
+_OF_LOGIN = ("dom.js", "icon.svg", "login.css", "login.js", "login_page.js", "page.css", "preferences.js", "words.js")
 _HEADERS = {"cache-control": "no-cache"}  # a new server brings a new page
 _MAX_LAID_OUT = 1  # texts at a time, of all clients; the worst takes seconds, in which all else has the other half
 _MAX_MARKDOWN_BYTES = 6 * MAX_CHARACTERS + 1000  # as JSON, in which a character may take 6
@@ -39,7 +43,7 @@ _MAX_MARKDOWN_BYTES = 6 * MAX_CHARACTERS + 1000  # as JSON, in which a character
 def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
     """Puts the page at `/`, its files, its settings and Markdown under `/page/`."""
     files = [file for file in sorted(_HERE.iterdir()) if file.suffix in _MEDIA_TYPES]
-    page, languages = _page(), _languages()
+    page, languages = _with_words("index.html"), _languages()
     laying_out = asyncio.Semaphore(_MAX_LAID_OUT)
 
     @app.get("/")
@@ -48,12 +52,14 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
         return Response(content, media_type="text/html; charset=utf-8", headers=_HEADERS)
 
     @app.get("/page/settings.json")
-    async def settings() -> dict[str, Any]:
+    async def settings(request: Request) -> dict[str, Any]:
+        caller = caller_of(request.scope)
         return {
             "model": options.model.name,
             "description": options.model.description,
             "languages": languages,
             "voices": [asdict(voice) for voice in options.voices],
+            "login": caller.name if caller.proof == "login" else None,
         }
 
     @app.post("/page/markdown")
@@ -77,7 +83,12 @@ def _serve(app: FastAPI, file: Path) -> Way:
     async def serve() -> Response:
         return Response(content, media_type=media_type, headers=_HEADERS)
 
-    return Way(path=path)
+    return Way(path=path, is_public=file.name in _OF_LOGIN or file.name.startswith("words."))
+
+
+def login_page() -> bytes:
+    """Gives the page in which a person types a key."""
+    return _with_words("login.html").replace("{languages}", " ".join(_languages())).encode()
 
 
 def _languages() -> dict[str, str]:
@@ -90,10 +101,10 @@ def _words(file: Path) -> dict[str, str]:
     return words
 
 
-def _page() -> str:
-    """Gives the page with its English words in it; its address is still to be put in."""
+def _with_words(name: str) -> str:
+    """Gives a page with its English words in it; what else stands in braces is still to be put in."""
     words = {key: escape(text) for key, text in _words(_HERE / "words.en.json").items()}
-    page = (_HERE / "index.html").read_text(encoding="utf-8")
+    page = (_HERE / name).read_text(encoding="utf-8")
     page = re.sub(r"\{(title|description)\}", lambda named: words[named[1]], page)
     return re.sub(r'(data-words="([\w.]+)"[^>]*>)', lambda named: named[1] + words[named[2]], page)
 

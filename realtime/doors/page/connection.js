@@ -12,6 +12,7 @@
 //   onLost(why)      the session has ended, or no wire was found for a minute: a key of `words.*.json`, or ""
 //   onTrack(track)   sound from the server, where the wire carries it as a track
 import { KeptSound } from "./kept_sound.js";
+import { reach } from "./reach.js";
 import { openWebRtc, openWebSocket, WireError } from "./wires.js";
 
 const FALLBACK_AFTER_MS = 2500; // of WebRTC; networks that let it through take less than a second
@@ -193,7 +194,7 @@ class Connection {
 async function openFirst(resume, handlers) {
   try {
     const signal = AbortSignal.timeout(FALLBACK_AFTER_MS);
-    const { iceServers } = await (await fetch("webrtc/ice-servers", { signal })).json();
+    const { iceServers } = await (await reach("webrtc/ice-servers", { signal })).json();
     const { opened, abandon } = openWebRtc(iceServers, resume, handlers);
     const tooLong = new Promise((_, reject) => {
       setTimeout(() => reject(new WireError("connection.closed", "WebRTC did not connect in time")), FALLBACK_AFTER_MS);
@@ -203,6 +204,7 @@ async function openFirst(resume, handlers) {
       throw error;
     });
   } catch (error) {
+    if (error.key === "login.needed") throw error;
     console.info("WebRTC:", error.message, "- trying a WebSocket");
     return await openWebSocket(resume, handlers);
   }

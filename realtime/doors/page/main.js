@@ -16,13 +16,14 @@ import * as numbers from "./numbers.js";
 import * as ring from "./orb.js";
 import { stopPlayback } from "./playback.js";
 import { preferences, prefer } from "./preferences.js";
+import { reach } from "./reach.js";
 import { CommittedSentences } from "./sentences.js";
 import { bindSettings } from "./settings.js";
 import { endWaiting, setLanguages, userEvents } from "./user_items.js";
 import { Voice } from "./voice.js";
 import { putWords, speakLanguage, words } from "./words.js";
 
-const served = fetch("page/settings.json").then((response) => response.json());
+const served = reach("page/settings.json").then((response) => response.json());
 
 const voice = new Voice(() => showState());
 const sentences = new CommittedSentences((sentence) => {
@@ -167,7 +168,7 @@ async function begin() {
   client.voicesOffered = settings.voices || [];
   bindComposer(client, perform);
   bindItemActions(client);
-  bindSettings(client, settings.languages, { onLanguage: speak });
+  bindSettings(client, settings, { onLanguage: speak });
   log.watchScrolling();
   showModel({ model: settings.model, description: settings.description });
   numbers.forgetNumbers();

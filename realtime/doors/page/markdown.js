@@ -1,6 +1,7 @@
 // Markdown of answers that are done: the server makes safe HTML of it, and what has no mark in it is left as it is.
 import { iconButton, make } from "./dom.js";
 import { follow } from "./log.js";
+import { reach } from "./reach.js";
 import { words } from "./words.js";
 
 const MARKED = /[*_`#[\]|>~]|\n|^\s*(\d+[.)]|[-+])\s/; // what could be Markdown; much of it is not
@@ -28,7 +29,7 @@ export async function layOut(known, end) {
 // Gives HTML, or null where the server has none to give: the text stays readable without it.
 async function render(text) {
   try {
-    const response = await fetch("page/markdown", {
+    const response = await reach("page/markdown", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ text }),

@@ -2,6 +2,7 @@
 //
 // A control with `data-preference` holds the preference of that name. What the server does not offer is not shown.
 import { byId, make, showError } from "./dom.js";
+import { logOut } from "./login.js";
 import { listMicrophones } from "./microphone.js";
 import { prefer, preferences } from "./preferences.js";
 import { readSaved, saveAs } from "./saving.js";
@@ -86,8 +87,9 @@ function takePreset() {
 
 // Binds the drawer.
 //
-// languages: names of the page's languages, by code. onLanguage(code): speaks another one.
-export function bindSettings(client, languages, { onLanguage }) {
+// languages: names of the page's languages, by code. login: name of the key with which somebody has logged in, or null.
+// onLanguage(code): speaks another one.
+export function bindSettings(client, { languages, login }, { onLanguage }) {
   const drawer = byId("settings");
   byId("settings-open").addEventListener("click", async () => {
     drawer.showModal();
@@ -106,8 +108,21 @@ export function bindSettings(client, languages, { onLanguage }) {
     await draw(client, languages); // what can be chosen has names, too
   });
   bindSaving(client);
+  bindLogin(client, login);
   navigator.mediaDevices?.addEventListener("devicechange", () => drawer.open && drawMicrophones());
   window.speechSynthesis?.addEventListener("voiceschanged", () => drawer.open && drawVoices(client.voices));
+}
+
+function bindLogin(client, login) {
+  byId("login-row").hidden = !login;
+  byId("settings-open").addEventListener("click", () => {
+    byId("login-name").textContent = words("settings.logged_in", { name: login });
+  });
+  byId("logout").addEventListener("click", async () => {
+    client.leave();
+    await logOut();
+    location.reload();
+  });
 }
 
 async function takeEffect(name, client) {

@@ -4,6 +4,7 @@
 // A wire is open when its `session.created` has come. From then on `onDown` is called once when it is lost; `onShaky`
 // says that it may be (true), or that it was not (false). Read `connection.js` for what happens then.
 import { SAMPLE_RATE_HZ } from "./microphone.js";
+import { reach } from "./reach.js";
 
 const OPEN_WITHIN_MS = 10_000; // of a WebSocket; a browser waits for minutes where a network takes and gives nothing
 const SHAKY_MS = 2000; // after WebRTC has heard nothing for some seconds; it often recovers by itself
@@ -63,7 +64,7 @@ async function negotiate(peer, resume) {
 }
 
 async function post(body) {
-  const response = await fetch("webrtc/offer", {
+  const response = await reach("webrtc/offer", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(body),
