@@ -17,6 +17,7 @@ from commands.errors import UsageError
 from commands.options import Options
 
 PREFIX = "EARPIECE_"
+ENGINE_KEY = "EARPIECE_ENGINE_KEY"  # a secret, and no option: other users of a machine can read a command line
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -50,6 +51,8 @@ def defaults_from(environment: Mapping[str, str], parsers: Sequence[Options]) ->
     options = {variable_of(option): option for parser in parsers for option in parser.added}
     found: dict[str, Any] = {}
     for variable in sorted(name for name in environment if name.startswith(PREFIX) and environment[name].strip()):
+        if variable == ENGINE_KEY:
+            continue
         if variable not in options:
             raise UsageError(f"{variable}: there is no such option{_similar(variable, options)}")
         option = options[variable]

@@ -1,0 +1,140 @@
+"""Asks an engine, before anybody talks, what it serves: which model, how long a context, whether it takes audio.
+
+It refuses an engine that nobody answers for, one that serves several models where none was chosen, and replicas that
+serve different ones. Whether audio is taken, half a second of faint noise tells: an engine that is made for text
+refuses it, or leaves it out of the prompt, which then is as long as without it.
+"""
+
+import asyncio
+import logging
+from contextlib import aclosing
+from typing import Any
+
+import httpx2
+import numpy as np
+
+from models.errors import InvalidPrompt, ModelUnavailable
+from models.remote.faults import Asked, EngineFault, engine_faults, no_stream, quoted, too_slow
+from models.remote.model import EngineFacts
+from models.remote.replica import Ending, Replica, Request
+from models.remote.settings import EngineSettings
+from models.remote.wire import connect
+from models.remote.writing import ClipCache, write_messages
+from models.types import SAMPLE_RATE_HZ, AudioClip, Message
+
+logger = logging.getLogger(__name__)
+
+LIST_LIMIT_S = 10.0
+PROBE_S = 0.5
+DEFAULT_CONTEXT_TOKENS = 8192  # where an engine does not say; a conversation too long for it is shortened all the same
+MAX_NAMED = 8  # models in one sentence
+
+
+async def probe(settings: EngineSettings) -> EngineFacts:
+    """Finds out what an engine serves.
+
+    Raises:
+        ModelUnavailable: it cannot be used as it is; the message says what to do.
+    """
+    listed = await asyncio.gather(*(_list_models(url, settings) for url in settings.urls), return_exceptions=True)
+    models: dict[str, dict[str, Any]] = {}
+    why: ModelUnavailable | None = None
+    for url, found in zip(settings.urls, listed, strict=True):
+        if isinstance(found, EngineFault):
+            why = ModelUnavailable(str(found))
+            logger.warning("%s", found)
+        elif isinstance(found, BaseException):
+            raise found
+        else:
+            models[url] = _chosen(url, found, settings.model)
+    if not models:
+        raise why or ModelUnavailable("the engine has no address")
+    _check_same(models)
+    url, model = next(iter(models.items()))
+    is_vllm = model.get("owned_by") == "vllm"
+    context = model.get("max_model_len")
+    context_tokens = context if isinstance(context, int) and context > 0 else DEFAULT_CONTEXT_TOKENS
+    takes_audio = settings.input == "audio"
+    if settings.input == "auto":
+        takes_audio = await _takes_audio(url, str(model["id"]), settings)
+    return EngineFacts(model=str(model["id"]), context_tokens=context_tokens, takes_audio=takes_audio, is_vllm=is_vllm)
+
+
+async def _list_models(url: str, settings: EngineSettings) -> list[dict[str, Any]]:
+    """The models that a replica lists.
+
+    Raises:
+        EngineFault: it lists none.
+    """
+    asked = Asked(url, settings.model or "", DEFAULT_CONTEXT_TOKENS)
+    with engine_faults(asked):
+        async with connect(url, settings) as client:
+            try:
+                async with asyncio.timeout(LIST_LIMIT_S):
+                    response = await client.get("/models", cast_to=httpx2.Response)
+            except TimeoutError as error:
+                raise too_slow(asked, "list of models", LIST_LIMIT_S) from error
+        if "json" not in response.headers.get("content-type", ""):
+            raise no_stream(asked, response.headers.get("content-type", ""))
+        entries = response.json()["data"]
+        return [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
+
+
+def _chosen(url: str, models: list[dict[str, Any]], name: str | None) -> dict[str, Any]:
+    """The model that was chosen, or the only one.
+
+    Raises:
+        ModelUnavailable: it is not there, or none was chosen of several.
+    """
+    names = [quoted(str(model["id"])) for model in models]
+    shown = ", ".join(names[:MAX_NAMED]) + (" …" if len(names) > MAX_NAMED else "")
+    if not models:
+        raise ModelUnavailable(f"the engine at {url} lists no model; start it with one")
+    if name is None and len(models) > 1:
+        raise ModelUnavailable(f"the engine at {url} serves {shown}; choose one with --engine-model")
+    chosen = models[0] if name is None else next((model for model in models if model["id"] == name), None)
+    if chosen is None:
+        raise ModelUnavailable(f"the engine at {url} does not serve {name}, but {shown}; correct --engine-model")
+    return chosen
+
+
+def _check_same(models: dict[str, dict[str, Any]]) -> None:
+    """Replicas answer for each other, so they serve one model.
+
+    Raises:
+        ModelUnavailable: they do not.
+    """
+    if len({model["id"] for model in models.values()}) > 1:
+        shown = ", ".join(f"{quoted(str(model['id']))} at {url}" for url, model in models.items())
+        raise ModelUnavailable(f"the replicas serve different models: {shown}; choose one with --engine-model")
+
+
+async def _takes_audio(url: str, model: str, settings: EngineSettings) -> bool:
+    """Whether a clip is taken, and becomes a part of the prompt.
+
+    Raises:
+        ModelUnavailable: the engine fails.
+    """
+    noise = np.random.default_rng(0).normal(0, 1e-3, round(PROBE_S * SAMPLE_RATE_HZ)).astype(np.float32)
+    replica = Replica(url, settings)
+    try:
+        with_clip = await _prompt_tokens(replica, model, Message("user", (AudioClip(noise), "Hello.")))
+        without = await _prompt_tokens(replica, model, Message("user", ("Hello.",)))
+    except EngineFault as fault:
+        if isinstance(fault.error, InvalidPrompt):
+            return False
+        raise ModelUnavailable(str(fault)) from fault
+    finally:
+        await replica.close()
+    return with_clip is None or without is None or with_clip > without
+
+
+async def _prompt_tokens(replica: Replica, model: str, message: Message) -> int | None:
+    """How long a prompt is, as the engine counts; None where it does not."""
+    body = {"model": model, "messages": write_messages([message], ClipCache()), "max_tokens": 1, "temperature": 0.0}
+    request = Request(body=body, max_new_tokens=1, asked=Asked(replica.url, model, DEFAULT_CONTEXT_TOKENS))
+    async with aclosing(replica.answer(request)) as pieces:
+        async for piece in pieces:
+            if isinstance(piece, Ending):
+                return piece.prompt_tokens
+    return None

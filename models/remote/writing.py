@@ -1,0 +1,119 @@
+"""Conversations as OpenAI's chat completions take them: texts, and clips as WAV in base64.
+
+Neighbours of one role become one message, since many chat templates refuse them. Where an engine takes only so many
+clips in a prompt, the newest stay and older ones become what ears wrote down of them.
+"""
+
+import base64
+import io
+import wave
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from models.errors import InvalidPrompt
+from models.types import SAMPLE_RATE_HZ, AudioClip, Message, Part, Samples
+
+MAX_CACHED_BYTES = 64 << 20  # of base64: 25 minutes of clips
+GO_ON = "Go on exactly where you stopped. Do not repeat anything."
+NOT_AT_HAND = "(a recording that is no longer at hand)"
+
+
+def wav_of(samples: Samples) -> bytes:
+    """A WAV file of 16 bits, which every server reads, of mono float32 (n_samples,) at 16 kHz."""
+    whole = np.clip(np.round(samples * 32768), -32768, 32767).astype("<i2")
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(SAMPLE_RATE_HZ)
+        writer.writeframes(whole.tobytes())
+    return file.getvalue()
+
+
+class ClipCache:
+    """Encodes each clip once; those used longest ago are left out when too much is kept.
+
+    Args:
+        max_bytes: of what is kept.
+    """
+
+    def __init__(self, max_bytes: int = MAX_CACHED_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._encoded: OrderedDict[str, str] = OrderedDict()
+        self._n_bytes = 0
+
+    @property
+    def n_bytes(self) -> int:
+        """How much is kept."""
+        return self._n_bytes
+
+    def encode(self, clip: AudioClip) -> str:
+        """A clip as a WAV file in base64."""
+        if clip.id in self._encoded:
+            self._encoded.move_to_end(clip.id)
+            return self._encoded[clip.id]
+        encoded = base64.b64encode(wav_of(clip.samples)).decode("ascii")
+        self._encoded[clip.id] = encoded
+        self._n_bytes += len(encoded)
+        while self._n_bytes > self._max_bytes:
+            _, oldest = self._encoded.popitem(last=False)
+            self._n_bytes -= len(oldest)
+        return encoded
+
+
+def clips_beyond(messages: Sequence[Message], max_clips: int | None) -> list[AudioClip]:
+    """The oldest clips, which an engine that takes only `max_clips` in a prompt cannot be given."""
+    clips = [clip for message in messages for clip in message.clips]
+    return [] if max_clips is None else clips[: max(0, len(clips) - max_clips)]
+
+
+def write_messages(
+    messages: Sequence[Message],
+    cache: ClipCache,
+    words: Mapping[str, str] | None = None,
+    *,
+    continues: bool = True,
+) -> list[dict[str, Any]]:
+    """Writes a conversation down.
+
+    Args:
+        messages: the whole conversation.
+        cache: encodes its clips.
+        words: what stands for clips that are not given, by their ids.
+        continues: whether the engine can go on with a last assistant's message; else it is asked to, in words.
+
+    Raises:
+        InvalidPrompt: all messages are empty.
+    """
+    spoken = [message for message in messages if message.parts and (message.clips or message.text)]
+    written = []
+    for role, group in groupby(spoken, key=lambda message: message.role):
+        parts = [_replaced(part, words or {}) for message in group for part in message.parts]
+        written.append({"role": role, "content": _content(parts, cache)})
+    if not written:
+        raise InvalidPrompt("all messages are empty; say or write something first")
+    if written[-1]["role"] == "assistant" and not continues:
+        written.append({"role": "user", "content": GO_ON})
+    return written
+
+
+def _replaced(part: Part, words: Mapping[str, str]) -> Part:
+    if isinstance(part, AudioClip) and part.id in words:
+        return words[part.id] or NOT_AT_HAND
+    return part
+
+
+def _content(parts: Sequence[Part], cache: ClipCache) -> Any:
+    """A string where there is only text, typed parts otherwise."""
+    if all(isinstance(part, str) for part in parts):
+        return "\n".join(str(part) for part in parts)
+    return [
+        {"type": "input_audio", "input_audio": {"data": cache.encode(part), "format": "wav"}}
+        if isinstance(part, AudioClip)
+        else {"type": "text", "text": part}
+        for part in parts
+    ]
