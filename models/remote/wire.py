@@ -5,7 +5,6 @@ What the client tells of this machine, and of accounts in the environment, is le
 """
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import httpx2
 import openai
@@ -14,11 +13,7 @@ from models.remote.settings import EngineSettings
 
 MAX_LINE_BYTES = 1 << 20
 MAX_BODY_BYTES = 32 << 20
-NOT_SENT = (
-    *("OpenAI-Organization", "OpenAI-Project"),
-    *(f"X-Stainless-{name}" for name in ("Lang", "Package-Version", "OS", "Arch", "Runtime", "Runtime-Version")),
-    *("X-Stainless-Async", "X-Stainless-Retry-Count", "X-Stainless-Read-Timeout"),
-)
+NOT_SENT = ("openai-", "x-stainless-")  # beginnings of headers: accounts in the environment, and what this machine is
 
 
 class AnswerTooLarge(Exception):
@@ -32,29 +27,32 @@ def connect(url: str, settings: EngineSettings) -> openai.AsyncOpenAI:
         url: of the replica.
         settings: with the key and the limits.
     """
-    left_out: dict[str, Any] = dict.fromkeys(NOT_SENT, openai.Omit())
-    if settings.key is None:
-        left_out["Authorization"] = openai.Omit()
     longest_s = max(settings.first_token_limit_s, settings.next_token_limit_s)
     timeout = httpx2.Timeout(longest_s, connect=settings.connect_limit_s, read=None)  # reading has limits of its own
-    transport = _BoundedTransport(httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_keepalive_connections=16)))
+    is_tls = url.startswith("https://")  # else reading all authorities of this machine would take 0.2 s for nothing
+    network = httpx2.AsyncHTTPTransport(verify=is_tls, limits=httpx2.Limits(max_keepalive_connections=16))
+    not_sent = NOT_SENT if settings.key is not None else (*NOT_SENT, "authorization")
+    transport = _Transport(network, not_sent)
     return openai.AsyncOpenAI(
-        api_key=settings.key or "none",
+        api_key=settings.key or "none",  # the client insists on one
         base_url=url,
         max_retries=0,  # ours know of other replicas, and when a person stops waiting
         timeout=timeout,
-        default_headers={**left_out, "Accept-Encoding": "identity", "User-Agent": "Earpiece"},
+        default_headers={"Accept-Encoding": "identity", "User-Agent": "Earpiece"},
         http_client=httpx2.AsyncClient(transport=transport, timeout=timeout, follow_redirects=False),
     )
 
 
-class _BoundedTransport(httpx2.AsyncBaseTransport):
-    """Another transport, with limits to what it gives."""
+class _Transport(httpx2.AsyncBaseTransport):
+    """Another transport, with limits to what it gives, and without the headers that begin with one of `not_sent`."""
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+    def __init__(self, inner: httpx2.AsyncBaseTransport, not_sent: tuple[str, ...]) -> None:
         self._inner = inner
+        self._not_sent = not_sent
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        for name in [name for name in request.headers if name.lower().startswith(self._not_sent)]:
+            del request.headers[name]
         response = await self._inner.handle_async_request(request)
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         if response.headers.get("content-encoding", "identity") != "identity":

@@ -1,4 +1,4 @@
-"""A server that speaks OpenAI's chat completions and says what it was told to, on real sockets; and sockets without one."""
+"""A server that speaks OpenAI's chat completions and says what it was told to, and sockets that speak nothing of it."""
 
 import asyncio
 import json
@@ -36,24 +36,31 @@ class ScriptedEngine:
         drops_audio: bool = False,
         max_clips: int | None = None,
     ) -> None:
-        self.plans = list(plans) or [say("Hello", " there", ".")]
         self.models, self.owned_by = models, owned_by
         self.takes_audio, self.drops_audio, self.max_clips = takes_audio, drops_audio, max_clips
-        self.requests: list[dict[str, Any]] = []
-        self.headers: list[dict[str, str]] = []
-        self.n_closed = 0
+        self.reset(*plans)
         self.app = FastAPI()
         self.app.get("/v1/models")(self._list)
         self.app.post("/v1/chat/completions")(self._complete)
 
+    def reset(self, *plans: Plan) -> None:
+        """Begins anew, with other plans."""
+        self.plans = list(plans) or [say("Hello", " there", ".")]
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.came, self.went = threading.Event(), threading.Event()  # a request, and whoever had made it
+
     async def _list(self) -> JSONResponse:
-        models = [{"id": name, "object": "model", "owned_by": self.owned_by, "max_model_len": 4096} for name in self.models]
+        models = [
+            {"id": name, "object": "model", "owned_by": self.owned_by, "max_model_len": 4096} for name in self.models
+        ]
         return JSONResponse({"object": "list", "data": models})
 
     async def _complete(self, request: Request) -> Response:
         body = await request.json()
         self.requests.append(body)
         self.headers.append(dict(request.headers))
+        self.came.set()
         n_clips = len(clips_in(body))
         if n_clips and not self.takes_audio:
             return refusal(400, "tiny is not a multimodal model")
@@ -78,11 +85,19 @@ def event(text: str | None = None, **more: Any) -> str:
     finish = more.pop("finish_reason", None)
     delta = {} if text is None else {"content": text}
     chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "tiny"}
-    return "data: " + json.dumps({**chunk, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more}) + "\n\n"
+    return (
+        "data: "
+        + json.dumps({**chunk, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more})
+        + "\n\n"
+    )
 
 
 def say(
-    *words: str, finish_reason: str = "stop", cached_tokens: int | None = None, model: str = "tiny", has_usage: bool = True
+    *words: str,
+    finish_reason: str = "stop",
+    cached_tokens: int | None = None,
+    model: str = "tiny",
+    has_usage: bool = True,
 ) -> Plan:
     """Answers well."""
 
@@ -93,7 +108,11 @@ def say(
             yield event(finish_reason=finish_reason, model=model)
             if has_usage:
                 details = None if cached_tokens is None else {"cached_tokens": cached_tokens}
-                usage = {"prompt_tokens": engine.prompt_tokens(body), "completion_tokens": len(words), "total_tokens": 0}
+                usage = {
+                    "prompt_tokens": engine.prompt_tokens(body),
+                    "completion_tokens": len(words),
+                    "total_tokens": 0,
+                }
                 yield event(choices=[], usage={**usage, "prompt_tokens_details": details}, model=model)
             yield "data: [DONE]\n\n"
 
@@ -103,7 +122,7 @@ def say(
 
 
 def talk_on(piece: str, every_s: float) -> Plan:
-    """Sends the same for ever, and counts when whoever listens has gone."""
+    """Sends the same for ever, and notes when whoever listens has gone."""
 
     async def plan(engine: ScriptedEngine, body: dict[str, Any]) -> Response:
         async def events() -> AsyncIterator[str]:
@@ -112,7 +131,7 @@ def talk_on(piece: str, every_s: float) -> Plan:
                     yield piece
                     await asyncio.sleep(every_s)
             finally:
-                engine.n_closed += 1
+                engine.went.set()
 
         return StreamingResponse(events(), media_type="text/event-stream")
 
@@ -150,9 +169,7 @@ def refusal(status: int, message: str, headers: dict[str, str] | None = None) ->
 def serving_engine(engine: ScriptedEngine, **settings: Any) -> Iterator[str]:
     """Serves until the block ends and gives the address."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(engine.app, log_level="critical", timeout_graceful_shutdown=1, **settings)
-    )
+    server = uvicorn.Server(uvicorn.Config(engine.app, log_level="critical", timeout_graceful_shutdown=1, **settings))
     thread = threading.Thread(target=lambda: server.run(sockets=[listener]), daemon=True)
     thread.start()
     try:
@@ -166,8 +183,7 @@ def serving_engine(engine: ScriptedEngine, **settings: Any) -> Iterator[str]:
 
 @asynccontextmanager
 async def raw_server(*pieces: bytes, hangs: bool = False) -> AsyncIterator[str]:
-    """A socket that answers every connection with the same bytes, and closes it or never says more."""
-    gone = asyncio.Event()
+    """A socket that answers every connection with the same bytes, and closes it or says no more until it is closed."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -176,7 +192,7 @@ async def raw_server(*pieces: bytes, hangs: bool = False) -> AsyncIterator[str]:
                 writer.write(piece)
                 await writer.drain()
             if hangs:
-                await gone.wait()
+                await reader.read()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -186,7 +202,6 @@ async def raw_server(*pieces: bytes, hangs: bool = False) -> AsyncIterator[str]:
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     finally:
-        gone.set()
         server.close()
         await server.wait_closed()
 
