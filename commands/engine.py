@@ -30,7 +30,6 @@ def engine_settings(options: argparse.Namespace) -> EngineSettings | None:
         return None
     given = [option for option, (name, default) in OURS.items() if getattr(options, name, default) != default]
     if given:
-        given = [f"--{name.replace('_', '-')}" for name in given]
         raise UsageError(f"{', '.join(given)}: the engine has the model, and runs it as it was started; leave it out")
     try:
         return EngineSettings(

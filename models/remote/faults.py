@@ -159,10 +159,10 @@ def _of_status(error: openai.APIStatusError, asked: Asked) -> EngineFault:
         return _refused(status, message, asked, str(error.code or ""))
     if status in (401, 403):
         sentence = f"{asked.engine} refuses the key (HTTP {status}); set EARPIECE_ENGINE_KEY to one that it knows"
-        return EngineFault(GenerationFailed(sentence), is_ill=True, elsewhere=True)
+        return EngineFault(GenerationFailed(sentence), elsewhere=True)
     if status == 404:
         sentence = f"{asked.engine} has no model {asked.model} (HTTP 404); check --engine-model and the address"
-        return EngineFault(GenerationFailed(sentence), is_ill=True, elsewhere=True)
+        return EngineFault(GenerationFailed(sentence), elsewhere=True)
     if status == 429:
         after_s = _retry_after_s(error)
         when = "in a moment" if after_s is None else f"in {after_s:.0f} s"
