@@ -47,12 +47,14 @@ class EngineFacts:
         context_tokens: longest prompt and answer together.
         takes_audio: whether its messages may hold clips.
         is_vllm: it takes vLLM's own options.
+        window_s: it hears no more than so much of one clip; None where it hears all.
     """
 
     model: str
     context_tokens: int
     takes_audio: bool
     is_vllm: bool
+    window_s: float | None = None
 
 
 class RemoteModel:
@@ -73,7 +75,7 @@ class RemoteModel:
         self._settings = settings
         self._ears = ears
         self._replicas = Replicas([Replica(url, settings) for url in settings.urls])
-        self._clips = ClipCache()
+        self._clips = ClipCache(window_s=facts.window_s)
         self._max_clips: int | None = None
         self._continues = True
         self._caches_prefix = facts.is_vllm

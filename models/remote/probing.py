@@ -2,12 +2,14 @@
 
 It refuses an engine that nobody answers for, one that serves several models where none was chosen, and replicas that
 serve different ones. Whether audio is taken, half a second of faint noise tells: an engine that is made for text
-refuses it, or leaves it out of the prompt, which then is as long as without it.
+refuses it, or leaves it out of the prompt, which then is as long as without it. Whether a long clip is heard to its end
+is told in the same way: some engines cut clips after 30 s without a word.
 """
 
 import asyncio
 import logging
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -26,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 LIST_LIMIT_S = 10.0
 PROBE_S = 0.5
+WINDOW_S = 30.0  # of every Whisper encoder, and so of what an engine that cuts a clip leaves of it
+LONG_PROBES_S = (33.0, 45.0)
 DEFAULT_CONTEXT_TOKENS = 8192  # where an engine does not say; a conversation too long for it is shortened all the same
 MAX_NAMED = 8  # models in one sentence
 
@@ -51,13 +55,14 @@ async def probe(settings: EngineSettings) -> EngineFacts:
         raise why or ModelUnavailable("the engine has no address")
     _check_same(models)
     url, model = next(iter(models.items()))
-    is_vllm = model.get("owned_by") == "vllm"
     context = model.get("max_model_len")
-    context_tokens = context if isinstance(context, int) and context > 0 else DEFAULT_CONTEXT_TOKENS
-    takes_audio = settings.input == "audio"
-    if settings.input == "auto":
-        takes_audio = await _takes_audio(url, str(model["id"]), settings)
-    return EngineFacts(model=str(model["id"]), context_tokens=context_tokens, takes_audio=takes_audio, is_vllm=is_vllm)
+    facts = EngineFacts(
+        model=str(model["id"]),
+        context_tokens=context if isinstance(context, int) and context > 0 else DEFAULT_CONTEXT_TOKENS,
+        takes_audio=settings.input == "audio",
+        is_vllm=model.get("owned_by") == "vllm",
+    )
+    return facts if settings.input == "text" else await _listen(url, facts, settings)
 
 
 async def _list_models(url: str, settings: EngineSettings) -> list[dict[str, Any]]:
@@ -109,24 +114,48 @@ def _check_same(models: dict[str, dict[str, Any]]) -> None:
         raise ModelUnavailable(f"the replicas serve different models: {shown}; choose one with --engine-model")
 
 
-async def _takes_audio(url: str, model: str, settings: EngineSettings) -> bool:
-    """Whether a clip is taken, and becomes a part of the prompt.
+async def _listen(url: str, facts: EngineFacts, settings: EngineSettings) -> EngineFacts:
+    """Finds out whether clips are taken, and heard to their end.
 
     Raises:
         ModelUnavailable: the engine fails.
     """
-    noise = np.random.default_rng(0).normal(0, 1e-3, round(PROBE_S * SAMPLE_RATE_HZ)).astype(np.float32)
     replica = Replica(url, settings)
     try:
-        with_clip = await _prompt_tokens(replica, model, Message("user", (AudioClip(noise), "Hello.")))
-        without = await _prompt_tokens(replica, model, Message("user", ("Hello.",)))
+        takes_audio = facts.takes_audio or await _takes_audio(replica, facts.model)
+        hears_all = not takes_audio or await _hears_all(replica, facts.model)
     except EngineFault as fault:
-        if isinstance(fault.error, InvalidPrompt):
-            return False
         raise ModelUnavailable(str(fault)) from fault
     finally:
         await replica.close()
+    return replace(facts, takes_audio=takes_audio, window_s=None if hears_all else WINDOW_S)
+
+
+async def _takes_audio(replica: Replica, model: str) -> bool:
+    """Whether a clip is taken, and becomes a part of the prompt."""
+    try:
+        with_clip = await _prompt_tokens(replica, model, Message("user", (_noise(PROBE_S), "Hello.")))
+    except EngineFault as fault:
+        if isinstance(fault.error, InvalidPrompt):
+            return False
+        raise
+    without = await _prompt_tokens(replica, model, Message("user", ("Hello.",)))
     return with_clip is None or without is None or with_clip > without
+
+
+async def _hears_all(replica: Replica, model: str) -> bool:
+    """Whether a prompt grows with its clip; True where the engine does not say, or refuses clips so long."""
+    try:
+        shorter, longer = [await _prompt_tokens(replica, model, Message("user", (_noise(s),))) for s in LONG_PROBES_S]
+    except EngineFault as fault:
+        if isinstance(fault.error, InvalidPrompt):
+            return True
+        raise
+    return shorter is None or shorter != longer
+
+
+def _noise(seconds: float) -> AudioClip:
+    return AudioClip(np.random.default_rng(0).normal(0, 1e-3, round(seconds * SAMPLE_RATE_HZ)).astype(np.float32))
 
 
 async def _prompt_tokens(replica: Replica, model: str, message: Message) -> int | None:

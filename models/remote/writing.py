@@ -10,6 +10,7 @@ import wave
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -39,30 +40,36 @@ class ClipCache:
 
     Args:
         max_bytes: of what is kept.
+        window_s: longer clips become several of this length, where the engine would cut off the rest; None for never.
     """
 
-    def __init__(self, max_bytes: int = MAX_CACHED_BYTES) -> None:
+    def __init__(self, max_bytes: int = MAX_CACHED_BYTES, window_s: float | None = None) -> None:
         self._max_bytes = max_bytes
-        self._encoded: OrderedDict[str, str] = OrderedDict()
+        self._window_s = window_s
+        self._encoded: OrderedDict[str, tuple[str, ...]] = OrderedDict()
         self._n_bytes = 0
+        self._lock = Lock()  # conversations are written down on threads
 
     @property
     def n_bytes(self) -> int:
         """How much is kept."""
         return self._n_bytes
 
-    def encode(self, clip: AudioClip) -> str:
-        """A clip as a WAV file in base64."""
-        if clip.id in self._encoded:
-            self._encoded.move_to_end(clip.id)
-            return self._encoded[clip.id]
-        encoded = base64.b64encode(wav_of(clip.samples)).decode("ascii")
-        self._encoded[clip.id] = encoded
-        self._n_bytes += len(encoded)
-        while self._n_bytes > self._max_bytes:
-            _, oldest = self._encoded.popitem(last=False)
-            self._n_bytes -= len(oldest)
-        return encoded
+    def encode(self, clip: AudioClip) -> tuple[str, ...]:
+        """A clip as WAV files in base64, one for each window."""
+        with self._lock:
+            if clip.id in self._encoded:
+                self._encoded.move_to_end(clip.id)
+                return self._encoded[clip.id]
+            step = len(clip.samples) if self._window_s is None else round(self._window_s * SAMPLE_RATE_HZ)
+            windows = [clip.samples[start : start + step] for start in range(0, len(clip.samples), step)]
+            encoded = tuple(base64.b64encode(wav_of(window)).decode("ascii") for window in windows)
+            self._encoded[clip.id] = encoded
+            self._n_bytes += sum(map(len, encoded))
+            while self._n_bytes > self._max_bytes:
+                _, oldest = self._encoded.popitem(last=False)
+                self._n_bytes -= sum(map(len, oldest))
+            return encoded
 
 
 def clips_beyond(messages: Sequence[Message], max_clips: int | None) -> list[AudioClip]:
@@ -111,9 +118,11 @@ def _content(parts: Sequence[Part], cache: ClipCache) -> Any:
     """A string where there is only text, typed parts otherwise."""
     if all(isinstance(part, str) for part in parts):
         return "\n".join(str(part) for part in parts)
-    return [
-        {"type": "input_audio", "input_audio": {"data": cache.encode(part), "format": "wav"}}
-        if isinstance(part, AudioClip)
-        else {"type": "text", "text": part}
-        for part in parts
-    ]
+    written: list[dict[str, Any]] = []
+    for part in parts:
+        if isinstance(part, str):
+            written.append({"type": "text", "text": part})
+            continue
+        for wav in cache.encode(part):
+            written.append({"type": "input_audio", "input_audio": {"data": wav, "format": "wav"}})
+    return written

@@ -5,6 +5,8 @@ What it prints with `-s` goes into `tests/benchmarks/LOG.md`.
 
 import asyncio
 import os
+import re
+import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
@@ -16,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
+import yaml
 
 from models.loading import LoadOptions
 from models.registry import load_model
@@ -26,7 +29,8 @@ from tests.engine.vllm_server import VllmServer, running
 from tests.models.families.test_families import same_text
 from tests.models.tiny import AUDIO_FLAMINGO3, QWEN2_AUDIO
 from tests.models.tiny.family import TINY, TinyFamily
-from tests.session.conversing import conversing
+from tests.session.conversing import OPTIONS, conversing
+from tests.test_lock import ROOT
 
 # vLLM's attention on a CPU wants heads of 32 numbers at least.
 SIZES = replace(TINY, hidden_size=128, heads=2, key_heads=1, audio_hidden_size=128, audio_heads=2)
@@ -184,8 +188,8 @@ async def kill_in_mid_answer(model: Any, servers: tuple[VllmServer, ...]) -> Vll
 
 async def test_a_session_outlives_its_engine(qwen: tuple[VllmServer, VllmServer]) -> None:
     server, model = qwen[0], await engine_model(qwen[0])
-    async with conversing(model) as conversation:
-        conversation.session.change_settings(temperature=1.0, max_new_tokens=2000)
+    long = GenerationOptions(max_new_tokens=2000, temperature=1.0)
+    async with conversing(model, replace(OPTIONS, generation=long)) as conversation:
         conversation.session.submit_text("Talk.")
         await conversation.until("response.output_text.delta")
         server.kill()
@@ -197,7 +201,7 @@ async def test_a_session_outlives_its_engine(qwen: tuple[VllmServer, VllmServer]
         assert "cannot be reached" in conversation.of("error")[1].message
         server.start()
         print(f"restarted in {await asyncio.to_thread(server.wait):.0f} s")
-        conversation.session.change_settings(temperature=0.0, max_new_tokens=8)
+        conversation.session.change_settings(temperature=0.0, max_output_tokens=8)
         conversation.session.submit_text("And now?")
         await conversation.session.settled()
         last = conversation.of("response.done")[-1]
@@ -224,3 +228,17 @@ async def test_audio_flamingo_3_says_what_our_engine_says(
         assert costs[2].cached_tokens > 0
         await model.close()
     await own.close()
+
+
+def test_vllm_knows_the_options_that_the_documents_give_it(python: Path) -> None:
+    known = subprocess.run(
+        [python, "-m", "vllm.entrypoints.openai.api_server", "--help=all"], check=True, capture_output=True, text=True
+    ).stdout
+    compose = yaml.safe_load((ROOT / "deploy" / "compose.yml").read_text("utf-8"))
+    given = " ".join(compose["services"]["vllm"]["command"])
+    for document in ("README.md", "deploy/engines.md"):
+        text = (ROOT / document).read_text("utf-8").replace("\\\n", " ")
+        given += " ".join(re.findall(r"^vllm serve .*", text, re.MULTILINE)).replace(" #", " ")
+    options = set(re.findall(r"--[a-z][a-z-]+", given))
+    assert len(options) > 5
+    assert [option for option in sorted(options) if not re.search(rf"{option}\b", known)] == []

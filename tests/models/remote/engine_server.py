@@ -25,6 +25,7 @@ class ScriptedEngine:
         takes_audio: whether it answers a clip at all; else HTTP 400.
         drops_audio: it takes a clip, and leaves it out of the prompt.
         max_clips: in one prompt.
+        window_s: it hears no more of one clip.
     """
 
     def __init__(
@@ -35,8 +36,10 @@ class ScriptedEngine:
         takes_audio: bool = True,
         drops_audio: bool = False,
         max_clips: int | None = None,
+        window_s: int = 600,
     ) -> None:
         self.models, self.owned_by = models, owned_by
+        self.window_s = window_s
         self.takes_audio, self.drops_audio, self.max_clips = takes_audio, drops_audio, max_clips
         self.reset(*plans)
         self.app = FastAPI()
@@ -70,8 +73,10 @@ class ScriptedEngine:
         return await plan(self, body)
 
     def prompt_tokens(self, body: dict[str, Any]) -> int:
-        """As it counts: ten for a message, and for a clip."""
-        return 10 * len(body["messages"]) + (0 if self.drops_audio else 10 * len(clips_in(body)))
+        """As it counts: ten for a message, and for a clip and each of its seconds, as far as it listens."""
+        seconds = [len(sent["data"]) * 3 // 4 // 32_000 for sent in clips_in(body)]
+        heard = sum(10 + 10 * min(length, self.window_s) for length in seconds)
+        return 10 * len(body["messages"]) + (0 if self.drops_audio else heard)
 
 
 def clips_in(body: dict[str, Any]) -> list[dict[str, Any]]:

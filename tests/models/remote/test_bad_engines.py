@@ -25,7 +25,7 @@ from tests.models.remote.engine_server import (
     talk_on,
 )
 
-SHORT = {"first_token_limit_s": 0.3, "next_token_limit_s": 0.2, "retries": 0}
+SHORT = {"first_token_limit_s": 0.3, "retries": 0}
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -76,7 +76,8 @@ async def test_each_fault_has_one_sentence(
 ) -> None:
     engine, url = served
     engine.plans = [plan]
-    error = await failure_of(remote(url, **SHORT))
+    limits = SHORT if "0.3 s" in sentence else {"retries": 0}
+    error = await failure_of(remote(url, **limits))
     assert type(error) is kind
     with pytest.raises(kind, match=sentence):
         raise error
@@ -84,7 +85,9 @@ async def test_each_fault_has_one_sentence(
 
 async def test_silence_between_two_words_ends_the_answer() -> None:
     async with raw_server(HEAD, _chunk(event("Well")), hangs=True) as url:
-        assert "has given no further text in 0.2 s" in str(await failure_of(remote(url, **SHORT)))
+        assert "has given no further text in 0.2 s" in str(
+            await failure_of(remote(url, retries=0, next_token_limit_s=0.2))
+        )
 
 
 async def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
@@ -102,12 +105,12 @@ async def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
 )
 async def test_what_is_no_server_of_http_is_named(pieces: tuple[bytes, ...], sentence: str) -> None:
     async with raw_server(*pieces) as url:
-        assert sentence in str(await failure_of(remote(url, **SHORT)))
+        assert sentence in str(await failure_of(remote(url, retries=0)))
 
 
 async def test_where_nobody_listens() -> None:
     url = free_url()
-    assert f"the engine at {url} cannot be reached" in str(await failure_of(remote(url, **SHORT)))
+    assert f"the engine at {url} cannot be reached" in str(await failure_of(remote(url, retries=0)))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +125,7 @@ async def test_a_conversation_that_is_too_long_carries_the_numbers(
     status: int, message: str, numbers: tuple[int, int]
 ) -> None:
     with serving_engine(ScriptedEngine(refuse(status, message))) as url:
-        error = await failure_of(remote(url, **SHORT))
+        error = await failure_of(remote(url, retries=0))
     assert isinstance(error, PromptTooLong)
     assert (error.prompt_tokens, error.context_tokens) == numbers
 
@@ -130,13 +133,13 @@ async def test_a_conversation_that_is_too_long_carries_the_numbers(
 async def test_a_message_that_quotes_the_conversation_is_not_passed_on() -> None:
     plan = refuse(400, "cannot tokenize 'What is the capital of France?'")
     with serving_engine(ScriptedEngine(plan)) as url:
-        assert "France" not in str(await failure_of(remote(url, **SHORT)))
+        assert "France" not in str(await failure_of(remote(url, retries=0)))
 
 
 async def test_a_certificate_that_is_not_trusted(tmp_path: Path) -> None:
     certificate = str(write_certificate(tmp_path, ["localhost"]))
     with serving_engine(ScriptedEngine(), ssl_certfile=certificate) as url:
-        assert "is not trusted; set SSL_CERT_FILE" in str(await failure_of(remote(url, **SHORT)))
+        assert "is not trusted; set SSL_CERT_FILE" in str(await failure_of(remote(url, retries=0)))
 
 
 def _chunk(text: str) -> bytes:

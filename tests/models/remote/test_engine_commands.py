@@ -7,14 +7,18 @@ from typing import Any
 import pytest
 from fastapi import Response
 
-from app import default_cache_dir, main
+from app import main
 from models.cascade.cascade import Cascade
 from models.ears.beside import ModelWithEars
 from models.loading import LoadOptions
 from models.remote.loading import load_remote
 from models.remote.settings import EngineSettings
+from models.scripted import ScriptedModel
+from models.watched import WatchedModel
 from tests.conftest import CLIPS
+from tests.models.remote.asking import remote
 from tests.models.remote.engine_server import ScriptedEngine, clips_in, free_url, refuse, say, serving_engine
+from tests.models.scripted_ears import ScriptedEars
 
 QUESTION = str(CLIPS / "question_capital.ogg")
 
@@ -24,7 +28,7 @@ def test_ask_gives_the_recording_to_an_engine_that_takes_audio(capsys: pytest.Ca
     with serving_engine(engine) as url:
         assert main(["ask", "--engine", url.removesuffix("/v1"), "--ears", "none", QUESTION, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert (report["text"], report["model"], report["prompt_tokens"]) == ("Paris.", "tiny", 20)
+    assert (report["text"], report["model"], report["prompt_tokens"]) == ("Paris.", "tiny", 40)
     assert len(clips_in(engine.requests[-1])) == 1
 
 
@@ -41,16 +45,6 @@ def test_ask_gives_the_words_to_an_engine_for_text(
     assert engine.headers[-1]["authorization"] == "Bearer a-secret"
 
 
-def test_talk_goes_through_a_whole_session(capsys: pytest.CaptureFixture[str]) -> None:
-    engine = ScriptedEngine(say("Paris", "."))
-    with serving_engine(engine) as url:
-        arguments = ["talk", "--engine", url, "--ears", "none", "--endpointing", "silence", QUESTION]
-        assert main([*arguments, str(CLIPS / "question_river.ogg")]) == 0
-    assert capsys.readouterr().out.count("Paris.") >= 2
-    last = max(engine.requests, key=lambda body: len(body["messages"]))
-    assert [message["role"] for message in last["messages"]][:4] == ["system", "user", "assistant", "user"]
-
-
 def test_a_session_lives_on_when_the_engine_fails(capsys: pytest.CaptureFixture[str]) -> None:
     async def fail_once(engine: ScriptedEngine, body: dict[str, Any]) -> Response:
         plan = refuse(401, "expired") if len(clips_in(body)) == 2 else say("Well", " again.")
@@ -62,6 +56,8 @@ def test_a_session_lives_on_when_the_engine_fails(capsys: pytest.CaptureFixture[
         assert main([*arguments, QUESTION, QUESTION, QUESTION]) == 0
     out = capsys.readouterr().out
     assert "refuses the key (HTTP 401); set EARPIECE_ENGINE_KEY" in out
+    roles = [[message["role"] for message in body["messages"]] for body in engine.requests]
+    assert ["system", "user", "assistant", "user"] in roles
     assert out.rindex("Well again.") > out.index("refuses the key")
 
 
@@ -97,10 +93,10 @@ def test_no_weights_of_a_language_model_are_needed(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_the_state_of_the_engine_is_told_through_ears_and_cascade() -> None:
-    for engine, kind in ((ScriptedEngine(), ModelWithEars), (ScriptedEngine(takes_audio=False), Cascade)):
-        with serving_engine(engine) as url:
-            model = load_remote(EngineSettings(urls=(url,)), LoadOptions(cache_dir=default_cache_dir()))
-        assert isinstance(model, kind)
-        (state,) = model.engine_state()
-        assert (state.url, state.is_answering) == (url, True)
+def test_the_state_of_the_engine_is_told_through_all_that_stands_before_it() -> None:
+    model, ears = remote(free_url()), ScriptedEars(lambda _: "words")
+    for whole in (ModelWithEars(model, ears), Cascade(model.info, ears, tuple, model)):
+        state = WatchedModel(whole).engine_state
+        assert state is not None
+        assert state() == model.engine_state()
+    assert WatchedModel(ScriptedModel([["Yes."]])).engine_state is None

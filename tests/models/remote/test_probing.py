@@ -26,7 +26,8 @@ async def test_an_engine_that_takes_audio() -> None:
     engine = ScriptedEngine()
     facts = await probed(engine)
     assert (facts.model, facts.context_tokens, facts.takes_audio, facts.is_vllm) == ("tiny", 4096, True, True)
-    assert [len(clips_in(body)) for body in engine.requests] == [1, 0]
+    assert facts.window_s is None
+    assert [len(clips_in(body)) for body in engine.requests] == [1, 0, 1, 1]
     assert {body["max_tokens"] for body in engine.requests} == {1}
 
 
@@ -37,9 +38,14 @@ async def test_an_engine_for_text_refuses_a_clip_or_leaves_it_out(engine: Script
 
 @pytest.mark.parametrize(("chosen", "takes_audio"), [("audio", True), ("text", False)])
 async def test_what_it_takes_may_be_said(chosen: str, takes_audio: bool) -> None:
-    engine = ScriptedEngine(refuse(500, "nobody asks"), owned_by="somebody")
+    engine = ScriptedEngine(refuse(400, "no clips so long"), owned_by="somebody")
     facts = await probed(engine, input=chosen)
-    assert (facts.takes_audio, facts.is_vllm, engine.requests) == (takes_audio, False, [])
+    assert (facts.takes_audio, facts.is_vllm, facts.window_s) == (takes_audio, False, None)
+    assert len(engine.requests) == takes_audio
+
+
+async def test_an_engine_that_cuts_clips_is_found_out() -> None:
+    assert (await probed(ScriptedEngine(window_s=30))).window_s == 30
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import io
 import wave
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,6 +82,14 @@ async def test_a_clip_is_sent_as_a_wav_file(engine: ScriptedEngine, model: Remot
         samples = np.frombuffer(reader.readframes(reader.getnframes()), "<i2") / 32768
     assert np.abs(samples - sound.samples).max() <= 0.5 / 32768 + 1e-9
     assert engine.requests[0]["messages"][1]["content"][1] == {"type": "text", "text": "What is it?"}
+
+
+async def test_a_clip_that_would_be_cut_is_given_in_pieces(engine: ScriptedEngine, url: str) -> None:
+    model, sound = remote(url, facts=replace(FACTS, window_s=30.0)), clip(70)
+    await answer(model, [Message("user", (sound, "What is it?"))])
+    await model.close()
+    lengths_s = [len(base64.b64decode(sent["data"])) // 32_000 for sent in clips_in(engine.requests[0])]
+    assert lengths_s == [30, 30, 10]
 
 
 def test_clips_are_encoded_once_and_no_more_is_kept_than_fits() -> None:
