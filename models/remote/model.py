@@ -12,7 +12,7 @@ would double the engine's work. Read `replica.py` for one request, `loading.py` 
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -21,10 +21,10 @@ from models.base import Transcriber
 from models.checks import check_messages
 from models.errors import InvalidPrompt, ModelError
 from models.remote.faults import Asked, EngineFault, conversation_texts
-from models.remote.replica import Ending, Replica, Request
+from models.remote.replica import STREAMING, Ending, Replica, Request
 from models.remote.replicas import Replicas
 from models.remote.settings import EngineSettings
-from models.remote.writing import ClipCache, clips_beyond, write_messages
+from models.remote.writing import ClipCache, as_json, clips_beyond, write_messages
 from models.types import (
     GenerationEvent,
     GenerationOptions,
@@ -210,21 +210,26 @@ class RemoteModel:
             clip.id: "" if self._ears is None else (await self._ears.transcribe(clip, dialogue=dialogue)).text
             for clip in clips_beyond(messages, self._max_clips)
         }
-        written = await asyncio.to_thread(write_messages, messages, self._clips, words, continues=self._continues)
+        return await asyncio.to_thread(self._write_down, messages, words, options)
+
+    def _write_down(self, messages: Sequence[Message], words: Mapping[str, str], options: GenerationOptions) -> Request:
+        """Writes a request down; on a thread, since five minutes of audio are 13 MB."""
+        written = write_messages(messages, self._clips, words, continues=self._continues)
         body: dict[str, Any] = {
             "model": self._facts.model,
             "messages": written,
             "max_tokens": options.max_new_tokens,
             "temperature": options.temperature,
             "top_p": options.top_p,
-            "extra_body": self._extra(options, goes_on=written[-1]["role"] == "assistant"),
+            **self._extra(options, goes_on=written[-1]["role"] == "assistant"),
+            **STREAMING,
         }
         if options.seed is not None:
             body["seed"] = options.seed
         if options.stop:
             body["stop"] = list(options.stop)
         asked = Asked("", self._facts.model, self._facts.context_tokens, conversation_texts(written))
-        return Request(body=body, max_new_tokens=options.max_new_tokens, asked=asked)
+        return Request(content=as_json(body), max_new_tokens=options.max_new_tokens, asked=asked)
 
     def _extra(self, options: GenerationOptions, *, goes_on: bool) -> dict[str, Any]:
         """What OpenAI's own interface has no word for; an engine that is not vLLM is told no more of it than needed."""

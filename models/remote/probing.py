@@ -18,10 +18,10 @@ import numpy as np
 from models.errors import InvalidPrompt, ModelUnavailable
 from models.remote.faults import Asked, EngineFault, engine_faults, no_stream, quoted, too_slow
 from models.remote.model import EngineFacts
-from models.remote.replica import Ending, Replica, Request
+from models.remote.replica import STREAMING, Ending, Replica, Request
 from models.remote.settings import EngineSettings
 from models.remote.wire import connect
-from models.remote.writing import ClipCache, write_messages
+from models.remote.writing import ClipCache, as_json, write_messages
 from models.types import SAMPLE_RATE_HZ, AudioClip, Message
 
 logger = logging.getLogger(__name__)
@@ -160,8 +160,9 @@ def _noise(seconds: float) -> AudioClip:
 
 async def _prompt_tokens(replica: Replica, model: str, message: Message) -> int | None:
     """How long a prompt is, as the engine counts; None where it does not."""
-    body = {"model": model, "messages": write_messages([message], ClipCache()), "max_tokens": 1, "temperature": 0.0}
-    request = Request(body=body, max_new_tokens=1, asked=Asked(replica.url, model, DEFAULT_CONTEXT_TOKENS))
+    written = write_messages([message], ClipCache())
+    body = {"model": model, "messages": written, "max_tokens": 1, "temperature": 0.0, **STREAMING}
+    request = Request(content=as_json(body), max_new_tokens=1, asked=Asked(replica.url, model, DEFAULT_CONTEXT_TOKENS))
     async with aclosing(replica.answer(request)) as pieces:
         async for piece in pieces:
             if isinstance(piece, Ending):

@@ -28,6 +28,7 @@ from models.remote.settings import EngineSettings
 from models.remote.wire import connect
 from models.types import ReplicaState, TextDelta
 
+STREAMING = {"stream": True, "stream_options": {"include_usage": True}}  # part of every request
 USAGE_LIMIT_S = 1.0  # behind the last text, for the count of tokens; an answer does not wait longer for its bill
 SLACK_PIECES = 8  # beyond the tokens that were asked for, until a server seems not to know an end
 
@@ -37,12 +38,12 @@ class Request:
     """One request for an answer.
 
     Attributes:
-        body: of the request, as the client's `create` takes it.
+        content: the request, in JSON.
         max_new_tokens: the answer ends after so many.
         asked: for the sentences about its faults.
     """
 
-    body: dict[str, Any]
+    content: bytes
     max_new_tokens: int
     asked: Asked
 
@@ -77,7 +78,6 @@ class Replica:
         self.last_failure = ""
         self._settings = settings
         self._client = connect(url, settings)
-        self._completions = self._client.chat.completions  # imports half of the package, which no answer waits for
         self._n_requests = 0
         self._n_failures = 0
 
@@ -137,8 +137,12 @@ class Replica:
                 await stream.close()
 
     async def _open(self, request: Request) -> openai.AsyncStream[ChatCompletionChunk]:
-        stream: openai.AsyncStream[ChatCompletionChunk] = await self._completions.create(
-            **request.body, stream=True, stream_options={"include_usage": True}
+        stream = await self._client.post(
+            "/chat/completions",
+            cast_to=ChatCompletionChunk,
+            content=request.content,
+            stream=True,
+            stream_cls=openai.AsyncStream[ChatCompletionChunk],
         )
         content_type = stream.response.headers.get("content-type", "")
         if not content_type.startswith("text/event-stream"):
