@@ -30,20 +30,19 @@ def load_remote(settings: EngineSettings, options: LoadOptions) -> AudioLanguage
     """
     ears = load_ears(options.ears, options.cache_dir)  # first: whoever gets weights does not wait for an engine
     facts = asyncio.run(probe(settings))
-    info = describe(settings, facts)
+    info = describe(facts)
     if facts.takes_audio:
         model = RemoteModel(info, facts, settings, ears)
         return model if ears is None else ModelWithEars(model, ears)
     return Cascade(info, ears or load_needed_ears(info, options), tuple, RemoteModel(info, facts, settings))
 
 
-def describe(settings: EngineSettings, facts: EngineFacts) -> ModelInfo:
-    """What can be said of a model that runs elsewhere."""
-    where = settings.urls[0] if len(settings.urls) == 1 else f"{len(settings.urls)} replicas"
+def describe(facts: EngineFacts) -> ModelInfo:
+    """What can be said of a model that runs elsewhere; not where, since everybody on the page reads it."""
     how = "hears the voice itself" if facts.takes_audio else "answers what ears write down"
     return ModelInfo(
         name=facts.model.rstrip("/").rpartition("/")[2] or facts.model,
-        description=f"{facts.model} on an engine of its own ({where}); it {how}.",
+        description=f"{facts.model}, on an engine of its own; it {how}.",
         checkpoints=(facts.model,),
         parameters="not listed",
         licence="see the engine",

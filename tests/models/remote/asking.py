@@ -17,7 +17,7 @@ def remote(*urls: str, facts: EngineFacts = FACTS, ears: Any = None, **settings:
     """A model on an engine, with short waits."""
     waits = {"backoff_s": 0.01, "rest_s": 60.0, **settings}
     chosen = EngineSettings(urls=urls, **waits)
-    return RemoteModel(describe(chosen, facts), facts, chosen, ears)
+    return RemoteModel(describe(facts), facts, chosen, ears)
 
 
 async def answer(
