@@ -193,8 +193,11 @@ async def _read(
     """The text of a stream up to its finish reason, and what the engine counted."""
     chunks, n_pieces = aiter(stream), 0
     while True:
-        async with patience.limit():
-            chunk = await anext(chunks, None)
+        try:
+            async with patience.limit():
+                chunk = await anext(chunks, None)
+        except openai.APIConnectionError as error:
+            raise broken_off(request.asked) from error
         if chunk is None:
             raise broken_off(request.asked)
         if chunk.model and not is_same_model(request.asked.model, chunk.model):
@@ -238,7 +241,7 @@ async def _end(
     if getattr(last.choices[0], "finish_reason", None) in ("abort", "error"):  # vLLM's words for its own failures
         raise broken_off(asked)
     usage = last.usage
-    with suppress(TimeoutError):
+    with suppress(TimeoutError, openai.OpenAIError):  # the answer is complete without it
         async with asyncio.timeout(USAGE_LIMIT_S):
             async for chunk in chunks:
                 usage = chunk.usage or usage

@@ -4,6 +4,7 @@ What it prints with `-s` goes into `tests/benchmarks/LOG.md`.
 """
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -24,7 +25,7 @@ from models.loading import LoadOptions
 from models.registry import load_model
 from models.remote.loading import load_remote
 from models.remote.settings import EngineSettings, engine_urls
-from models.types import AudioClip, GenerationOptions, GenerationStats, Message, Samples, TextDelta
+from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationOptions, GenerationStats, Message, Samples, TextDelta
 from tests.engine.vllm_server import VllmServer, running
 from tests.models.families.test_families import same_text
 from tests.models.tiny import AUDIO_FLAMINGO3, QWEN2_AUDIO
@@ -50,9 +51,19 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[TinyFamily
         if not folder.is_dir():
             folder.mkdir()
             tiny.save(folder, SIZES)
+            stop_at_the_end_of_a_turn(folder)
         return folder
 
     return save
+
+
+def stop_at_the_end_of_a_turn(folder: Path) -> None:
+    """As published checkpoints say it: vLLM knows it from there alone, our families know it by themselves."""
+    tokens = json.loads((folder / "tokenizer.json").read_text("utf-8"))["added_tokens"]
+    ends = [token["id"] for token in tokens if token["content"] in ("<|im_end|>", "<|endoftext|>")]
+    path = folder / "generation_config.json"
+    config = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    path.write_text(json.dumps({**config, "eos_token_id": ends}), "utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +160,18 @@ async def test_giving_up_stops_the_server(remote: Any, qwen: tuple[VllmServer, V
     assert made < 1500
 
 
+async def test_a_clip_of_more_than_30_s_is_heard_to_its_end(
+    remote: Any, checkpoint: Callable[[TinyFamily], Path], speech: Callable[[str], Samples]
+) -> None:
+    long = as_sent(speech("meeting")[: 34 * SAMPLE_RATE_HZ])
+    assert long.duration_s > 31
+    own = ours(checkpoint(QWEN2_AUDIO))
+    text, stats = await generate(remote, [Message("user", (long,))])
+    expected, own_stats = await generate(own, [Message("user", (long,))])
+    await own.close()
+    assert (stats.prompt_tokens, same_text(text, expected)) == (own_stats.prompt_tokens, True)
+
+
 async def test_a_prefilled_prompt_is_cached(remote: Any, speech: Callable[[str], Samples]) -> None:
     messages = [Message("system", ("Listen well. " * 20,)), Message("user", (as_sent(speech("question_story")),))]
     await remote.prefill(messages, dialogue="ahead")
@@ -238,7 +261,7 @@ def test_vllm_knows_the_options_that_the_documents_give_it(python: Path) -> None
     given = " ".join(compose["services"]["vllm"]["command"])
     for document in ("README.md", "deploy/engines.md"):
         text = (ROOT / document).read_text("utf-8").replace("\\\n", " ")
-        given += " ".join(re.findall(r"^vllm serve .*", text, re.MULTILINE)).replace(" #", " ")
+        given += " " + " ".join(re.findall(r"^vllm serve .*", text, re.MULTILINE)).replace(" #", " ")
     options = set(re.findall(r"--[a-z][a-z-]+", given))
     assert len(options) > 5
     assert [option for option in sorted(options) if not re.search(rf"{option}\b", known)] == []

@@ -100,7 +100,7 @@ async def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
     [
         ((b"SSH-2.0-OpenSSH_9\r\n",), "cannot be reached"),
         ((), "cannot be reached"),
-        ((HEAD, b"1000\r\nhalf of"), "cannot be reached"),
+        ((HEAD, b"1000\r\nhalf of"), "has broken off the answer"),
     ],
 )
 async def test_what_is_no_server_of_http_is_named(pieces: tuple[bytes, ...], sentence: str) -> None:
