@@ -276,7 +276,7 @@ class ReplicaState:
 
     Attributes:
         url: where it is.
-        is_answering: False while it is left alone after failures, until it has answered again.
+        is_answering: whether it is asked at all; False while it is left alone after failures.
         in_flight: requests under way.
         requests: that were made to it.
         failures: of these, that failed.

@@ -86,7 +86,7 @@ class Replica:
         """How it is."""
         return ReplicaState(
             url=self.url,
-            is_answering=self.breaker.state == "closed",
+            is_answering=self.breaker.state != "open",
             in_flight=self.in_flight,
             requests=self._n_requests,
             failures=self._n_failures,

@@ -132,14 +132,16 @@ async def test_one_that_keeps_failing_is_left_alone_and_then_tried() -> None:
         async with asyncio.timeout(5):
             await _until_well(model)
         assert len(engine.requests) == 4
+        assert model.engine_state()[0].is_answering
         await model.close()
 
 
 async def _until_well(model: RemoteModel) -> None:
     """Asks again and again, as an impatient person does."""
-    while not model.engine_state()[0].is_answering:
+    while True:
         with suppress(GenerationFailed):
             await answer(model)
+            return
         await asyncio.sleep(0.02)
 
 
