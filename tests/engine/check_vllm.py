@@ -51,7 +51,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[TinyFamily
         if not folder.is_dir():
             folder.mkdir()
             tiny.save(folder, SIZES)
-            stop_at_the_end_of_a_turn(folder)
+            if tiny is AUDIO_FLAMINGO3:  # Qwen2-Audio's answers, which are killed in the middle, are to be long
+                stop_at_the_end_of_a_turn(folder)
         return folder
 
     return save
@@ -211,6 +212,14 @@ async def kill_in_mid_answer(model: Any, servers: tuple[VllmServer, ...]) -> Vll
 
 async def test_a_session_outlives_its_engine(qwen: tuple[VllmServer, VllmServer]) -> None:
     server, model = qwen[0], await engine_model(qwen[0])
+    try:
+        await outlive(model, server)
+    finally:
+        await model.close()
+
+
+async def outlive(model: Any, server: VllmServer) -> None:
+    """A session with an engine that dies, is gone, and comes back."""
     long = GenerationOptions(max_new_tokens=2000, temperature=1.0)
     async with conversing(model, replace(OPTIONS, generation=long)) as conversation:
         conversation.session.submit_text("Talk.")
@@ -229,7 +238,6 @@ async def test_a_session_outlives_its_engine(qwen: tuple[VllmServer, VllmServer]
         await conversation.session.settled()
         last = conversation.of("response.done")[-1]
         assert (last.status, bool(last.text), len(conversation.of("error"))) == ("incomplete", True, 2), "8 tokens"
-    await model.close()
 
 
 async def test_audio_flamingo_3_says_what_our_engine_says(
