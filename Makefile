@@ -1,4 +1,4 @@
-# make run | test | check | fuzz | bench | screenshots | install | lock | space-dry-run; `make` alone lists them.
+# make run | test | test-engine | check | fuzz | bench | screenshots | install | lock | space-dry-run; `make` alone lists them.
 PYTHON ?= python3
 BIN := .venv/bin
 # Processes that test at the same time; each may hold 8 GB of weights.
@@ -10,11 +10,12 @@ INSTALL := $(BIN)/pip install --quiet
 LOCKED := $(INSTALL) --require-hashes --no-deps
 OURS := $(INSTALL) --no-build-isolation -c constraints.txt
 
-.PHONY: help install weights test-weights run test check fuzz bench browser prometheus screenshots lock requirements space-dry-run
+.PHONY: help install weights test-weights run test test-engine check fuzz bench browser prometheus screenshots lock requirements space-dry-run
 
 help:
 	@echo "make run     install what is missing and start at http://127.0.0.1:7860"
 	@echo "make test    install what the tests need, Chromium and Prometheus included, and run them all"
+	@echo "make test-engine   the same model on a vLLM of its own, compared token by token; takes minutes, not part of test"
 	@echo "make check   lint, formatting, types, import contract"
 	@echo "make fuzz    ten minutes of broken recordings and messages"
 	@echo "make bench   the benchmarks that need no data"
@@ -67,6 +68,12 @@ prometheus:
 test: .venv/.installed-dev weights test-weights browser prometheus
 	$(BIN)/python -m pytest -m 'not alone' -n $(WORKERS) --dist loadfile --cov --cov-report= --cov-fail-under=0
 	$(BIN)/python -m pytest -m alone --cov --cov-append --cov-report=term
+
+VLLM_ENVIRONMENT ?= $(HOME)/.cache/earpiece-vllm
+
+test-engine: .venv/.installed-dev
+	$(BIN)/python -m tests.engine.environment $(VLLM_ENVIRONMENT)
+	VLLM_PYTHON=$(VLLM_ENVIRONMENT)/bin/python $(BIN)/python -m pytest -s tests/engine/check_vllm.py
 
 check: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -18,7 +18,8 @@ from commands.errors import UsageError
 from commands.options import Options
 
 PREFIX = "EARPIECE_"
-SECRETS = ("EARPIECE_TOKEN_SECRET",)  # no options: a command line is seen by everybody on the machine
+ENGINE_KEY, TOKEN_SECRET = "EARPIECE_ENGINE_KEY", "EARPIECE_TOKEN_SECRET"
+SECRETS = (ENGINE_KEY, TOKEN_SECRET)  # no options: a command line is seen by everybody on the machine
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 

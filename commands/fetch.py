@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from commands.engine import engine_settings
 from commands.loading import DEFAULT_MODEL, SMALLEST_MODEL, load_options, weights_folder
 from models.errors import ModelUnavailable
 from models.registry import fetch_model
@@ -17,6 +18,7 @@ def fetch(options: argparse.Namespace) -> None:
     from models.voices.loading import fetch_voice
     from realtime.turns.smart_turn import fetch_smart_turn
 
+    engine = engine_settings(options)
     with weights_folder(options) as cache_dir:
         print(f"Smart Turn is in {fetch_smart_turn(cache_dir).parent}")
         ears = fetch_ears(options.ears, cache_dir)
@@ -24,7 +26,8 @@ def fetch(options: argparse.Namespace) -> None:
             print(f"The ears ({options.ears}) are in {ears}")
         if options.voice != "none":
             print(f"The voice ({options.voice}) is in {fetch_voice(cache_dir)}")
-        _fetch_model(options, cache_dir)
+        if engine is None:
+            _fetch_model(options, cache_dir)
         for old in UNUSED_WEIGHTS:
             if (cache_dir / old).is_dir():
                 print(f"{cache_dir / old} is of an earlier version and not needed any more; you may delete it")

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from commands.engine import engine_settings
 from commands.errors import UsageError
 from models.base import AudioLanguageModel, Voice
 from models.errors import ModelUnavailable
@@ -57,13 +58,18 @@ def load_options(options: argparse.Namespace, cache_dir: Path) -> "LoadOptions":
 
 
 def load(options: argparse.Namespace) -> AudioLanguageModel:
-    """Loads the model that was chosen, or the default.
+    """Loads the model that was chosen, or the default; or finds out what somebody else's engine serves.
 
     Raises:
         ModelError: it cannot be had or run here.
         UsageError: the folder of the weights cannot be read.
     """
+    engine = engine_settings(options)
     with weights_folder(options) as cache_dir:
+        if engine is not None:
+            from models.remote.loading import load_remote
+
+            return load_remote(engine, load_options(options, cache_dir))
         return load_model(options.model or DEFAULT_MODEL, load_options(options, cache_dir))
 
 

@@ -22,6 +22,7 @@ from commands.replay import replay
 from commands.serve import TURN_VARIABLES, serve
 from commands.space import is_zero_gpu, space_settings
 from commands.talk import talk
+from models.remote.settings import INPUTS
 from models.voices.names import VOICE_NAMES
 from models.watched import SILENCE_LIMIT_S
 from realtime.doors.callers import REQUESTS_PER_MINUTE
@@ -35,6 +36,22 @@ def _weights_options(*, behind: bool) -> Options:
     weights = Options(behind=behind)
     weights.add_argument(
         "--model", help=f"a name that `python app.py models` lists, a hub id or a folder ({DEFAULT_MODEL})"
+    )
+    weights.add_argument(
+        "--engine",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="somebody else's engine answers: where a server is that speaks OpenAI's chat completions, like "
+        "http://127.0.0.1:8000; may be repeated, or several with commas between: replicas of one model. "
+        "EARPIECE_ENGINE_KEY holds the key, if it wants one",
+    )
+    weights.add_argument("--engine-model", metavar="NAME", help="the model's name there (the only one that it lists)")
+    weights.add_argument(
+        "--engine-input",
+        default="auto",
+        choices=INPUTS,
+        help="what the engine is given: the voice, or the words that --ears write down; auto tries (%(default)s)",
     )
     weights.add_argument("--text-model", help="hub id or folder of the language model, where a checkpoint has none")
     weights.add_argument(

@@ -6,6 +6,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
+from commands.environment import TOKEN_SECRET
 from commands.errors import UsageError
 from commands.fetch import fetch
 from commands.loading import (
@@ -80,7 +81,7 @@ def _server_options(options: argparse.Namespace) -> "ServerOptions":
             answer_timeout_s=options.answer_timeout,
             keys=_keys(options),
             no_auth=options.no_auth,
-            token_secret=options.environment.get("EARPIECE_TOKEN_SECRET", "").strip() or None,
+            token_secret=options.environment.get(TOKEN_SECRET, "").strip() or None,
             rate_limit=options.rate_limit,
             max_sessions_per_key=options.max_sessions_per_key,
             trusted_proxies=tuple(options.trust_proxy),
@@ -111,6 +112,8 @@ def _turn_account(options: argparse.Namespace) -> "TurnAccount | None":
 
 def _load_for_serving(options: argparse.Namespace) -> AudioLanguageModel:
     """The model that was chosen; where none was and the default cannot be had, the smallest, with a word why."""
+    if options.engine:
+        return _load_or_fetch(options, None)
     try:
         return _load_or_fetch(options, options.model or DEFAULT_MODEL)
     except ModelUnavailable as error:
@@ -125,14 +128,14 @@ def _load_for_serving(options: argparse.Namespace) -> AudioLanguageModel:
     return model
 
 
-def _load_or_fetch(options: argparse.Namespace, name: str) -> AudioLanguageModel:
-    """Loads a model, and at its first start gets its weights before."""
-    chosen = argparse.Namespace(**{**vars(options), "model": name})
-    print(f"Loading {name} …", flush=True)
+def _load_or_fetch(options: argparse.Namespace, name: str | None) -> AudioLanguageModel:
+    """Loads a model, None for the engine's, and at its first start gets the weights that it needs before."""
+    chosen = argparse.Namespace(**{**vars(options), "model": options.model if name is None else name})
+    print(f"Loading {name} …" if name else "Asking the engine what it serves …", flush=True)
     try:
         return load(chosen)
     except WeightsMissing:
-        print(f"The weights of {name} are fetched first, once:", flush=True)
+        print(f"The weights of {name or 'the ears'} are fetched first, once:", flush=True)
     fetch(chosen)
     return load(chosen)
 

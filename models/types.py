@@ -268,3 +268,24 @@ class VoiceInfo:
     name: str
     language: str
     description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaState:
+    """How one replica of somebody else's engine is; the numbers count from the start.
+
+    Attributes:
+        url: where it is.
+        is_answering: whether it is asked at all; False while it is left alone after failures.
+        in_flight: requests under way.
+        requests: that were made to it.
+        failures: of these, that failed.
+        retries: of these, that repeat one that had failed here or on another replica.
+    """
+
+    url: str
+    is_answering: bool
+    in_flight: int
+    requests: int
+    failures: int
+    retries: int

@@ -11,12 +11,12 @@ comes later. Read `watch.py` for those, `realtime/server.py` for who asks for `f
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from models.base import AudioLanguageModel, Transcriber
 from models.errors import ModelStopped
-from models.types import AudioClip, GenerationEvent, GenerationOptions, Message, ModelInfo, Transcript
+from models.types import AudioClip, GenerationEvent, GenerationOptions, Message, ModelInfo, ReplicaState, Transcript
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +54,11 @@ class WatchedModel:
     def has_ears(self) -> bool:
         """As the model says."""
         return self._model.has_ears
+
+    @property
+    def engine_state(self) -> Callable[[], tuple[ReplicaState, ...]] | None:
+        """What tells how the replicas of the model's engine are, where somebody else's runs it."""
+        return getattr(self._model, "engine_state", None)
 
     async def generate(
         self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str

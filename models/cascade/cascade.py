@@ -11,12 +11,11 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import takewhile
+from typing import Generic, Protocol, TypeVar
 
 from models.base import Transcriber
 from models.checks import check_messages
 from models.ears.languages import what_is_understood
-from models.engine.engine import Engine
-from models.engine.prompt import Prompt
 from models.transcripts import write_down
 from models.types import (
     GenerationEvent,
@@ -24,6 +23,7 @@ from models.types import (
     GenerationStats,
     Message,
     ModelInfo,
+    ReplicaState,
     TextDelta,
     Transcript,
     Transcription,
@@ -33,23 +33,57 @@ NO_SPEECH = "Nobody speaks in the recording."
 NO_WORDS = "No words were understood in the recording."
 FOREIGN = "(words in a language that is not understood)"  # in the place of what was said
 
-Writer = Callable[[Sequence[Message]], Prompt]
+WrittenT = TypeVar("WrittenT")
+WrittenT_contra = TypeVar("WrittenT_contra", contravariant=True)
 
 
-class Cascade:
+class TextEngine(Protocol[WrittenT_contra]):
+    """What runs a text model: the engine here, or somebody else's."""
+
+    @property
+    def context_tokens(self) -> int:
+        """Longest prompt and answer together."""
+        ...
+
+    def generate(
+        self, prompt: WrittenT_contra, options: GenerationOptions, /, *, dialogue: str
+    ) -> AsyncGenerator[GenerationEvent, None]:
+        """Answers a conversation that was written down."""
+        ...
+
+    async def prefill(self, prompt: WrittenT_contra, /, *, dialogue: str) -> None:
+        """Computes it before it is needed."""
+        ...
+
+    async def forget(self, *, dialogue: str) -> None:
+        """Frees what is cached of the dialogue."""
+        ...
+
+    async def close(self) -> None:
+        """Ends running answers."""
+        ...
+
+
+class Cascade(Generic[WrittenT]):
     """Ears and a text model.
 
     Args:
         info: what the model is.
         ears: write down what is said, each clip once, and only what can have been said.
-        write: writes a conversation of text, of one message at least, down for the text model. The beginning of a
-            longer one must be written exactly like the shorter one, so that it stays cached.
-        engine: decodes; closed with the model.
+        write: writes a conversation of text, of one message at least, down for the engine. The beginning of a longer
+            one must be written exactly like the shorter one, so that it stays cached.
+        engine: answers; closed with the model.
         repetition_penalty: of answers for which the caller asks for none.
     """
 
     def __init__(
-        self, info: ModelInfo, ears: Transcriber, write: Writer, engine: Engine, *, repetition_penalty: float = 1.0
+        self,
+        info: ModelInfo,
+        ears: Transcriber,
+        write: Callable[[Sequence[Message]], WrittenT],
+        engine: TextEngine[WrittenT],
+        *,
+        repetition_penalty: float = 1.0,
     ) -> None:
         self._info = replace(info, context_tokens=engine.context_tokens)
         self._ears = ears
@@ -71,6 +105,11 @@ class Cascade:
     def has_ears(self) -> bool:
         """True: it answers what they write."""
         return True
+
+    @property
+    def engine_state(self) -> Callable[[], tuple[ReplicaState, ...]] | None:
+        """What tells how the engine's replicas are, where it is somebody else's."""
+        return getattr(self._engine, "engine_state", None)
 
     async def generate(
         self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str

@@ -82,7 +82,7 @@ def _make(taken: Path, into: Path, report: Callable[[int, int], None], *, bits: 
     convert_gguf(gguf, into, bits=bits, progress=report)
 
 
-def load(info: ModelInfo, folder: Path, options: LoadOptions) -> Cascade:
+def load(info: ModelInfo, folder: Path, options: LoadOptions) -> Cascade[Prompt]:
     """Loads the model from the folder that `find` gives, and the ears.
 
     Raises:

@@ -76,7 +76,7 @@ def fetch(info: ModelInfo, options: LoadOptions) -> Path:
     return find(info, options)
 
 
-def load(info: ModelInfo, folder: Path, options: LoadOptions) -> Cascade:
+def load(info: ModelInfo, folder: Path, options: LoadOptions) -> Cascade[Prompt]:
     """Loads the text model from the folder that `find` gives, and the ears.
 
     Raises:

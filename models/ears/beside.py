@@ -4,10 +4,10 @@ The model never waits for the ears, and what goes wrong with them is none of its
 Read `memory.py` for what the ears keep of a dialogue, `models/registry.py` for which models get ears.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from models.base import AudioLanguageModel, Transcriber
-from models.types import GenerationEvent, GenerationOptions, Message, ModelInfo
+from models.types import GenerationEvent, GenerationOptions, Message, ModelInfo, ReplicaState
 
 
 class ModelWithEars:
@@ -36,6 +36,11 @@ class ModelWithEars:
     def has_ears(self) -> bool:
         """True: they work on threads of their own."""
         return True
+
+    @property
+    def engine_state(self) -> Callable[[], tuple[ReplicaState, ...]] | None:
+        """What tells how the replicas of the model's engine are, where somebody else's runs it."""
+        return getattr(self._model, "engine_state", None)
 
     def generate(
         self, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str
