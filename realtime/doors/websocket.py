@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 PATH = "/websocket/offer"
 RATE_HZ = 16_000  # unless the client says ?rate=
 MAX_RATE_DIGITS = 6
-START_TIMEOUT_S = 30.0  # a connection that has a place and no session by then loses it
+START_TIMEOUT_S = 30.0  # a connection that has not said `start` by then loses its place, or that in the queue
 
 TRY_LATER, AGAINST_POLICY, SERVER_ERROR = 1013, 1008, 1011  # RFC 6455 and its registry of close codes
 _CLOSE_CODES = {
@@ -52,7 +52,7 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
     async def offer(websocket: WebSocket) -> None:
         await _serve(websocket, lobby)
 
-    return [Way(path=PATH, kind="websocket")]
+    return [Way(path=PATH, kind="websocket", begins=True)]
 
 
 async def _serve(websocket: WebSocket, lobby: Lobby) -> None:

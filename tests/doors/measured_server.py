@@ -54,8 +54,9 @@ def count(app: Any) -> dict[str, Any]:
     gc.collect()
     LIBC.malloc_trim(0)  # what is free does not count
     resident_pages = int(Path("/proc/self/statm").read_text().split()[1])
+    health = app.state.lobby.health()
     return {
-        "places": app.state.lobby.health()["sessions"],
+        "places": health["sessions"] + health["waiting"],
         "tasks": len(asyncio.all_tasks()),
         "threads": len(list(Path("/proc/self/task").iterdir())),
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
