@@ -71,12 +71,12 @@ def say(what: Any) -> None:
     sys.stdout.flush()
 
 
-async def main(max_sessions: int) -> None:
+async def main(max_sessions: int, max_waiting: int) -> None:
     """Serves on a free port, which is the first line that it prints."""
     aioice.ice.get_host_addresses = lambda *_, **__: ["127.0.0.1"]  # there may be no other network
     websocket.START_TIMEOUT_S = 2.0
     webrtc.CONNECT_TIMEOUT_S = 3.0
-    options = ServerOptions(max_sessions=max_sessions, drain_limit_s=2)
+    options = ServerOptions(max_sessions=max_sessions, max_waiting=max_waiting, drain_limit_s=2)
     model = ScriptedModel([["Yes", "."]])
     app = create_app(model, SessionOptions(), options)
     listener = socket.create_server((options.host, 0), backlog=1024)
@@ -103,4 +103,4 @@ async def main(max_sessions: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0))

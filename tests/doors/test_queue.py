@@ -388,7 +388,7 @@ async def a_thousand_connects(port: int) -> None:
 
 
 async def test_a_thousand_connects_leave_nothing_behind() -> None:
-    with siege(max_sessions=4) as under_attack:
+    with siege(max_sessions=4, max_waiting=32) as under_attack:
         outcome = await under_attack.attack(a_thousand_connects)
         assert not outcome.left, f"{outcome}"
         assert outcome.neighbour_s < 2
