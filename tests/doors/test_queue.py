@@ -387,6 +387,7 @@ async def a_thousand_connects(port: int) -> None:
     assert {"session.queued", "session.created", "error"} <= kinds
 
 
+@pytest.mark.alone
 async def test_a_thousand_connects_leave_nothing_behind() -> None:
     with siege(max_sessions=4, max_waiting=32) as under_attack:
         outcome = await under_attack.attack(a_thousand_connects)
