@@ -92,7 +92,7 @@ class Visit:
 
     def postpone(self, begin_within_s: float) -> None:
         """Gives the visit so much time, from now on, to begin."""
-        if not self._decided.is_set():
+        if not self._decided.is_set() and not self._waits:
             self._deadline.cancel()
             self._deadline = asyncio.get_running_loop().call_later(begin_within_s, self._end, Ending.LATE)
 
