@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from models.scripted import ScriptedModel
 from realtime.doors import visit as visit_module
+from realtime.doors.callers import Caller
 from realtime.doors.lobby import Lobby, Refused
 from realtime.doors.protocol import CloseSession, Resume
 from realtime.doors.queue import PlaceQueue
@@ -213,6 +214,26 @@ async def test_who_was_promised_the_place_of_somebody_who_came_back_is_next(lobb
     assert positions(promised) == [1] and positions(behind) == [1, 2]
     await go(returned)
     await promised.until(SessionCreated)
+
+
+async def test_a_key_that_has_all_it_may_have_takes_no_place_in_the_queue() -> None:
+    """What it has and what it waits for count together, so that nobody waits in vain before others."""
+    lobby = Lobby(open_session(), max_sessions=2, max_waiting=4, max_sessions_per_key=2)
+    limited = Lobby(open_session(), max_sessions=3, max_waiting=4, max_sessions_per_key=2)
+    greedy, other = Caller("greedy", is_let_in=True), Caller("other", is_let_in=True)
+    for _ in range(3):
+        admit(lobby, FakeTransport(), caller=greedy).begin()
+    assert lobby.health()["waiting"] == 1, "where a key may have all places it may wait for more"
+    for caller in (other, other, greedy):
+        admit(limited, FakeTransport(), caller=caller).begin()
+    at_second = FakeTransport()
+    admit(limited, at_second, caller=greedy).begin()
+    await at_second.until(SessionQueued)
+    for caller in (greedy, other):
+        with pytest.raises(Refused, match="places are taken"):
+            admit(limited, FakeTransport(), caller=caller)
+    await lobby.drain(5)
+    await limited.drain(5)
 
 
 async def test_a_session_that_cannot_begin_lets_the_next_in() -> None:
