@@ -10,11 +10,11 @@ INSTALL := $(BIN)/pip install --quiet
 LOCKED := $(INSTALL) --require-hashes --no-deps
 OURS := $(INSTALL) --no-build-isolation -c constraints.txt
 
-.PHONY: help install weights test-weights run test test-engine check fuzz bench browser prometheus screenshots lock requirements space-dry-run
+.PHONY: help install weights test-weights run test test-engine check fuzz bench browser prometheus proxy screenshots lock requirements space-dry-run
 
 help:
 	@echo "make run     install what is missing and start at http://127.0.0.1:7860"
-	@echo "make test    install what the tests need, Chromium and Prometheus included, and run them all"
+	@echo "make test    install what the tests need, Chromium, Prometheus and nginx included, and run them all"
 	@echo "make test-engine   the same model on a vLLM of its own, compared token by token; takes minutes, not part of test"
 	@echo "make check   lint, formatting, types, import contract"
 	@echo "make fuzz    ten minutes of broken recordings and messages"
@@ -65,7 +65,15 @@ prometheus:
 	    && { $$SUDO systemctl disable --now prometheus 2>/dev/null || true; }; } >/dev/null \
 	  || echo "Prometheus could not be installed: its test will be skipped (an error where CI is set)"; }
 
-test: .venv/.installed-dev weights test-weights browser prometheus
+proxy:
+	@command -v nginx >/dev/null || test -x /usr/sbin/nginx || { \
+	  echo "Installing nginx for the tests of several processes"; \
+	  if [ "$$(id -u)" = 0 ]; then SUDO=; else SUDO="sudo -n"; fi; \
+	  { $$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq --no-install-recommends nginx \
+	    && { $$SUDO systemctl disable --now nginx 2>/dev/null || true; }; } >/dev/null \
+	  || echo "nginx could not be installed: its tests will be skipped (an error where CI is set)"; }
+
+test: .venv/.installed-dev weights test-weights browser prometheus proxy
 	$(BIN)/python -m pytest -m 'not alone' -n $(WORKERS) --dist loadfile --cov --cov-report= --cov-fail-under=0
 	$(BIN)/python -m pytest -m alone --cov --cov-append --cov-report=term
 

@@ -158,6 +158,20 @@ def _serving_options() -> Options:
     _add_access(serving)
     serving.add_argument("--max-sessions", type=int, default=16, help="people at one time (%(default)s)")
     serving.add_argument(
+        "--max-waiting",
+        type=int,
+        default=32,
+        metavar="N",
+        help="people who may wait in a queue when all places are taken; 0: they are refused at once (%(default)s)",
+    )
+    serving.add_argument(
+        "--drain-seconds",
+        type=float,
+        default=8.0,
+        metavar="S",
+        help="how long answers under way and last words may take when the server is told to end (%(default)s)",
+    )
+    serving.add_argument(
         "--max-session-minutes", type=float, metavar="M", help="the longest session; for ever if not given"
     )
     serving.add_argument(

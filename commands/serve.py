@@ -73,6 +73,7 @@ def _server_options(options: argparse.Namespace) -> "ServerOptions":
             port=options.port,
             allowed_origins=tuple(options.allow_origin),
             max_sessions=options.max_sessions,
+            max_waiting=options.max_waiting,
             max_session_s=None if minutes is None else 60 * minutes,
             speculate_below=options.speculate_below,
             ice_servers=tuple(options.ice_servers),
@@ -85,6 +86,7 @@ def _server_options(options: argparse.Namespace) -> "ServerOptions":
             rate_limit=options.rate_limit,
             max_sessions_per_key=options.max_sessions_per_key,
             trusted_proxies=tuple(options.trust_proxy),
+            drain_limit_s=options.drain_seconds,
         )
 
 

@@ -53,6 +53,17 @@ class SessionCreated:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionQueued:
+    """All places are taken, and the client waits for one; comes again at every change, before `SessionCreated`.
+
+    Attributes:
+        position: in the queue; 1 is let in next.
+    """
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionUpdated:
     """A setting has changed; all of them are named.
 
@@ -412,6 +423,7 @@ def report_of(error: ModelError) -> ErrorReported:
 
 SessionEvent = (
     SessionCreated
+    | SessionQueued
     | SessionUpdated
     | SessionEnded
     | FloorChanged

@@ -13,7 +13,7 @@ from models.errors import InvalidPrompt, ModelError
 from models.types import AudioClip, Samples, VoiceInfo
 from realtime.conversation import ConversationOptions
 from realtime.events import report_of
-from realtime.hearing.audio import AudioChunk, to_float32, to_int16
+from realtime.hearing.audio import AudioChunk, rounded_to_16_bits
 from realtime.inbox import (
     AnswerWanted,
     ConversationImported,
@@ -80,7 +80,7 @@ class Reception(ABC):
         if chunk.speaker not in self._speakers:
             self.report(InvalidPrompt(f"there is no speaker {chunk.speaker!r} here, but {', '.join(self._speakers)}"))
         elif len(chunk.samples):
-            self._put(AudioChunk(to_float32(to_int16(chunk.samples)), chunk.start_sample, chunk.speaker))
+            self._put(AudioChunk(rounded_to_16_bits(chunk.samples), chunk.start_sample, chunk.speaker))
 
     def submit_text(self, text: str) -> None:
         """Takes typed text as (part of) the user's turn, to be answered; reports text that is empty or endless."""
@@ -149,7 +149,7 @@ class Reception(ABC):
 
     def submit_recording(self, samples: Samples, file_name: str) -> None:
         """Takes a recording, float32 `(n_samples,)` at 16 kHz, as (part of) the user's turn, to be answered."""
-        self._put(RecordingSubmitted(AudioClip(to_float32(to_int16(samples))), _whole_characters(file_name)))
+        self._put(RecordingSubmitted(AudioClip(rounded_to_16_bits(samples)), _whole_characters(file_name)))
 
     def request_metrics(self) -> None:
         """Has the metrics sent now; they come after each answer anyway."""

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MAX_WAITING = 32  # in the queue for a place: twice as many as there are places
 DRAIN_LIMIT_S = 8.0  # for answers under way to end, and clients to read why; service managers wait 10 s or more
 INTERRUPT_LIMIT_S = 1.0  # the same after Ctrl-C: somebody sits there and waits
 CONNECTIONS_LIMIT_S = 2  # for uvicorn to close what is open then
@@ -70,6 +71,7 @@ class ServerOptions:
         allowed_origins: of pages elsewhere that may talk to it, as browsers name them; if there are any, it answers to
             their hosts, its own and any address, else to any host unless it is bound to this machine alone.
         max_sessions: clients at one time.
+        max_waiting: clients that may wait for a place when all are taken; 0: they are refused at once.
         max_session_s: the longest a session may last; None: for ever.
         speculate_below: provisional answers are made while fewer answers than this are generated.
         ice_servers: STUN and TURN servers of both sides, as the WebRTC API takes them.
@@ -89,6 +91,7 @@ class ServerOptions:
     port: int = 7860
     allowed_origins: tuple[str, ...] = ()
     max_sessions: int = 16
+    max_waiting: int = MAX_WAITING
     max_session_s: float | None = None
     speculate_below: int = MAX_ANSWERS_WITH_SPECULATION
     ice_servers: tuple[dict[str, Any], ...] = ()
@@ -108,6 +111,10 @@ class ServerOptions:
             raise ValueError(f"--port {self.port}: ports are numbers from 0 to 65535")
         if self.max_sessions < 1:
             raise ValueError(f"--max-sessions {self.max_sessions}: nobody could connect; give 1 or more")
+        if self.max_waiting < 0:
+            raise ValueError(f"--max-waiting {self.max_waiting}: it must be 0 (nobody waits) or more")
+        if not 0 <= self.drain_limit_s < float("inf"):
+            raise ValueError(f"--drain-seconds {self.drain_limit_s:g}: it must be 0 or more")
         if self.max_session_s is not None and not 0 < self.max_session_s < float("inf"):
             raise ValueError(f"--max-session-minutes {self.max_session_s / 60:g}: it must be more than 0")
         if not 0 < self.answer_timeout_s < float("inf"):
@@ -228,6 +235,7 @@ def _make_lobby(
         open_one,
         model_name=model.info.name,
         max_sessions=options.max_sessions,
+        max_waiting=options.max_waiting,
         max_session_s=options.max_session_s,
         attendance=attendance,
         max_sessions_per_key=options.max_sessions_per_key,
@@ -307,6 +315,7 @@ def create_app(
         allowed_origins=[read_origin(origin) for origin in options.allowed_origins],
         gate=gate,
         login_page=login_page(),
+        is_closing=lambda: lobby.is_draining,
     )
     return app
 

@@ -286,6 +286,8 @@ class Session(Reception):
         self._dialogue.set_time(self._now_s)
         self._taps.take_item(item, self._now_s)
         match item:
+            case AudioChunk() if len(item.samples) <= MAX_PIECE_SAMPLES:
+                await self._listen(item)
             case AudioChunk():
                 for start in range(0, len(item.samples), MAX_PIECE_SAMPLES):
                     samples = item.samples[start : start + MAX_PIECE_SAMPLES]

@@ -27,6 +27,7 @@ def serving_app(
     options: SessionOptions | None = None,
     *,
     max_sessions: int = 16,
+    max_waiting: int = 0,
     max_session_s: float | None = None,
     allowed_origins: tuple[str, ...] = (),
     answer_timeout_s: float = 60.0,
@@ -37,6 +38,7 @@ def serving_app(
     """Serves until the block ends, gives the port and what is served; `more` options as `ServerOptions` has them."""
     server_options = ServerOptions(
         max_sessions=max_sessions,
+        max_waiting=max_waiting,
         max_session_s=max_session_s,
         allowed_origins=allowed_origins,
         answer_timeout_s=answer_timeout_s,

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from realtime.doors.callers import set_caller
 from realtime.doors.gate import Gate, without_tokens
-from realtime.doors.refusal import Refusal
+from realtime.doors.refusal import GOING_DOWN, RETRY_AFTER_S, Refusal
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -44,6 +44,7 @@ class Way:
         is_prefix: whatever stands behind the path is a name.
         is_streamed: the door reads the body as it comes, and keeps to the limit; otherwise it is read here.
         is_public: nobody is asked for a key; what is behind it says nothing that a stranger may not know.
+        begins: what comes this way begins something, and is refused while the server goes down.
     """
 
     path: str
@@ -53,6 +54,7 @@ class Way:
     is_prefix: bool = False
     is_streamed: bool = False
     is_public: bool = False
+    begins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ class Entrance:
         allowed_origins: pages that may talk to this server although they come from another.
         gate: says who comes; None: everybody is let in.
         login_page: what a browser is shown in which nobody has logged in.
+        is_closing: whether the server goes down.
+        is_closing: whether the server goes down.
     """
 
     def __init__(
@@ -106,10 +110,12 @@ class Entrance:
         allowed_origins: Sequence[Origin] = (),
         gate: Gate | None = None,
         login_page: bytes = b"",
+        is_closing: Callable[[], bool] = lambda: False,
     ) -> None:
         self._app = app
         self._gate = gate or Gate()
         self._login_page = login_page
+        self._is_closing = is_closing
         self._ways = {(way.kind, way.path): way for way in ways}
         self._allowed_origins = frozenset(allowed_origins)
         self._any_address = not is_loopback(host)  # a name can be pointed at us by a stranger, an address cannot
@@ -175,6 +181,9 @@ class Entrance:
         set_caller(scope, await self._gate.identify(scope, is_public=way is not None and way.is_public))
         if way is None:
             raise Refusal(404, "not_found", "there is nothing here; the page is at /")
+        if way.begins and self._is_closing():
+            headers = [(b"retry-after", str(RETRY_AFTER_S).encode())]
+            raise Refusal(503, "going_down", GOING_DOWN, headers=headers)
         return way
 
     async def _refuse(self, scope: Scope, refusal: Refusal, send: Send) -> None:

@@ -35,6 +35,7 @@ from realtime.events import (
     SessionEnded,
     SessionEvent,
     SessionMetricsReported,
+    SessionQueued,
     SessionUpdated,
     TranscriptionFailed,
     UserSpeechDiscarded,
@@ -47,6 +48,7 @@ MIN_PROBABILITY = 1e-6  # of a word; JSON has no number for the logarithm of 0
 
 WIRE_NAMES: dict[type, str] = {
     SessionCreated: "session.created",
+    SessionQueued: "session.queued",
     SessionUpdated: "session.updated",
     SessionEnded: "session.ended",
     FloorChanged: "floor.changed",

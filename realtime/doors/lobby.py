@@ -2,10 +2,12 @@
 
 A door brings its transport here, says who comes, and gets a `Visit`, or is `Refused`. A place is taken from the
 admission of a visit until the session that it carries has ended and its transport is closed, whoever ends it and
-whatever goes wrong on the way. A session whose client is away keeps its place until a newcomer finds no other. A door
+whatever goes wrong on the way. A session whose client is away keeps its place until a newcomer finds no other. Who
+finds no place at all waits in a queue and is let in when its turn comes; nobody who asks later comes before. A door
 keeps no list of its own, and there is no other way to a session, so a door that forgets to ask cannot be built. A
 session is that of one caller: nobody with another key comes back to it.
-Read `visit.py` for what a door does with its visit, `stay.py` for sessions that outlive their connections.
+Read `visit.py` for what a door does with its visit, `stay.py` for sessions that outlive their connections, `queue.py`
+for the order of those who wait.
 """
 
 import asyncio
@@ -17,12 +19,13 @@ from typing import Any, Concatenate, Literal, ParamSpec
 from realtime.doors.attendance import Attendance
 from realtime.doors.callers import Caller
 from realtime.doors.protocol import Resume
+from realtime.doors.queue import PlaceQueue
+from realtime.doors.refusal import GOING_DOWN
 from realtime.doors.stay import Stay
 from realtime.doors.transport import Ending, Transport
 from realtime.doors.visit import CLOSE_TIMEOUT_S, LAST_EVENTS_S, NoPlace, Visit
 from realtime.session import Session
 
-GOING_DOWN = "the server is going down; reconnect in a minute to begin a new conversation"
 MAX_RETURNING = 8  # connections that come back to one session and have not begun; a page that is honest has two
 PLACE_NEEDED = "its client was away, and somebody else needed the place"
 
@@ -67,6 +70,7 @@ class Lobby:
         open_session: makes the session of one visit.
         model_name: what answers, for `health`.
         max_sessions: places.
+        max_waiting: clients that may wait for one; 0: who finds none is refused at once.
         max_session_s: the longest a session may last; None: for ever.
         max_sessions_per_key: of these places; None: all of them.
         attendance: where it counts who comes and goes.
@@ -81,6 +85,7 @@ class Lobby:
         *,
         model_name: str = "",
         max_sessions: int = 16,
+        max_waiting: int = 0,
         max_session_s: float | None = None,
         attendance: Attendance | None = None,
         max_sessions_per_key: int | None = None,
@@ -93,6 +98,7 @@ class Lobby:
         self._max_sessions_per_key = max_sessions if max_sessions_per_key is None else max_sessions_per_key
         self._visits: dict[str, Visit] = {}
         self._guests: set[Visit] = set()
+        self._queue: PlaceQueue[Visit] = PlaceQueue(max_waiting)
         self._stays: dict[str, Stay] = {}  # by token
         self._numbers = itertools.count(1)
         self._draining = False
@@ -114,7 +120,7 @@ class Lobby:
         resume: Resume | None = None,
         as_guest: bool = False,
     ) -> Visit:
-        """Gives a place to a client, or lets it come back to the one it has.
+        """Gives a place to a client, or has it wait for one, or lets it come back to the one it has.
 
         Args:
             transport: the way back to it.
@@ -123,8 +129,8 @@ class Lobby:
             begin_within_s: the place is lost if `Visit.begin` was not called by then.
             client_id: the client's own name, if its door needs to find it again; nobody with the same may be in.
             resume: the session that it goes on with, if its door knows that already.
-            as_guest: its door does not know yet: without a free place it may still say, in `Visit.begin`, that it has
-                one. There are no more guests than sessions that could be meant.
+            as_guest: its door does not know yet: where it can neither have a place nor wait for one, it may still say,
+                in `Visit.begin`, that it has one. There are no more guests than sessions that could be meant.
 
         Raises:
             Refused: with a sentence for the client.
@@ -138,7 +144,7 @@ class Lobby:
         if name in self._visits:
             raise Refused("known", "a client with this id is connected; make up another")
         returning = self._resumable(resume, caller)
-        is_guest = self._find_room(caller, returning, as_guest=as_guest)
+        room = self._find_room(caller, returning, as_guest=as_guest)
         if returning is not None:
             returning.await_return()
         visit = self._visits[name] = Visit(
@@ -151,8 +157,11 @@ class Lobby:
             returning=returning,
             release=self._take_back,
         )
-        if is_guest:
+        if room == "guest":
             self._guests.add(visit)
+        elif room == "queue":
+            self._queue.join(visit)
+            visit.stand_at(len(self._queue))
         return visit
 
     def find(self, door: str, client_id: str, caller: Caller) -> Visit | None:
@@ -168,14 +177,15 @@ class Lobby:
     def health(self) -> dict[str, Any]:
         """Says how things are, for `/health`."""
         status = "draining" if self._draining else "ok"
-        n_sessions = len(self._stays) + sum(1 for _ in self._without_session())
-        return {"status": status, "model": self._model_name, "sessions": n_sessions}
+        n_beginning = sum(visit not in self._queue for visit in self._without_session())
+        n_sessions = len(self._stays) + n_beginning
+        return {"status": status, "model": self._model_name, "sessions": n_sessions, "waiting": len(self._queue)}
 
     async def drain(self, limit_s: float) -> None:
         """Lets nobody in any more, and ends all visits within `limit_s`.
 
-        Every client is told why: at once if it waits for no answer, else when its answer has ended or the time is
-        nearly over. Visits that have not ended by then are cancelled.
+        Every client is told why, who waits in the queue too: at once if it waits for no answer, else when its answer
+        has ended or the time is nearly over. Visits that have not ended by then are cancelled.
         """
         self._draining = True
         visits, stays = list(self._visits.values()), list(self._stays.values())
@@ -195,8 +205,10 @@ class Lobby:
 
     # Places.
 
-    def _find_room(self, caller: Caller, returning: Stay | None, *, as_guest: bool) -> bool:
-        """Looks whether one more visit can be let in; gives whether it can only be a guest.
+    def _find_room(
+        self, caller: Caller, returning: Stay | None, *, as_guest: bool
+    ) -> Literal["place", "queue", "guest"]:
+        """Says where there is room for one more visit.
 
         Raises:
             Refused: it cannot.
@@ -204,24 +216,36 @@ class Lobby:
         if returning is not None:
             if self._n_returning(returning) >= MAX_RETURNING:
                 raise Refused("full", "too many connections come back to this session at once; try again in 20 seconds")
-            return False
-        if (full := self._why_no_place(caller)) is None:
-            return False
-        if not (as_guest and len(self._guests) < self._n_that_may_move()):
-            raise Refused("full", full)
-        return True
+            return "place"
+        full = self._why_no_place(caller)
+        if full is None and not self._queue:
+            return "place"
+        if self._may_wait(caller):
+            return "queue"
+        if as_guest and len(self._guests) < self._n_that_may_move():
+            return "guest"
+        raise Refused("full", full or self._all_taken())
 
-    def _enter(self, visit: Visit, resume: Resume | None) -> tuple[Stay, int]:
-        """Gives the session that a visit carries from now on, and the number of the last event that its client has."""
+    def _enter(self, visit: Visit, resume: Resume | None) -> tuple[Stay, int] | None:
+        """Gives the session that a visit carries from now on, and the number of the last event that its client has.
+
+        None: it waits in the queue, and is told so.
+        """
+        is_guest = visit in self._guests
         self._guests.discard(visit)
         stay = self._resumable(resume, visit.caller)
         if stay is not None and resume is not None:
+            self._queue.leave(visit)
             stay.attach(visit, lasting=True)
+            self._advance()  # it needs no place of its own
             return stay, max(1, resume.after)
         owner = visit.caller.name
-        if (full := self._why_no_place(visit.caller, visit)) is not None:
-            self.attendance.refuse(_door_of(visit.name), "full")
-            raise NoPlace(full)
+        if visit not in self._queue:
+            full = self._why_no_place(visit.caller, visit)
+            if full is not None or (is_guest and self._queue):
+                self._send_to_queue(visit, full or self._all_taken(), at_front=not is_guest and visit.stay is None)
+        if visit in self._queue:
+            return None
         self._make_room(self._max_sessions_per_key - self._n_beginning(visit, owner) - 1, owner)
         self._make_room(self._max_sessions - self._n_beginning(visit) - 1)
         session = self._open_session()
@@ -237,6 +261,36 @@ class Lobby:
         self.attendance.begin(_door_of(stay.name))
         stay.attach(visit, lasting=resume is not None)
         return stay, 0
+
+    def _may_wait(self, caller: Caller, visit: Visit | None = None) -> bool:
+        """Whether one more visit may wait: there is room, and its key has not all it may have, or waits for it."""
+        if not self._queue.has_room or self._max_sessions_per_key >= self._max_sessions:
+            return self._queue.has_room
+        staying = sum(not stay.is_waiting for stay in self._of(caller.name))
+        queued = sum(other.caller.name == caller.name for _, other in self._queue.positions())
+        return staying + queued + self._n_beginning(visit, caller.name) < self._max_sessions_per_key
+
+    def _send_to_queue(self, visit: Visit, full: str, *, at_front: bool) -> None:
+        """Has a visit wait that is in, and finds that the place it counted on is somebody's again.
+
+        Raises:
+            NoPlace: it may not wait.
+        """
+        if not self._may_wait(visit.caller, visit):
+            self.attendance.refuse(_door_of(visit.name), "full")
+            raise NoPlace(full)
+        self._queue.join(visit, at_front=at_front)
+        self._tell_positions()
+
+    def _advance(self) -> None:
+        """Gives the places that are free to those who have waited the longest, and tells the others where they are."""
+        while self._queue and not self._draining and self._has_place(self._max_sessions, None):
+            self._queue.take_first().let_in()
+        self._tell_positions()
+
+    def _tell_positions(self) -> None:
+        for position, visit in self._queue.positions():
+            visit.stand_at(position)
 
     def _make_room(self, n_sessions: int, owner: str | None = None) -> None:
         """Ends the sessions, all or those of one owner, that have waited the longest for their clients.
@@ -260,7 +314,7 @@ class Lobby:
         There are places that are free, and those of clients that are away.
         """
         if not self._has_place(self._max_sessions, visit):
-            return f"{_full(self._max_sessions)}; try again in a minute"
+            return self._all_taken()
         if not self._has_place(self._max_sessions_per_key, visit, caller.name):
             return f"{_full(self._max_sessions_per_key)} that one key may have; end a conversation first"
         return None
@@ -280,7 +334,7 @@ class Lobby:
     def _n_beginning(self, visit: Visit | None, owner: str | None = None) -> int:
         """How many others, of all or of one owner, have a place and no session (any more)."""
         others = (other for other in self._without_session() if other is not visit and other not in self._guests)
-        return sum(1 for other in others if owner in (None, other.caller.name))
+        return sum(other not in self._queue and owner in (None, other.caller.name) for other in others)
 
     def _n_returning(self, stay: Stay) -> int:
         """How many connections have been offered for a session and do not carry it yet."""
@@ -294,13 +348,19 @@ class Lobby:
         """Gives the visits that have not begun, or whose session has ended before their transport was closed."""
         return (visit for visit in self._visits.values() if visit.stay is None or visit.stay.token not in self._stays)
 
+    def _all_taken(self) -> str:
+        return f"{_full(self._max_sessions)}; try again in a minute"
+
     def _take_back(self, visit: Visit) -> None:
         self._guests.discard(visit)
+        self._queue.leave(visit)
         del self._visits[visit.name]
+        self._advance()
 
     def _forget(self, stay: Stay) -> None:
         del self._stays[stay.token]
         self.attendance.end(_door_of(stay.name), stay.ending)
+        self._advance()
 
 
 def _full(n_places: int) -> str:

@@ -13,7 +13,8 @@ from fastapi.responses import JSONResponse
 
 from realtime.doors import DoorOptions
 from realtime.doors.entrance import Way
-from realtime.doors.lobby import GOING_DOWN, Lobby
+from realtime.doors.lobby import Lobby
+from realtime.doors.refusal import GOING_DOWN
 
 UNAVAILABLE = 503
 NEVER_KEPT = {"cache-control": "no-store"}

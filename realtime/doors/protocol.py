@@ -301,19 +301,20 @@ def parse(message: str | bytes) -> dict[str, Any]:
     if len(message) > MAX_MESSAGE_CHARACTERS:
         raise ProtocolError(f"the message has {len(message)} characters; at most {MAX_MESSAGE_CHARACTERS} fit")
     signs: tuple[Any, ...] = (b",", b"[", b"{") if isinstance(message, bytes) else (",", "[", "{")
-    if sum(map(message.count, signs)) > MAX_VALUES:  # a megabyte of them would take a third of a second
+    n_commas, *n_brackets = map(message.count, signs)
+    if n_commas + sum(n_brackets) > MAX_VALUES:  # a megabyte of them would take a third of a second
         raise ProtocolError(f"the message has more than {MAX_VALUES} commas and brackets; send less at a time")
     try:
         text = message.decode() if isinstance(message, bytes) else message
     except UnicodeDecodeError:
         raise ProtocolError("the message is not text: send JSON in UTF-8, and audio in base64 within it") from None
     try:
-        content = json.loads(text, parse_int=_integer, parse_constant=_refuse)
+        content = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"the message is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise ProtocolError('a message is a JSON object with a "type" or an "event"')
-    if _is_deeper_than(MAX_NESTING, content):
+    if sum(n_brackets) > MAX_NESTING and _is_deeper_than(MAX_NESTING, content):
         raise ProtocolError(f"the message is nested more than {MAX_NESTING} deep")
     return content
 
@@ -326,6 +327,9 @@ def _integer(digits: str) -> int:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON number")
+
+
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_constant=_refuse)
 
 
 def _is_deeper_than(limit: int, content: dict[str, Any]) -> bool:

@@ -3,6 +3,9 @@
 import json
 from collections.abc import Sequence
 
+GOING_DOWN = "the server is going down; reconnect in a minute to begin a new conversation"
+RETRY_AFTER_S = 60  # for a server that goes down to be back, or another place to be free
+
 
 class Refusal(Exception):
     """A request goes no further; the message is for whoever sent it.

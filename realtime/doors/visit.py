@@ -1,7 +1,8 @@
 """One connection's stay in the lobby: from its admission until its transport is closed.
 
     admitted ── begin() ──► carries a session ──► last events ──► transport closed ──► place free
-       └── no begin() in time, or the client leaves ──────────────────┘
+       │           └──► waits in the queue ──┘ (when its turn comes)      │
+       └── no begin() in time, or the client leaves ──────────────────────┘
 
 What a door does with its visit (`begin`, `listen`, `obey`, `reject`, `leave`) neither blocks nor raises. What is done
 with a transport (`send`, `close`) may block and raise: it is bounded in time, and what is raised is logged.
@@ -18,7 +19,7 @@ from realtime.doors.playing import play
 from realtime.doors.protocol import CloseSession, Command, Resume
 from realtime.doors.stay import Stay
 from realtime.doors.transport import Ending, Transport, finish, log_failure
-from realtime.events import ErrorReported, SessionEnded, SessionEvent
+from realtime.events import ErrorReported, SessionEnded, SessionEvent, SessionQueued
 from realtime.hearing.audio import CaptureCounters, RawSamples
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,8 @@ class Visit:
         transport: what the door brought.
         caller: who comes.
         begin_within_s: it ends if `begin` was not called by then.
-        enter: gives the session that it carries, its old one or a new one; raises `NoPlace` if that cannot be.
+        enter: gives the session that it carries, its old one or a new one, or None if it is to wait until `let_in`;
+            raises `NoPlace` if that cannot be.
         resume: the session that it goes on with, where its door knows that before `begin`.
         returning: that session, if there is one.
         release: is told when its place is free.
@@ -55,7 +57,7 @@ class Visit:
         *,
         caller: Caller,
         begin_within_s: float,
-        enter: Callable[["Visit", Resume | None], tuple[Stay, int]],
+        enter: Callable[["Visit", Resume | None], tuple[Stay, int] | None],
         resume: Resume | None,
         returning: Stay | None,
         release: Callable[["Visit"], None],
@@ -72,6 +74,9 @@ class Visit:
         self._ending: Ending | None = None
         self._farewell: SessionEvent | None = None
         self._decided = asyncio.Event()  # whether there will be a session
+        self._waits = False  # its client is ready, and there is no place yet
+        self._position = 0  # in the queue; 0: not in it
+        self._moved = asyncio.Event()  # it has another position, or waits no longer
         self._sending: asyncio.Task[None] | None = None
         self._deadline = asyncio.get_running_loop().call_later(begin_within_s, self._end, Ending.LATE)
         self._task = asyncio.create_task(self._stay_until_the_end(), name=f"visit {name}")
@@ -87,20 +92,24 @@ class Visit:
 
     def postpone(self, begin_within_s: float) -> None:
         """Gives the visit so much time, from now on, to begin."""
-        if not self._decided.is_set():
+        if not self._decided.is_set() and not self._waits:
             self._deadline.cancel()
             self._deadline = asyncio.get_running_loop().call_later(begin_within_s, self._end, Ending.LATE)
 
     def begin(self, resume: Resume | None = None) -> None:
-        """Begins the session, once the connection can carry its events; does nothing the second time.
+        """Begins the session, once the connection can carry its events, or the wait for it; the second time: nothing.
 
         Args:
             resume: the session that it goes on with, if its door knows that only now.
         """
-        if self._decided.is_set():
+        if self._decided.is_set() or self._waits:
             return
+        self._resume = resume or self._resume
+        self._go_in()
+
+    def _go_in(self) -> None:
         try:
-            self._stay, self._sent = self._enter(self, resume or self._resume)
+            entered = self._enter(self, self._resume)
         except NoPlace as refusal:
             self._farewell = ErrorReported(error_type="server_error", message=str(refusal))
             self._end(Ending.FULL)
@@ -109,8 +118,12 @@ class Visit:
             logger.exception("%s: the session could not begin", self.name)
             self._end(Ending.FAILED)
             return
-        self._deadline.cancel()
-        self._decided.set()
+        self._deadline.cancel()  # who waits may wait for ever: a connection that is lost is noticed by its door
+        self._waits = entered is None
+        if entered is not None:
+            self._stay, self._sent = entered
+            self._decided.set()
+        self._moved.set()
 
     def listen(self, rate_hz: int, samples: RawSamples) -> None:
         """Takes audio: mono, any shape, int16 or float; before `begin` it is ignored."""
@@ -123,12 +136,10 @@ class Visit:
             stay.skip(missing_s)
 
     def obey(self, command: Command) -> None:
-        """Does what the client asks; before `begin` it is ignored."""
-        if (stay := self._carried) is None:
-            return
-        if isinstance(command, CloseSession):
+        """Does what the client asks; before there is a session only `CloseSession` is, for who waits may go."""
+        if isinstance(command, CloseSession) and (self._carried is not None or self._waits):
             self.leave_for_good()
-        else:
+        elif (stay := self._carried) is not None:
             stay.obey(command)
 
     def reject(self, message: str) -> bool:
@@ -163,6 +174,18 @@ class Visit:
         """Whether it has, or has had, a session."""
         return self._stay is not None
 
+    def stand_at(self, position: int) -> None:
+        """Notes its position in the queue, 1 for the next; the client is told so, from `begin` on."""
+        if position != self._position:
+            self._position = position
+            self._moved.set()
+
+    def let_in(self) -> None:
+        """Its turn has come: it has a place, and begins if its client is ready."""
+        self._position = 0
+        if self._waits and not self._decided.is_set():
+            self._go_in()
+
     def make_way(self) -> None:
         """Another connection goes on with its session."""
         self._farewell = SessionEnded(reason=MOVED_ON)
@@ -192,6 +215,7 @@ class Visit:
             return
         self._ending = ending
         self._decided.set()
+        self._moved.set()
         if self._sending is not None:
             self._sending.cancel()
         if self._stay is not None:
@@ -199,7 +223,7 @@ class Visit:
 
     async def _stay_until_the_end(self) -> None:
         try:
-            await self._decided.wait()
+            await self._wait()
             if self._stay is not None and self._ending is None:
                 await self._carry(self._stay)
         finally:
@@ -216,6 +240,24 @@ class Visit:
                     await finish(self.name, CLOSE_TIMEOUT_S, asyncio.create_task(self._say_farewell()))
                 finally:  # nor for a client that reads no farewell
                     await finish(self.name, CLOSE_TIMEOUT_S, asyncio.create_task(self.transport.close(ending)))
+
+    async def _wait(self) -> None:
+        """Waits until there is a session, or none will be; tells the client meanwhile where in the queue it is.
+
+        A client that reads slowly is told its newest position, and not those before.
+        """
+        told = 0
+        while not self._decided.is_set():
+            self._moved.clear()
+            if self._waits and self._position not in (0, told):
+                told = self._position
+                telling = self._sending = asyncio.create_task(self._tell(SessionQueued(position=told)))
+                await asyncio.wait([telling])
+            else:
+                await self._moved.wait()
+
+    async def _tell(self, event: SessionEvent) -> None:
+        await self._send(event)
 
     async def _carry(self, stay: Stay) -> None:
         """Sends the session's events until it has ended, or this connection."""

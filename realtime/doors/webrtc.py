@@ -33,6 +33,7 @@ from realtime.doors.loudspeaker import Loudspeaker
 from realtime.doors.offers import MAX_BODY_BYTES, Candidate, Offer, check_sdp, read_body
 from realtime.doors.packets import FrameGaps, hear_at_once
 from realtime.doors.protocol import ProtocolError
+from realtime.doors.refusal import RETRY_AFTER_S
 from realtime.doors.transport import Ending
 from realtime.doors.visit import Visit
 from realtime.events import AudioCleared, ErrorReported, SessionEvent
@@ -72,7 +73,7 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
     async def servers() -> dict[str, Any]:
         return {"iceServers": await options.current_ice_servers()}
 
-    return [Way(path=PATH, methods=("POST",), max_body_bytes=MAX_BODY_BYTES), Way(path=SERVERS_PATH)]
+    return [Way(path=PATH, methods=("POST",), max_body_bytes=MAX_BODY_BYTES, begins=True), Way(path=SERVERS_PATH)]
 
 
 async def _answer(offer: Offer, lobby: Lobby, caller: Caller, ice_servers: Any, *, speaks: bool) -> Any:
@@ -108,7 +109,8 @@ async def _add(candidate: Candidate, lobby: Lobby, caller: Caller) -> Any:
 
 
 def _refusal(error: str, message: str, status_code: int) -> JSONResponse:
-    return JSONResponse({"status": "failed", "meta": {"error": error, "message": message}}, status_code)
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status_code == 503 else {}
+    return JSONResponse({"status": "failed", "meta": {"error": error, "message": message}}, status_code, headers)
 
 
 class PeerHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is not typed

@@ -8,6 +8,7 @@ fills no queue of ours (the session drops what is too much, and counts it).
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 
 from fastapi import FastAPI, WebSocket
@@ -31,7 +32,8 @@ logger = logging.getLogger(__name__)
 PATH = "/websocket/offer"
 RATE_HZ = 16_000  # unless the client says ?rate=
 MAX_RATE_DIGITS = 6
-START_TIMEOUT_S = 30.0  # a connection that has a place and no session by then loses it
+MAX_WORK_S = 0.001  # on messages of one connection, until others have their turn; a chunk of audio takes a fifth
+START_TIMEOUT_S = 30.0  # a connection that has not said `start` by then loses its place, or that in the queue
 
 TRY_LATER, AGAINST_POLICY, SERVER_ERROR = 1013, 1008, 1011  # RFC 6455 and its registry of close codes
 _CLOSE_CODES = {
@@ -52,7 +54,7 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
     async def offer(websocket: WebSocket) -> None:
         await _serve(websocket, lobby)
 
-    return [Way(path=PATH, kind="websocket")]
+    return [Way(path=PATH, kind="websocket", begins=True)]
 
 
 async def _serve(websocket: WebSocket, lobby: Lobby) -> None:
@@ -118,12 +120,17 @@ class Connection:
     async def read(self, visit: Visit, rate_hz: int) -> None:
         """Handles messages until the client has gone."""
         reader = EnvelopeReader()
+        worked_s = 0.0  # since others had their turn
         try:
             while (received := await self._websocket.receive())["type"] != "websocket.disconnect":
                 message = received.get("text") or received.get("bytes") or ""
+                began_s = time.monotonic()
                 if not await self._take(message, reader, visit, rate_hz):
                     return
-                await asyncio.sleep(0)  # `receive` does not, while there is more: others have their turn
+                worked_s += time.monotonic() - began_s
+                if worked_s > MAX_WORK_S:
+                    worked_s = 0.0
+                    await asyncio.sleep(0)  # `receive` does not, while there is more: others have their turn
         except (WebSocketDisconnect, RuntimeError, OSError) as error:
             logger.info("%s: the connection is lost (%s)", visit.name, type(error).__name__)
 

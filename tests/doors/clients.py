@@ -218,6 +218,7 @@ async def webrtc_client(
     port: int,
     name: str = "peer",
     *,
+    query: str = "",
     greeting: str | None = "session.created",
     resume: dict[str, Any] | None = None,
 ) -> AsyncIterator[WebRtcClient]:
@@ -245,7 +246,7 @@ async def webrtc_client(
     body |= {} if resume is None else {"resume": resume}
     try:
         async with httpx.AsyncClient() as http:
-            answer = (await http.post(f"http://127.0.0.1:{port}/webrtc/offer", json=body)).json()
+            answer = (await http.post(f"http://127.0.0.1:{port}/webrtc/offer{query}", json=body)).json()
         await peer.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
         if greeting:
             await client.until(greeting)

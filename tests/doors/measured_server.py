@@ -54,8 +54,9 @@ def count(app: Any) -> dict[str, Any]:
     gc.collect()
     LIBC.malloc_trim(0)  # what is free does not count
     resident_pages = int(Path("/proc/self/statm").read_text().split()[1])
+    health = app.state.lobby.health()
     return {
-        "places": app.state.lobby.health()["sessions"],
+        "places": health["sessions"] + health["waiting"],
         "tasks": len(asyncio.all_tasks()),
         "threads": len(list(Path("/proc/self/task").iterdir())),
         "descriptors": len(list(Path("/proc/self/fd").iterdir())),
@@ -70,12 +71,12 @@ def say(what: Any) -> None:
     sys.stdout.flush()
 
 
-async def main(max_sessions: int) -> None:
+async def main(max_sessions: int, max_waiting: int) -> None:
     """Serves on a free port, which is the first line that it prints."""
     aioice.ice.get_host_addresses = lambda *_, **__: ["127.0.0.1"]  # there may be no other network
     websocket.START_TIMEOUT_S = 2.0
     webrtc.CONNECT_TIMEOUT_S = 3.0
-    options = ServerOptions(max_sessions=max_sessions, drain_limit_s=2)
+    options = ServerOptions(max_sessions=max_sessions, max_waiting=max_waiting, drain_limit_s=2)
     model = ScriptedModel([["Yes", "."]])
     app = create_app(model, SessionOptions(), options)
     listener = socket.create_server((options.host, 0), backlog=1024)
@@ -102,4 +103,4 @@ async def main(max_sessions: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0))

@@ -19,11 +19,11 @@ class Answering:
 
     Args:
         module: its name.
-        argument: for it.
+        arguments: for it.
     """
 
-    def __init__(self, module: str, argument: int) -> None:
-        command = (sys.executable, "-m", f"tests.doors.{module}", str(argument))
+    def __init__(self, module: str, *arguments: int) -> None:
+        command = (sys.executable, "-m", f"tests.doors.{module}", *map(str, arguments))
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
 
@@ -78,10 +78,11 @@ class Siege:
 
     Args:
         max_sessions: places, of which the neighbour has one.
+        max_waiting: clients that may wait for one.
     """
 
-    def __init__(self, max_sessions: int) -> None:
-        self.server = Answering("measured_server", max_sessions)
+    def __init__(self, max_sessions: int, max_waiting: int) -> None:
+        self.server = Answering("measured_server", max_sessions, max_waiting)
         self.port: int = self.server.read()
         self.neighbour = Answering("neighbour", self.port)
         self.neighbour.ask()
@@ -118,9 +119,9 @@ def _more(before: dict[str, Any], after: dict[str, Any], spare: dict[str, int]) 
 
 
 @contextmanager
-def siege(max_sessions: int = 4) -> Iterator[Siege]:
+def siege(max_sessions: int = 4, max_waiting: int = 0) -> Iterator[Siege]:
     """Begins both and ends them."""
-    under_attack = Siege(max_sessions)
+    under_attack = Siege(max_sessions, max_waiting)
     try:
         yield under_attack
     finally:

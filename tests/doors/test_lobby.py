@@ -53,7 +53,7 @@ async def test_a_visit_from_door_to_door(lobby: Lobby) -> None:
     await visit.ended()
     assert sum(isinstance(event, SessionCreated) for event in transport.events) == 1
     assert transport.endings == [Ending.LEFT]
-    assert lobby.health() == {"status": "ok", "model": "scripted", "sessions": 0}
+    assert lobby.health() == {"status": "ok", "model": "scripted", "sessions": 0, "waiting": 0}
 
 
 async def test_nothing_a_door_calls_raises_before_or_after_the_session(lobby: Lobby) -> None:
@@ -271,7 +271,7 @@ async def test_draining_lets_an_answer_end_and_nobody_in() -> None:
     assert kinds.index(ResponseDone) < kinds.index(SessionEnded) == len(kinds) - 1
     assert waiting.endings == [Ending.SENT_AWAY]
     assert waiting.events == [ended], "who has not begun is told, too"
-    assert lobby.health() == {"status": "draining", "model": "", "sessions": 0}
+    assert lobby.health() == {"status": "draining", "model": "", "sessions": 0, "waiting": 0}
     await lobby.drain(1)
 
 

@@ -11,7 +11,9 @@ from realtime.hearing.audio import (
     MIN_RATE_HZ,
     AudioWindow,
     Capture,
+    rounded_to_16_bits,
     to_float32,
+    to_int16,
 )
 
 
@@ -27,6 +29,14 @@ def test_every_rate_becomes_16_khz_with_its_pitch(rate_hz: int) -> None:
     assert len(samples) == pytest.approx(2 * SAMPLE_RATE_HZ, rel=0.04)  # soxr holds back up to 61 ms
     spectrum = np.abs(np.fft.rfft(samples[: SAMPLE_RATE_HZ // 2 * 2]))
     assert spectrum.argmax() * SAMPLE_RATE_HZ / (SAMPLE_RATE_HZ // 2 * 2) == pytest.approx(440, abs=2)
+
+
+@given(st.lists(st.floats(-1.5, 1.5, width=32), max_size=50))
+def test_rounding_gives_the_same_bits_as_the_way_through_integers(values: list[float]) -> None:
+    samples = np.array([*values, 0.0, -1e-9, 0.5 / 32768, 1.0, -1.0], np.float32)
+    assert rounded_to_16_bits(samples).tobytes() == to_float32(to_int16(samples)).tobytes()
+    every = to_float32(np.arange(-(2**15), 2**15).astype(np.int16))
+    assert rounded_to_16_bits(every).tobytes() == every.tobytes()
 
 
 @given(st.lists(st.integers(0, 5000), min_size=1, max_size=20))

@@ -69,7 +69,7 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
             return await _lay_out(body)
 
     return [
-        Way(path="/"),
+        Way(path="/", begins=True),
         Way(path="/page/settings.json"),
         Way(path="/page/markdown", methods=("POST",), max_body_bytes=_MAX_MARKDOWN_BYTES),
         *(_serve(app, file) for file in files),

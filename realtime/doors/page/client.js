@@ -18,6 +18,7 @@ export function once(action) {
 
 export class Client {
   phase = "off"; // or "connecting", "open", "reconnecting"
+  place = 0; // in the queue of the server, while all its places are taken; 0: not in it
   floor = "listening"; // as the server calls it
   created = null; // what `session.created` said
   voicesOffered = []; // by the server whose page this is
@@ -25,7 +26,7 @@ export class Client {
   microphone = null;
   settings = { muted: false, protect_answer: false, turn_detection: !preferences.push_to_talk }; // as the server has them, or will
   #connection = null;
-  #visit = {}; // until the page is left: {opening}, a promise
+  #visit = {}; // until the page is left: {opening}, a promise, and {leaving}, which gives it up
   #endReason = ""; // what the server said when it ended the session
   #isHeld = false; // the push-to-talk button or key is down
   #openMicrophone;
@@ -72,12 +73,14 @@ export class Client {
   async #open(visit) {
     this.#enter("connecting");
     this.#endReason = "";
+    visit.leaving = new AbortController();
     try {
       const connection = await connect((event) => this.#take(event), (why) => this.#lose(why), {
         onReconnecting: () => this.#enter("reconnecting"),
         onResumed: () => this.#resume(),
         onTrack: this.onTrack,
         words,
+        signal: visit.leaving.signal,
         track: this.microphone?.getAudioTracks()[0],
       });
       if (this.#visit === visit) this.#connection = connection;
@@ -85,9 +88,9 @@ export class Client {
     } catch (error) {
       visit.opening = null;
       if (this.#visit === visit) this.#enter("off");
-      throw error;
+      throw this.#visit === visit ? error : new Error(""); // who has left is told nothing
     }
-    if (this.#visit !== visit) throw new Error("connection.lost");
+    if (this.#visit !== visit) throw new Error("");
     this.#enter("open");
     this.configure();
   }
@@ -101,11 +104,13 @@ export class Client {
 
   #enter(phase) {
     this.phase = phase;
+    this.place = 0;
     this.onChange();
   }
 
   #take(event) {
-    if (event.type === "session.created") this.created = event;
+    if (event.type === "session.queued") this.place = event.position;
+    if (event.type === "session.created") [this.created, this.place] = [event, 0];
     if (event.type === "session.created" && !event.resumed) {
       this.floor = "listening";
       this.defaults = null;
@@ -142,9 +147,11 @@ export class Client {
   leave() {
     const connection = this.#connection;
     this.#connection = null;
+    this.#visit.leaving?.abort();
     this.#visit = {};
     this.floor = "listening";
     this.phase = "off";
+    this.place = 0;
     connection?.close();
     this.stopMicrophone();
   }

@@ -5,6 +5,7 @@
 // the server has kept what the page has not seen. What is said meanwhile is kept, too (`kept_sound.js`). A server that
 // does not know the session any more begins a new one, whose `session.created` says `resumed: false`. The server counts
 // what it receives, so messages that went into a wire that was dead already are sent again, and none is sent twice.
+// Where all places are taken, the wire waits for one (`session.queued`); nobody listens until then.
 //
 //   onEvent(event)   every event, once, in the order in which it happened
 //   onReconnecting() the wire is lost, and another one is looked for
@@ -24,8 +25,8 @@ const AWAKE_MS = 10_000; // to try again after the network, or the tab, has come
 
 const nothing = () => {};
 
-// Opens a connection; what the track says until it is there is kept for it.
-export async function connect(onEvent, onLost, { onReconnecting, onResumed, onTrack, words, track = null } = {}) {
+// Opens a connection; what the track says until it is there is kept for it. `signal` gives it up while it opens.
+export async function connect(onEvent, onLost, { onReconnecting, onResumed, onTrack, words, signal, track = null } = {}) {
   const connection = new Connection({
     onEvent,
     onLost,
@@ -34,6 +35,7 @@ export async function connect(onEvent, onLost, { onReconnecting, onResumed, onTr
     onTrack: onTrack ?? nothing,
   });
   connection.setTrack(track);
+  signal?.addEventListener("abort", () => connection.abandon());
   try {
     await connection.open();
   } catch (error) {
@@ -55,6 +57,8 @@ class Connection {
   #hasEnded = false; // the server has said why
   #isShaky = false;
   #isOver = false;
+  #isQueued = false; // the server has no place for us yet
+  #opening = new AbortController(); // of the wire that is being opened
   #wake = nothing; // ends a pause
   #awakeUntil = 0;
   #listening = new AbortController();
@@ -90,6 +94,11 @@ class Connection {
     this.#sayGoodbye();
   }
 
+  // Leaves, unless it is open: from then on it is closed.
+  abandon() {
+    if (!this.#wire) this.close();
+  }
+
   #sayGoodbye() {
     if (this.#token && !this.#hasEnded) navigator.sendBeacon("session/close", this.#token);
   }
@@ -97,6 +106,7 @@ class Connection {
   // Opens the first wire that can be had.
   async open() {
     const attempt = { isCurrent: true };
+    this.#opening = new AbortController();
     const resume = { token: this.#token, after: this.#last };
     const handlers = {
       onEvent: (event) => attempt.isCurrent && this.#take(event),
@@ -105,7 +115,7 @@ class Connection {
       onShaky: (isShaky) => attempt.isCurrent && this.#doubt(isShaky),
     };
     try {
-      const wire = await openFirst(resume, handlers);
+      const wire = await openFirst(resume, handlers, this.#opening.signal);
       if (this.#isOver) return wire.close(), this.#sayGoodbye(); // it was closed meanwhile
       this.#wire = wire;
       this.#isShaky = false;
@@ -118,6 +128,8 @@ class Connection {
   }
 
   #take(event) {
+    if (event.type === "session.queued" || this.#isQueued) this.#sound.forget();
+    this.#isQueued = event.type === "session.queued";
     if (event.type === "session.created") {
       this.#token = event.resume_token;
       this.#last = 0;
@@ -154,6 +166,7 @@ class Connection {
         return this.#isOver || this.#told.onResumed(this.name);
       } catch (error) {
         console.info("reconnecting:", error.message);
+        if (this.#hasEnded) return this.#end("");
       }
       if (Date.now() > this.#awakeUntil) return this.#end("connection.lost");
       await this.#pause(pause_ms * (0.5 + Math.random() / 2)); // not all at once after a restart
@@ -177,6 +190,7 @@ class Connection {
   #stop() {
     this.#isOver = true;
     this.#wake();
+    this.#opening.abort();
     this.#listening.abort();
     this.#sound.close();
     this.#wire?.close();
@@ -191,21 +205,35 @@ class Connection {
 }
 
 // One wire at a time, because a session goes on over the one that came last.
-async function openFirst(resume, handlers) {
+async function openFirst(resume, handlers, signal) {
   try {
-    const signal = AbortSignal.timeout(FALLBACK_AFTER_MS);
-    const { iceServers } = await (await reach("webrtc/ice-servers", { signal })).json();
-    const { opened, abandon } = openWebRtc(iceServers, resume, handlers);
-    const tooLong = new Promise((_, reject) => {
-      setTimeout(() => reject(new WireError("connection.closed", "WebRTC did not connect in time")), FALLBACK_AFTER_MS);
-    });
-    return await Promise.race([opened, tooLong]).catch((error) => {
-      abandon();
-      throw error;
-    });
+    const inTime = AbortSignal.timeout(FALLBACK_AFTER_MS);
+    const { iceServers } = await (await reach("webrtc/ice-servers", { signal: inTime })).json();
+    if (signal.aborted) throw new WireError("connection.closed");
+    return await openWebRtcInTime(iceServers, resume, handlers, signal);
   } catch (error) {
-    if (error.key === "login.needed") throw error;
+    if (error.key === "login.needed" || error.isFinal || signal.aborted) throw error;
     console.info("WebRTC:", error.message, "- trying a WebSocket");
-    return await openWebSocket(resume, handlers);
+    return await openWebSocket(resume, handlers, signal);
+  }
+}
+
+// Who waits in the queue has a wire, so it may take as long as it takes.
+async function openWebRtcInTime(iceServers, resume, handlers, signal) {
+  let timer = 0;
+  const onEvent = (event) => (clearTimeout(timer), handlers.onEvent(event));
+  const { opened, abandon } = openWebRtc(iceServers, resume, { ...handlers, onEvent });
+  signal.addEventListener("abort", abandon);
+  const tooLong = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new WireError("connection.closed", "WebRTC did not connect in time")), FALLBACK_AFTER_MS);
+  });
+  try {
+    return await Promise.race([opened, tooLong]);
+  } catch (error) {
+    abandon();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", abandon);
   }
 }

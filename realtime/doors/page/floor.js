@@ -26,6 +26,7 @@ function kindOf(floor) {
 // client: its phase, floor, settings and microphone.
 // isThinking: an answer was begun and has no word yet. isSpeaking: an answer is read aloud.
 export function describeFloor(client, { isThinking, isSpeaking }) {
+  if (client.place) return ["queued", "floor.queued"];
   if (client.phase === "connecting" || client.phase === "reconnecting") return [client.phase, `floor.${client.phase}`];
   const kind = kindOf(client.floor);
   if (kind === "paused") return ["thinking", client.isListening ? "floor.paused" : "floor.thinking"];

@@ -21,7 +21,7 @@ import { CommittedSentences } from "./sentences.js";
 import { bindSettings } from "./settings.js";
 import { endWaiting, setLanguages, userEvents } from "./user_items.js";
 import { Voice } from "./voice.js";
-import { putWords, speakLanguage, words } from "./words.js";
+import { count, putWords, speakLanguage, words } from "./words.js";
 
 const served = reach("page/settings.json").then((response) => response.json());
 
@@ -98,20 +98,31 @@ function showState() {
   const [kind, key] = describeFloor(client, { isThinking: isThinking(), isSpeaking: voice.isSpeaking });
   const status = byId("status");
   if (status.dataset.state !== kind) status.dataset.state = byId("talk").dataset.state = kind;
-  byId("status-text").textContent = words(key);
+  byId("status-text").textContent = words(key, { position: count(client.place) });
+  tellPlace();
   const { muted, protect_answer, turn_detection } = client.settings;
   for (const [name, on] of Object.entries({ mute: muted, protect: protect_answer, push: !turn_detection }))
     byId(name).setAttribute("aria-pressed", on);
   byId("mute-text").textContent = words(muted ? "mute.on" : "mute");
   byId("hold").hidden = turn_detection;
   byId("hold").classList.toggle("on", client.isHeld);
-  byId("talk-text").textContent = words(client.microphone ? "talk.stop" : "talk.start");
+  byId("talk-text").textContent = words(client.place ? "talk.leave" : client.microphone ? "talk.stop" : "talk.start");
   byId("talk").classList.toggle("on", client.microphone !== null);
   byId("stop").hidden = !(isAnswering() || voice.isSpeaking);
   if (document.body.dataset.transport !== client.transport) {
     document.body.dataset.transport = client.transport;
     numbers.noteAbout({ transport: client.transport });
   }
+}
+
+// A screen reader is told the place in the queue, once for each, and that the wait is over.
+let toldPlace = 0;
+function tellPlace() {
+  if (client.place === toldPlace) return;
+  const isLetIn = toldPlace && client.isOpen;
+  if (client.place) announce(words("floor.queued", { position: count(client.place) }));
+  else if (isLetIn) announce(words("queue.over"));
+  if (client.place || isLetIn || client.phase === "off") toldPlace = client.place;
 }
 
 // ---- What the person does ----
@@ -126,7 +137,7 @@ function togglePush() {
 
 const perform = bindControls({
   actions: {
-    "talk": () => (client.microphone ? client.stopMicrophone() : client.startMicrophone()),
+    "talk": () => (client.place ? client.leave() : client.microphone ? client.stopMicrophone() : client.startMicrophone()),
     "send": once(sendMessage),
     "stop": () => (voice.stop(), client.demand({ type: "response.cancel" })),
     "mute": () => client.change({ muted: !client.settings.muted }),

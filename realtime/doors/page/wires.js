@@ -1,8 +1,9 @@
 // The two wires to the server: {name, send(message), check(), close()}, and setTrack(track or null) where one carries
 // sound by itself. `send` gives whether the message was taken.
 //
-// A wire is open when its `session.created` has come. From then on `onDown` is called once when it is lost; `onShaky`
-// says that it may be (true), or that it was not (false). Read `connection.js` for what happens then.
+// A wire is open when its `session.created` has come. When all places are taken, `session.queued` comes before, and says
+// at once that the wire works: it waits for as long as it takes. From `session.created` on `onDown` is called once when
+// it is lost; `onShaky` says that it may be (true), or that it was not (false). Read `connection.js` for what then happens.
 import { SAMPLE_RATE_HZ } from "./microphone.js";
 import { reach } from "./reach.js";
 
@@ -15,10 +16,15 @@ const newId = () => Math.random().toString(36).slice(2);
 
 // An error with a key of `words.*.json`, or with what the server said.
 export class WireError extends Error {
+  isFinal = false; // the server ends it, so another wire would not be let in either
   constructor(key, said = "") {
     super(said || key);
     this.key = said ? "" : key;
   }
+}
+
+function sentAway({ reason }) {
+  return Object.assign(new WireError("connection.refused", reason), { isFinal: true });
 }
 
 // ---- WebRTC ----
@@ -37,17 +43,21 @@ export function openWebRtc(iceServers, resume, { onEvent, onTrack, onDown, onSha
     check: () => peer.connectionState === "connected" || onDown(),
     close: () => peer.close(),
   };
+  let refuse = () => {};
   const opened = new Promise((resolve, reject) => {
+    refuse = reject;
     channel.onclose = () => reject(new WireError("connection.closed"));
     channel.onmessage = ({ data }) => {
       const event = JSON.parse(data);
       if (event.type === "session.created") resolve(wire);
+      if (event.type === "session.ended") reject(sentAway(event));
       onEvent(event);
     };
+    peer.onconnectionstatechange = () => peer.connectionState === "failed" && reject(new WireError("connection.closed"));
     negotiate(peer, resume).catch(reject);
   });
   opened.then(() => watch(peer, channel, onDown, onShaky), () => {});
-  return { opened, abandon: () => peer.close() };
+  return { opened, abandon: () => (peer.close(), refuse(new WireError("connection.closed"))) };
 }
 
 async function negotiate(peer, resume) {
@@ -97,32 +107,36 @@ async function drained(channel) {
 
 // ---- WebSocket ----
 
-export async function openWebSocket(resume, { onEvent, onDown }) {
+// `signal` gives it up while it opens.
+export async function openWebSocket(resume, { onEvent, onDown }, signal) {
   const address = new URL("websocket/offer?rate=" + SAMPLE_RATE_HZ, location.href);
   address.protocol = address.protocol.replace("http", "ws");
   const socket = new WebSocket(address);
   const send = (message) => socket.readyState === WebSocket.OPEN && (socket.send(JSON.stringify(message)), true);
   let isOpen = false;
-  let takesPong = () => {};
+  let life = null;
   let tooLong = 0;
   await new Promise((resolve, reject) => {
+    const watch = () => (clearTimeout(tooLong), (life ??= watchSocket(send, () => socket.onclose())));
+    signal.addEventListener("abort", () => reject(new WireError("connection.closed")));
     tooLong = setTimeout(() => reject(new WireError("connection.unreachable")), OPEN_WITHIN_MS);
     socket.onopen = () => send({ event: "start", websocket_id: newId(), resume });
     socket.onerror = () => reject(new WireError("connection.unreachable"));
     socket.onclose = () => reject(new WireError("connection.closed"));
     socket.onmessage = ({ data }) => {
       const event = JSON.parse(data);
-      if (event.event === "pong") return takesPong();
+      if (event.event === "pong") return life?.takePong();
       if (event.type === "error" && !isOpen) return reject(new WireError("connection.refused", event.message));
+      if (event.type === "session.ended" && !isOpen) reject(sentAway(event));
+      if (event.type === "session.queued" || event.type === "session.created") watch();
       if (event.type === "session.created") resolve((isOpen = true));
       onEvent(event);
     };
   }).catch((error) => {
+    life?.stop();
     socket.close();
     throw error;
   }).finally(() => clearTimeout(tooLong));
-  const life = watchSocket(send, onDown);
-  takesPong = life.takePong;
   socket.onclose = () => (life.stop(), onDown());
   const close = () => (life.stop(), (socket.onclose = null), socket.close());
   return { name: "WebSocket", send, check: life.check, close };
