@@ -5,7 +5,9 @@ and says which tokens may come next; the one that ends the answer may, where the
 one line, as Python's `json.dumps` writes it, so that no answer is lost in white space. An end that is the only way to
 go on is taken at once, without a step of the model.
 
-It refuses schemas that it could not hold an answer to in every point, and those that take too long to follow.
+It refuses schemas that it could not hold an answer to in every point, and those that take too long to follow. One point
+it cannot keep: where a schema leaves the names of properties open, the same name may come twice, and readers of JSON
+keep the last.
 Read `sampling.py` for where logits are restricted, `request.py` for where an answer ends.
 """
 

@@ -1,9 +1,9 @@
 """Answers of an embedded model held to random JSON schemas: how many are valid, and what the schema costs a token.
 
-Each schema is answered alone, and in batches with three others. The same prompt is then answered without a schema, for
-as many tokens, in the same run. Prompts are prefilled and schemas compiled before the clock starts; compiling is timed
-by itself. On a machine that others use, the processor's time says more than the clock's, with OMP_NUM_THREADS=1.
-Run: `python -m tests.benchmarks.bench_schema --json`.
+All are answered in full batches. Some are timed: alone, and in batches of four. The same prompt is then answered
+without a schema, for as many tokens, in the same run. Prompts are prefilled and schemas compiled before the clock
+starts; compiling is timed by itself. On a machine that others use, the processor's time says more than the clock's,
+with OMP_NUM_THREADS=1. Run: `python -m tests.benchmarks.bench_schema --json`.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from models.cascade.language import load_language
 from models.cascade.pocket import POCKETS, write
-from models.engine.engine import Engine
+from models.engine.engine import MAX_BATCH, Engine
 from models.engine.prompt import Prompt
 from models.engine.schema import Schemas
 from models.loading import load_engine
@@ -49,13 +49,11 @@ class Times:
     """Of one group of answers under way together.
 
     Attributes:
-        n_valid: of them.
         n_tokens: of all of them.
         held: until the last one's end, held to their schemas.
         free: the same for as many tokens of each, without.
     """
 
-    n_valid: int
     n_tokens: int
     held: "Spent"
     free: "Spent"
@@ -93,12 +91,23 @@ class Bench:
     async def time_group(self, group: Sequence[Asked]) -> Times:
         """Answers a group with and without its schemas."""
         held = [replace(self._options, json_schema=asked.schema) for asked in group]
-        answers, held_spent = await self._run(self._held, group, held)
+        answers, _ = await self._run(self._held, group, held)  # not counted: what runs first finds cold caches
         lengths = [max(1, stats.completion_tokens) for _, stats in answers]
         free = [replace(self._options, max_new_tokens=length) for length in lengths]
         _, free_spent = await self._run(self._free, group, free)
-        n_valid = sum(is_valid(text, stats, asked.schema) for (text, stats), asked in zip(answers, group, strict=True))
-        return Times(n_valid, sum(lengths), held_spent, free_spent)
+        _, held_spent = await self._run(self._held, group, held)
+        return Times(sum(lengths), held_spent, free_spent)
+
+    async def count_valid(self, asked: Sequence[Asked]) -> int:
+        """Answers all of them, and counts what is valid."""
+        n_valid = 0
+        for at in tqdm(range(0, len(asked), MAX_BATCH), unit="batch"):
+            group = asked[at : at + MAX_BATCH]
+            answers, _ = await self._run(
+                self._held, group, [replace(self._options, json_schema=one.schema) for one in group]
+            )
+            n_valid += sum(is_valid(*found, one.schema) for found, one in zip(answers, group, strict=True))
+        return n_valid
 
     async def _run(
         self, engine: Engine, group: Sequence[Asked], options: Sequence[GenerationOptions]
@@ -162,9 +171,9 @@ def time_compiling(tokenizer: Any, schemas: Sequence[Schema]) -> dict[str, float
 
 
 def summary(times: Sequence[Times], n_together: int) -> dict[str, float]:
-    """Valid answers, and what a token takes with and without a schema."""
+    """What a token takes with and without a schema."""
     n_tokens = sum(group.n_tokens for group in times)
-    found: dict[str, float] = {f"valid_{n_together}": sum(group.n_valid for group in times)}
+    found: dict[str, float] = {}
     for clock in ("wall", "cpu"):
         held, free = ([getattr(getattr(group, kind), f"{clock}_s") for group in times] for kind in ("held", "free"))
         ratios = [with_s / without_s for with_s, without_s in zip(held, free, strict=True)]
@@ -177,17 +186,18 @@ def summary(times: Sequence[Times], n_together: int) -> dict[str, float]:
     return found
 
 
-async def measure(folder: Path, repetition_penalty: float, schemas: Sequence[Schema], n_alone: int) -> dict[str, float]:
-    """All figures of one model; the first `n_alone` schemas are answered alone, too."""
+async def measure(folder: Path, repetition_penalty: float, schemas: Sequence[Schema], n_timed: int) -> dict[str, float]:
+    """All figures of one model; the first `n_timed` schemas are timed."""
     bench = Bench(folder, repetition_penalty)
     asked = []
     for schema in schemas:
         question = f"Make up an example of the JSON that this schema describes: {json.dumps(schema)}"
         asked.append(Asked(schema, write(bench.tokenizer, [Message("user", (question,))])))
     found = await asyncio.to_thread(time_compiling, bench.tokenizer, schemas)
-    await bench.time_group(asked[:CONCURRENT])  # not counted
-    for n_together, n_asked in ((1, n_alone), (CONCURRENT, len(asked))):
-        groups = [asked[at : min(at + n_together, n_asked)] for at in range(0, n_asked, n_together)]
+    found["valid"] = await bench.count_valid(asked)
+    print(found)
+    for n_together in (1, CONCURRENT):
+        groups = [asked[at : at + n_together] for at in range(0, n_timed, n_together)]
         times = [await bench.time_group(group) for group in tqdm(groups, unit="group")]
         found |= summary(times, n_together)
         print(found)
@@ -200,7 +210,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.bench_schema", description=__doc__)
     parser.add_argument("--model", choices=POCKETS, default="pocket-tiny", help="(%(default)s)")
     parser.add_argument("--schemas", type=int, default=200, help="(%(default)s)")
-    parser.add_argument("--alone", type=int, default=200, help="of them, how many are answered alone too (%(default)s)")
+    parser.add_argument("--timed", type=int, default=40, help="of them, how many are timed (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the schemas (%(default)s)")
     parser.add_argument("--cache-dir", type=Path, default=Path.home() / ".cache" / "earpiece", help="(%(default)s)")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
@@ -208,7 +218,7 @@ def main() -> None:
     pocket = POCKETS[options.model]
     folder = find_weights(pocket.language, options.cache_dir)
     schemas = random_schemas(options.schemas, options.seed)
-    result = asyncio.run(measure(folder, pocket.repetition_penalty, schemas, min(options.alone, len(schemas))))
+    result = asyncio.run(measure(folder, pocket.repetition_penalty, schemas, min(options.timed, len(schemas))))
     table = Table(title=f"{options.model}, {options.schemas} schemas")
     table.add_column("what")
     table.add_column("value")
