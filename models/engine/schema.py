@@ -2,8 +2,9 @@
 
 llguidance (Moskal et al., github.com/guidance-ai/llguidance) makes a grammar of a schema, follows the answer in it,
 and says which tokens may come next; the one that ends the answer may, where the JSON is whole. The JSON is written on
-one line, as Python's `json.dumps` writes it, so that no answer is lost in white space. An end that is the only way to
-go on is taken at once, without a step of the model.
+one line, as Python's `json.dumps` writes it, so that no answer is lost in white space, and a number stops after as many
+digits as anybody can use, which small models do not. An end that is the only way to go on is taken at once, without a
+step of the model.
 
 It refuses schemas that it could not hold an answer to in every point, and those that take too long to follow. One point
 it cannot keep: where a schema leaves the names of properties open, the same name may come twice, and readers of JSON
@@ -15,6 +16,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -27,6 +29,7 @@ from models.errors import InvalidPrompt
 
 MAX_COMPILED = 64  # schemas that are kept for the next answer; as many bytes as their grammars, some 100 kB each
 MAX_REASON_CHARACTERS = 200
+MAX_DIGITS = 20  # in a row, as 64 bits hold; more only where a schema leaves no other way
 JSON_STYLE: Any = {  # over what a schema says of itself under "x-guidance"
     "item_separator": ", ",
     "key_separator": ": ",
@@ -57,18 +60,59 @@ class BytePieces(Protocol):
         ...
 
 
+class Vocabulary:
+    """The tokens of a model, as llguidance sees them.
+
+    Args:
+        tokenizer: llguidance's.
+
+    Attributes:
+        tokenizer: as given.
+        size: how many there are; a model's logits may be more, or fewer.
+    """
+
+    def __init__(self, tokenizer: LLTokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.size = tokenizer.vocab_size
+
+    @cached_property
+    def begins_with_digit(self) -> torch.Tensor:
+        """Which tokens do, bool (vocabulary,)."""
+        return torch.tensor([self.tokenizer.decode_bytes([token])[:1].isdigit() for token in range(self.size)])
+
+
+class DigitRun:
+    """How many digits in a row the JSON written so far ends with, outside its strings."""
+
+    def __init__(self) -> None:
+        self.n_digits = 0
+        self._is_in_string = self._is_escaped = False
+
+    def push(self, piece: bytes) -> None:
+        """Takes the next bytes of the JSON."""
+        for byte in piece:
+            self.n_digits = self.n_digits + 1 if not self._is_in_string and byte in b"0123456789" else 0
+            if self._is_escaped:
+                self._is_escaped = False
+            elif byte == ord('"'):
+                self._is_in_string = not self._is_in_string
+            else:
+                self._is_escaped = self._is_in_string and byte == ord("\\")
+
+
 class SchemaState:
     """How far one answer has come in its JSON schema. Used by one thread at a time.
 
     Args:
         matcher: at the beginning; nobody else's.
-        n_vocabulary: tokens that the tokenizer has; a model's logits may be more, or fewer.
+        vocabulary: the model's.
     """
 
-    def __init__(self, matcher: LLMatcher, n_vocabulary: int) -> None:
+    def __init__(self, matcher: LLMatcher, vocabulary: Vocabulary) -> None:
         self._matcher = matcher
-        self._n_vocabulary = n_vocabulary
-        self._bits = np.zeros((n_vocabulary + 31) // 32, np.int32)  # one for each token, set where it may come next
+        self._vocabulary = vocabulary
+        self._digits = DigitRun()
+        self._bits = np.zeros((vocabulary.size + 31) // 32, np.int32)  # one for each token, set where it may come next
 
     def restrict(self, logits: torch.Tensor) -> None:
         """Leaves only the tokens of `logits` (vocabulary,) that may come next, in place.
@@ -93,6 +137,7 @@ class SchemaState:
                 f"the JSON schema is too complex to hold this answer to ({_short(self._matcher.get_error())}); "
                 "give a simpler one"
             )
+        self._digits.push(self._vocabulary.tokenizer.decode_bytes([token]))
         return self._matcher.is_stopped()
 
     def _forbidden(self) -> torch.Tensor | None:
@@ -100,8 +145,12 @@ class SchemaState:
         self._matcher.unsafe_compute_mask_ptr(self._bits.ctypes.data, self._bits.nbytes)
         if self._matcher.is_error():
             return None
-        forbidden = np.unpackbits(~self._bits.view(np.uint8), count=self._n_vocabulary, bitorder="little")
-        return torch.from_numpy(forbidden.view(np.bool_))
+        bits = np.unpackbits(~self._bits.view(np.uint8), count=self._vocabulary.size, bitorder="little")
+        forbidden = torch.from_numpy(bits.view(np.bool_))
+        if self._digits.n_digits >= MAX_DIGITS:
+            without_digits = forbidden | self._vocabulary.begins_with_digit
+            return forbidden if bool(without_digits.all()) else without_digits
+        return forbidden
 
 
 class Schemas:
@@ -119,7 +168,7 @@ class Schemas:
     def __init__(self, tokenizer: Any, stop_token_ids: frozenset[int]) -> None:
         self._source = tokenizer
         self._stop_token_ids = sorted(stop_token_ids)
-        self._tokenizer: LLTokenizer | None = None
+        self._vocabulary: Vocabulary | None = None
         self._compiled: OrderedDict[str, LLMatcher] = OrderedDict()  # least recently used first
         self._lock = threading.Lock()
 
@@ -138,14 +187,14 @@ class Schemas:
         """
         written = json.dumps(schema)
         with self._lock:
-            if self._tokenizer is None:
-                self._tokenizer = _read_tokenizer(self._source, self._stop_token_ids)
+            if self._vocabulary is None:
+                self._vocabulary = Vocabulary(_read_tokenizer(self._source, self._stop_token_ids))
             if written not in self._compiled:
-                self._compiled[written] = _compile(self._tokenizer, written)
+                self._compiled[written] = _compile(self._vocabulary.tokenizer, written)
                 if len(self._compiled) > MAX_COMPILED:
                     self._compiled.popitem(last=False)
             self._compiled.move_to_end(written)
-            return SchemaState(self._compiled[written].deep_copy(), self._tokenizer.vocab_size)
+            return SchemaState(self._compiled[written].deep_copy(), self._vocabulary)
 
 
 def _read_tokenizer(tokenizer: Any, stop_token_ids: list[int]) -> LLTokenizer:

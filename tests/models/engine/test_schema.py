@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from models.engine.engine import Engine
-from models.engine.schema import MAX_COMPILED, Schemas
+from models.engine.schema import MAX_COMPILED, MAX_DIGITS, Schemas
 from models.errors import InvalidPrompt
 from models.types import GenerationOptions, GenerationStats
 from tests.models.engine.probing import (
@@ -155,6 +155,25 @@ async def test_a_stop_string_ends_an_answer_before_its_json(tokenizer: Any) -> N
     assert stats.finish_reason == "stop"
     assert text.startswith('{"name": "')
     assert text.endswith(", ")
+
+
+@pytest.mark.parametrize(
+    ("schema", "script", "expected"),
+    [
+        ({"type": "integer"}, "7", "7" * MAX_DIGITS),
+        ({"type": "array", "items": {"type": "number"}, "maxItems": 1}, "[0.3", "[0." + "3" * MAX_DIGITS),
+        ({"type": "string", "pattern": "^3{40}$"}, '"3', '"' + "3" * 40),
+        ({"type": "array", "items": {"type": "string", "maxLength": 9}, "maxItems": 1}, '["\\"1', '["\\"11111111"]'),
+    ],
+    ids=["integer", "fraction", "string", "escape"],
+)
+async def test_a_number_ends_though_the_model_goes_on(tokenizer: Any, schema: Any, script: str, expected: str) -> None:
+    tokens = [tokenizer.encode(character)[0] for character in script]  # and the last one again and again
+    async with serving(saying(llama(), 10, tokens), tokenizer) as engine:
+        text, stats = await answer(engine, text_prompt(some_ids(10)), options(schema), "a")
+    assert text.startswith(expected)
+    assert stats.finish_reason == "stop"
+    check(text, schema)
 
 
 @pytest.mark.parametrize(
