@@ -11,6 +11,7 @@ from typing import Any
 from commands.errors import NothingUnderstood, UsageError
 from commands.loading import generation_options, load
 from commands.recording import read_recording
+from commands.schema import parse_answer, with_schema
 from commands.speech import load_reader, read_aloud, write_wav
 from models.base import AudioLanguageModel
 from models.checks import check_clip
@@ -38,6 +39,7 @@ def ask(options: argparse.Namespace) -> None:
 
     Raises:
         NothingUnderstood: nobody speaks in it, or no words were understood; what there is to say has been printed.
+        UsageError: options do not go together, or the answer's JSON was cut off, which has been printed, too.
     """
     recording = read_recording(options.clip, options.track)
     check_clip(AudioClip(recording.samples))
@@ -45,6 +47,10 @@ def ask(options: argparse.Namespace) -> None:
     if options.transcribe is not None and (options.prompt or options.system_prompt):
         raise UsageError("--transcribe writes down the recording alone; leave out the question and --system-prompt")
     generation = generation_options(options)
+    if options.schema is not None:
+        if options.transcribe is not None or options.speak is not None:
+            raise UsageError("--schema makes the answer JSON; leave out --transcribe and --speak")
+        generation = with_schema(generation, options.schema)
     reader = load_reader(options)
     model = load(options)
     transcript, report = asyncio.run(_ask(model, clip, options, generation))
@@ -52,6 +58,9 @@ def ask(options: argparse.Namespace) -> None:
         write_wav(options.speak, asyncio.run(read_aloud(report["text"], *reader)))
     reason = _why_no_words(model, clip, transcript)
     note = report.pop("note", None)
+    cut_off = None
+    if options.schema is not None:
+        report["answer"], cut_off = parse_answer(report["text"], report["finish_reason"])
     if options.json:
         report = {**report, "model": model.info.name, **_facts(recording, clip), "no_words": reason}
         report["notes"] = [*recording.notes, *([note] if note else [])]
@@ -62,6 +71,8 @@ def ask(options: argparse.Namespace) -> None:
         print(f"earpiece: {printable(options.clip)}: {note}", file=sys.stderr)
     if reason is not None:
         raise NothingUnderstood(f"{printable(options.clip)}: {reason}")
+    if cut_off is not None:
+        raise UsageError(f"{printable(options.clip)}: {cut_off}")
 
 
 async def _ask(
@@ -92,6 +103,7 @@ async def _ask(
         "total_s": stats.total_s + writing_s,
         "prompt_tokens": stats.prompt_tokens,
         "completion_tokens": stats.completion_tokens,
+        "finish_reason": stats.finish_reason,
     }
 
 

@@ -268,6 +268,9 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
     )
     one.add_argument("--track", type=int, metavar="N", help="which audio track of several; its default if not given")
     one.add_argument("--speak", type=Path, metavar="FILE.wav", help="write the answer, read aloud, into a file as well")
+    one.add_argument(
+        "--schema", type=Path, metavar="FILE.json", help="the answer is JSON that this JSON schema describes"
+    )
     one.add_argument("--json", action="store_true", help="one JSON object instead of streamed text")
     one.set_defaults(command=ask)
     many = commands.add_parser(

@@ -5,15 +5,18 @@ Read `base.py` next.
 """
 
 import itertools
+import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_RATE_HZ = 16_000  # what every speech encoder in this project was trained on
 VOICE_RATE_HZ = 24_000  # what voices speak at, as most do
+MAX_SCHEMA_BYTES = 64_000  # of a JSON schema, written as JSON
 
 Samples = NDArray[np.float32]
 Role = Literal["system", "user", "assistant"]
@@ -97,6 +100,9 @@ class GenerationOptions:
         repetition_penalty: divides the logits of tokens already seen; 1 is none (Keskar et al., 2019).
         seed: of the sampler; None takes a fresh one.
         stop: strings that end the answer; they are not part of it.
+        json_schema: the answer is JSON that this schema describes, on one line; None for text. JSON that
+            `max_new_tokens` or a stop string cuts off is not whole: "length" is then the finish reason, or "stop".
+            Copied: who changes what was given changes nothing here.
     """
 
     max_new_tokens: int = 256
@@ -106,6 +112,7 @@ class GenerationOptions:
     repetition_penalty: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    json_schema: Mapping[str, Any] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -122,6 +129,22 @@ class GenerationOptions:
             raise ValueError(f"seed is {self.seed}; it must be from 0 to 2**63 - 1")
         if any(not stop for stop in self.stop):
             raise ValueError("an empty stop string would end every answer before it begins")
+        if self.json_schema is not None:
+            object.__setattr__(self, "json_schema", _copied_schema(self.json_schema))
+
+
+def _copied_schema(schema: object) -> dict[str, Any]:
+    """A copy of a JSON schema; raises `ValueError` if it is none or too long."""
+    if not isinstance(schema, dict):
+        raise ValueError(f"json_schema is a {type(schema).__name__}; it must be a JSON object (a dict)")
+    try:
+        written = json.dumps(schema, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"json_schema cannot be written as JSON: {error}") from error
+    if len(written) > MAX_SCHEMA_BYTES:
+        raise ValueError(f"json_schema is {len(written)} bytes long; it must be at most {MAX_SCHEMA_BYTES}")
+    copied: dict[str, Any] = json.loads(written)
+    return copied
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,7 @@ class Cascade(Generic[WrittenT]):
         """Answers the conversation, after saying what was said; where nobody has said anything, there is no answer.
 
         To a question about a recording without words, and to speech in a language that the ears do not know, the answer
-        is always the same.
+        is always the same sentence; where a JSON schema is asked for, which no sentence keeps to, it is empty.
         """
         called_s = time.perf_counter()
         transcripts = await self._write_down(messages, dialogue)
@@ -126,7 +126,7 @@ class Cascade(Generic[WrittenT]):
             yield Transcription(newest.id, transcripts[newest.id])
         fixed = self._fixed_answer(messages, transcripts)
         if fixed is not None:
-            if fixed:
+            if fixed and options.json_schema is None:
                 yield TextDelta(fixed)
             yield _no_generation(time.perf_counter() - called_s)
             return

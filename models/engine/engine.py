@@ -27,6 +27,7 @@ from models.engine.attention import use_prefix_attention
 from models.engine.prompt import Prompt, flatten
 from models.engine.request import Event, Request
 from models.engine.sampling import Tokenizer
+from models.engine.schema import Schemas
 from models.engine.worker import Worker
 from models.errors import GenerationFailed, ModelError, ModelUnavailable, PromptTooLong
 from models.types import GenerationOptions, GenerationStats
@@ -89,6 +90,7 @@ class Engine:
             static=is_batchable and (is_on_gpu if static is None else static),
             watch=self._watch,
         )
+        self._schemas = Schemas(tokenizer, stop_token_ids)
         self._lock = threading.Lock()  # nothing may be put behind the call that ends the worker
         self._is_closed = False
         self._thread = threading.Thread(target=self._worker.run, name="engine", daemon=True)
@@ -96,6 +98,8 @@ class Engine:
 
     def generate(self, prompt: Prompt, options: GenerationOptions, *, dialogue: str) -> AsyncGenerator[Event, None]:
         """Answers the prompt; requests of one dialogue run one after the other, in the order of their calls.
+
+        A JSON schema is compiled before the request takes its place in that order.
 
         Args:
             prompt: the whole conversation, as the model reads it.
@@ -107,7 +111,8 @@ class Engine:
             one step. When the dialogue is forgotten or the engine closed, the finish reason is "cancelled".
 
         Raises:
-            InvalidPrompt: the prompt is empty, or a clip's embeddings do not fit it.
+            InvalidPrompt: the prompt is empty, or a clip's embeddings do not fit it; or no answer can be held to the
+                JSON schema.
             PromptTooLong: it leaves no room for an answer.
             GenerationFailed: the model failed; the dialogue's cache is dropped, others are unharmed.
             ModelStopped: a step does not come back, or the thread has ended.
@@ -134,7 +139,10 @@ class Engine:
         keys, clips = flatten(prompt)
         if len(keys) >= self.context_tokens:
             raise PromptTooLong(len(keys), self.context_tokens)
-        request = Request(dialogue, keys, clips, options, asyncio.get_running_loop(), called_s)
+        schema = None
+        if options is not None and options.json_schema is not None:
+            schema = await asyncio.to_thread(self._schemas.begin, options.json_schema)
+        request = Request(dialogue, keys, clips, options, asyncio.get_running_loop(), called_s, schema)
         if not self._submit(partial(self._worker.admit, request)):
             raise GenerationFailed("the engine is closed; load the model again")
         try:

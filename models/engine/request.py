@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from models.engine.prompt import AudioSpan, PositionKey
 from models.engine.sampling import Detokenizer, Sampler, StopStrings, Tokenizer
+from models.engine.schema import SchemaState
 from models.errors import ModelError
 from models.types import FinishReason, GenerationOptions, GenerationStats, TextDelta
 
@@ -26,6 +27,7 @@ class Answer:
         max_tokens: it ends after so many, with finish reason "length".
         tokenizer: turns tokens into text.
         stop_token_ids: end it; they are not part of it.
+        schema: where it begins in its JSON schema, whose end is its end; None if it is held to none.
 
     Attributes:
         sampler: chooses its tokens.
@@ -39,16 +41,24 @@ class Answer:
         max_tokens: int,
         tokenizer: Tokenizer,
         stop_token_ids: frozenset[int],
+        *,
+        schema: SchemaState | None = None,
     ) -> None:
-        self.sampler = Sampler(options, prompt_ids, max_tokens)
+        self.sampler = Sampler(options, prompt_ids, max_tokens, schema)
         self.n_tokens = 0
+        self._schema = schema
         self._max_tokens = max_tokens
         self._detokenizer = Detokenizer(tokenizer)
         self._stops = StopStrings(options.stop)
         self._stop_token_ids = stop_token_ids
 
     def push(self, token: int) -> tuple[str, FinishReason | None]:
-        """Takes the next token: the text that became certain with it, and why the answer ends if it does."""
+        """Takes the next token: the text that became certain with it, and why the answer ends if it does.
+
+        Raises:
+            InvalidPrompt: the JSON schema is too complex to go on with.
+        """
+        is_whole = self._schema is not None and self._schema.accept(token)
         if token in self._stop_token_ids:
             return self._stops.flush(), "stop"
         self.n_tokens += 1
@@ -56,6 +66,8 @@ class Answer:
         text, is_stopped = self._stops.push(self._detokenizer.push(token))
         if is_stopped:
             return text, "stop"
+        if is_whole:
+            return text + self._stops.flush(), "stop"
         if self.n_tokens >= self._max_tokens:
             return text + self._stops.flush(), "length"
         return text, None
@@ -71,6 +83,7 @@ class Request:
     options: GenerationOptions | None
     loop: asyncio.AbstractEventLoop
     called_s: float
+    schema: SchemaState | None = None
     events: asyncio.Queue[Event | ModelError] = field(default_factory=asyncio.Queue)  # bounded by the answer's length
     stopped: bool = False  # set by the caller, read by the worker before every step
     # The rest belongs to the worker.

@@ -1,8 +1,9 @@
 """From logits to text: choosing tokens, turning them into whole characters, ending at stop strings.
 
 `Sampler` follows transformers' order (repetition penalty, temperature, top-k, top-p), so that greedy answers equal
-`model.generate`'s. `Detokenizer` never delivers half a character; `StopStrings` never delivers part of a stop string.
-None of them knows of caches, threads or dialogues: `worker.py` does.
+`model.generate`'s; where an answer is held to a JSON schema, what may not come next goes after the penalty.
+`Detokenizer` never delivers half a character; `StopStrings` never delivers part of a stop string. None of them knows of
+caches, threads or dialogues: `worker.py` does.
 """
 
 import math
@@ -11,6 +12,7 @@ from typing import Protocol
 
 import torch
 
+from models.engine.schema import SchemaState
 from models.errors import GenerationFailed
 from models.types import GenerationOptions
 
@@ -35,11 +37,19 @@ class Sampler:
         options: how to sample.
         prompt_ids: the prompt's text tokens, which the repetition penalty counts as seen (as transformers does).
         max_new_tokens: how many tokens the answer can have at most.
+        schema: where the answer is in its JSON schema; None if it is held to none.
     """
 
-    def __init__(self, options: GenerationOptions, prompt_ids: Iterable[int], max_new_tokens: int) -> None:
+    def __init__(
+        self,
+        options: GenerationOptions,
+        prompt_ids: Iterable[int],
+        max_new_tokens: int,
+        schema: SchemaState | None = None,
+    ) -> None:
         self.is_greedy = options.temperature == 0
         self._options = options
+        self._schema = schema
         self._generator: torch.Generator | None = None
         self._seen: torch.Tensor | None = None
         self._n_seen = 0
@@ -65,8 +75,13 @@ class Sampler:
         scores = logits[seen]
         logits[seen] = torch.where(scores < 0, scores * penalty, scores / penalty)
 
+    def restrict(self, logits: torch.Tensor) -> None:
+        """Leaves only the tokens of `logits` (vocabulary,) that the JSON schema lets come next, in place."""
+        if self._schema is not None:
+            self._schema.restrict(logits)
+
     def sample(self, logits: torch.Tensor) -> int:
-        """Draws a token from penalised `logits` (vocabulary,), float32."""
+        """Draws a token from penalised and restricted `logits` (vocabulary,), float32."""
         options = self._options
         if self._generator is None:
             self._generator = torch.Generator(device=logits.device)
@@ -99,6 +114,7 @@ def choose_tokens(logits: torch.Tensor, samplers: Sequence[Sampler]) -> list[int
     logits = logits.to(dtype=torch.float32, copy=True)
     for row, sampler in zip(logits, samplers, strict=True):
         sampler.penalise(row)
+        sampler.restrict(row)
     best, likeliest = logits.max(-1)
     tokens: list[int] = likeliest.tolist()
     if not all(map(math.isfinite, best.tolist())):

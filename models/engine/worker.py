@@ -199,7 +199,7 @@ class Worker:
     def _begin_answer(self, request: Request, options: GenerationOptions, logits: torch.Tensor) -> None:
         prompt_ids = (key for key in request.keys if isinstance(key, int))
         longest = min(options.max_new_tokens, self._context_tokens - len(request.keys))
-        answer = Answer(options, prompt_ids, longest, self._tokenizer, self._stop_token_ids)
+        answer = Answer(options, prompt_ids, longest, self._tokenizer, self._stop_token_ids, schema=request.schema)
         request.begin_answer(answer)
         self._accept(request, choose_tokens(logits, [answer.sampler])[0])
 

@@ -55,6 +55,14 @@ class TekkenTokenizer:
         """Tokens of text without special ones, whatever is asked."""
         return self._tekken.encode(text, bos=False, eos=False)
 
+    def byte_pieces(self) -> list[bytes]:
+        """The bytes of each token; of special ones their names."""
+        return [self._tekken.id_to_byte_piece(token, SpecialTokenPolicy.KEEP) for token in range(self._tekken.n_words)]
+
+    def special_ids(self) -> list[int]:
+        """The tokens that are no text."""
+        return list(range(self._tekken.num_special_tokens))
+
     def decode(self, token_ids: list[int], *, skip_special_tokens: bool, clean_up_tokenization_spaces: bool) -> str:
         """Text of the tokens; spaces are never cleaned up."""
         assert not clean_up_tokenization_spaces

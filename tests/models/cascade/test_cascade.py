@@ -1,5 +1,6 @@
 """What every cascade does between its ears and its text model: ears that say what they are told, and a tiny model."""
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -64,8 +65,10 @@ def user(*parts: str | AudioClip) -> Message:
     return Message("user", parts)
 
 
-async def answer(cascade: Cascade, messages: Sequence[Message]) -> tuple[str, list[Transcription], GenerationStats]:
-    options = GenerationOptions(max_new_tokens=N_NEW)
+async def answer(
+    cascade: Cascade, messages: Sequence[Message], options: GenerationOptions | None = None
+) -> tuple[str, list[Transcription], GenerationStats]:
+    options = options or GenerationOptions(max_new_tokens=N_NEW)
     events = [event async for event in cascade.generate(messages, options, dialogue="test")]
     assert isinstance(events[-1], GenerationStats)
     text = "".join(event.text for event in events if isinstance(event, TextDelta))
@@ -141,6 +144,19 @@ async def test_a_question_about_a_recording_without_words_is_answered_with_that(
         written = [user(f"{NO_WORDS}\n\nwhat does it do?"), history[1], user("jumps over")]
         expected = text_model.reference(folder, written, N_NEW)
         assert (text, stats.prompt_tokens) == (expected.text, len(expected.ids)), "it is told, and answers what is new"
+
+
+async def test_a_schema_holds_the_answer_and_no_fixed_sentence_breaks_it(folder: Path) -> None:
+    options = GenerationOptions(
+        json_schema={"type": "array", "items": {"type": "boolean"}, "minItems": 2, "maxItems": 3}
+    )
+    async with cascade_with(folder, ["jumps over", ""]) as cascade:
+        spoken, wordless = user(clip()), user(clip(), "what does it do?")
+        text, _, stats = await answer(cascade, [spoken], options)
+        assert len(json.loads(text)) in (2, 3)
+        assert stats.finish_reason == "stop"
+        text, said, stats = await answer(cascade, [wordless], options)
+        assert (text, said[0].transcript.text, stats.completion_tokens) == ("", "", 0)
 
 
 async def test_what_is_typed_in_a_turn_is_answered_whether_or_not_its_sound_has_words(folder: Path) -> None:

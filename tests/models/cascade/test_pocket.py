@@ -1,6 +1,7 @@
 """The embedded model on real speech, with its real weights."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -84,6 +85,19 @@ async def test_a_long_recording_is_written_down_in_windows(pocket: Cascade, spee
     assert transcript is not None
     assert "best of times" in transcript and "worst of times" in transcript
     assert stats.prompt_tokens > 100
+
+
+async def test_a_spoken_question_is_answered_in_json(pocket: Cascade, speech: Speech) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"city": {"type": "string", "maxLength": 20}, "is_a_capital": {"type": "boolean"}},
+        "required": ["city", "is_a_capital"],
+        "additionalProperties": False,
+    }
+    messages = [SYSTEM, Message("user", (AudioClip(speech("question_capital")),))]
+    text, _, stats = await answer(pocket, messages, GenerationOptions(json_schema=schema))
+    assert json.loads(text) == {"city": "Paris", "is_a_capital": True}
+    assert stats.finish_reason == "stop"
 
 
 @pytest.mark.parametrize("level", [0.0, 0.01])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from jsonschema import Draft202012Validator
 from torch.nn.modules.module import register_module_forward_hook
 
 from app import main
@@ -251,6 +252,27 @@ async def test_a_prompt_beyond_the_context_gives_the_numbers(family: Family) -> 
         await family.generate([user("fox " * family.model.info.context_tokens)], 1, "test")
     assert caught.value.context_tokens == family.model.info.context_tokens
     assert str(caught.value.prompt_tokens) in str(caught.value)
+
+
+async def test_a_schema_holds_the_answer(family: Family) -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "who": {"enum": ["fox", "dog"]},
+            "lazy": {"type": "boolean"},
+            "word": {"type": "string", "pattern": "^[a-zß]{3}$"},
+        },
+        "required": ["who", "lazy", "word"],
+        "additionalProperties": False,
+    }
+    options = GenerationOptions(json_schema=schema, temperature=1.0, seed=4)
+    prompt = [user(sound(1), "what is this?")]
+    events = [event async for event in family.model.generate(prompt, options, dialogue="test")]
+    assert isinstance(events[-1], GenerationStats)
+    assert events[-1].finish_reason == "stop"
+    text = "".join(event.text for event in events if isinstance(event, TextDelta))
+    Draft202012Validator(schema).validate(json.loads(text))
+    await family.answer(prompt)  # the same dialogue, without a schema
 
 
 async def test_no_messages_are_refused(family: Family) -> None:
