@@ -220,12 +220,13 @@ async def test_a_session_outlives_its_engine(qwen: tuple[VllmServer, VllmServer]
 
 async def outlive(model: Any, server: VllmServer) -> None:
     """A session with an engine that dies, is gone, and comes back."""
-    long = GenerationOptions(max_new_tokens=2000, temperature=1.0)
+    long = GenerationOptions(max_new_tokens=3000, temperature=1.0, seed=1)
     async with conversing(model, replace(OPTIONS, generation=long)) as conversation:
         conversation.session.submit_text("Talk.")
         await conversation.until("response.output_text.delta")
         server.kill()
         await conversation.session.settled()
+        assert conversation.of("response.done")[-1].status == "failed"
         (error,) = conversation.of("error")
         assert "has broken off the answer; ask again" in error.message
         conversation.session.submit_text("Are you there?")
