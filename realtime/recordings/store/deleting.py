@@ -35,7 +35,7 @@ def delete_conversations(store: Store, conversations: Sequence[str]) -> None:
             connection.execute(delete(tables.messages).where(tables.messages.c.conversation == conversation))
             connection.execute(delete(table).where(table.c.id == conversation))
     if conversations:
-        _clean_up(store)
+        clean_up(store)
 
 
 def delete_older(store: Store, days: float, *, now_s: float | None = None) -> int:
@@ -64,8 +64,12 @@ def _delete_sound(store: Store, conversation: str) -> None:
         ) from error
 
 
-def _clean_up(store: Store) -> None:
-    """Removes what deleted rows leave behind."""
+def clean_up(store: Store) -> None:
+    """Removes what deleted rows leave behind.
+
+    Raises:
+        StoreError: that is not possible yet; the message says until when.
+    """
     if not store.is_sqlite:
         with store.alone() as connection:
             connection.exec_driver_sql("VACUUM messages, captions, answers, sounds, conversations")
@@ -77,6 +81,6 @@ def _clean_up(store: Store) -> None:
         is_busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
     if is_busy:
         raise StoreError(
-            f"{store.shown}: deleted, but traces are left in {store.shown}-wal, because another process reads; "
+            f"{store.shown}: what was deleted is gone, but traces are left in {store.shown}-wal, because another process reads; "
             "they go when that has ended"
         )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from realtime.recordings.store.errors import StoreError
 
+HEADER_BYTES = 512  # of Ogg and FLAC, before the first sound; both together are about 200
 PAGE_US = "200000"  # of sound in a page; FFmpeg writes the next one once so much has come
 MAX_PADDING_SAMPLES = 1 << 16  # of silence encoded at once
 
@@ -112,6 +113,8 @@ def read_sound(path: Path) -> Iterator[Pcm]:
         StoreError: the file is not there, or holds no sound.
     """
     try:
+        if path.stat().st_size <= HEADER_BYTES:
+            return  # the process died, or has not come further yet
         with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
             for frame in container.decode(audio=0):
                 yield frame.to_ndarray().reshape(-1).astype(np.int16, copy=False)

@@ -39,6 +39,7 @@ from realtime.hearing.audio import AudioChunk, to_int16
 from realtime.inbox import InboxItem, Played, RecordingSubmitted, SettingsChanged, Spoken
 from realtime.recordings.store import rows
 from realtime.recordings.store.clocks import AnswerClock, UserClock
+from realtime.recordings.store.deleting import clean_up
 from realtime.recordings.store.errors import StoreError
 from realtime.recordings.store.rows import StoredMessage
 from realtime.recordings.store.tracks import ANSWERS, SENT, Tracks, user_track
@@ -100,6 +101,7 @@ class StoredSession:
         self._answer_start_ms = 0
         self._n_answer_samples = 0  # of the answer under way, that were played
         self._n_files = 0
+        self._has_removed = False  # a message was taken back, of which there may be traces
         self._answer: StoredMessage | None = None  # whose `ResponseDone` comes next
 
     @property
@@ -162,6 +164,7 @@ class StoredSession:
             case MessageAdded():
                 self._take_message(event)
             case MessageRemoved(item_id=item):
+                self._has_removed = True
                 self._write(lambda: self._rows(rows.remove_message, item))
             case MessageTranscribed():
                 self._write(lambda: self._rows(rows.add_caption, event))
@@ -289,6 +292,11 @@ class StoredSession:
             self._tracks.close()
         finally:
             self._attempt(lambda: self._rows(rows.end_conversation, ended_s=ended_s, n_samples=n_samples))
+        if self._has_removed:
+            try:
+                clean_up(self._writer.store)
+            except StoreError as error:
+                logger.info("%s: %s", self.id, error)
 
     def _fail(self, failure: StoreError) -> None:
         if self._failure is None:
