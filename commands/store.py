@@ -115,14 +115,14 @@ def export(options: argparse.Namespace) -> None:
     from realtime.recordings.store import exporting
     from realtime.recordings.store.reading import list_conversations
 
+    if options.format in ("wav", "srt") and not options.id:
+        raise UsageError(f"--format {options.format}: it takes the id of one conversation; zip takes all")
     with opened(options) as store:
         ids = [options.id] if options.id else [head.id for head in reversed(list_conversations(store))]
         conversations = [_read(store, each) for each in ids]
         name = conversations[0].head.id if options.id else "conversations"
         match options.format:
             case "wav":
-                if not options.id:
-                    raise UsageError("--format wav: it takes the id of one conversation; zip takes all")
                 _write_wav(conversations[0], options.output or Path(f"{name}.wav"))
             case "zip":
                 _write_zip(conversations, options.output or Path(f"{name}.zip"))
@@ -130,8 +130,6 @@ def export(options: argparse.Namespace) -> None:
                 found = [exporting.to_json(each) for each in conversations]
                 _write_text(json.dumps(found[0] if options.id else found, ensure_ascii=False, indent=1), options)
             case "srt":
-                if not options.id:
-                    raise UsageError("--format srt: it takes the id of one conversation; zip takes all")
                 _write_text(exporting.to_srt(conversations[0]).rstrip("\n"), options)
             case _:
                 _write_text("\n".join(map(exporting.to_markdown, conversations)).rstrip("\n"), options)

@@ -23,6 +23,7 @@ class Kept:
 
     conversation: Conversation
     stored: StoredSession
+    writer: StoreWriter
     told: list[tuple[str, bool]] = field(default_factory=list)
 
 
@@ -35,7 +36,7 @@ async def keeping(
     stored = StoredSession(writer, lambda message, is_over: told.append((message, is_over)))
     try:
         async with conversing(model, replace(options, stored=True), taps=[stored], **more) as conversation:
-            yield Kept(conversation, stored, told)
+            yield Kept(conversation, stored, writer, told)
     finally:
         await writer.close()
 

@@ -209,7 +209,10 @@ async def test_a_recording_is_imported_as_it_would_have_been_stored(sqlite_place
 
 
 async def test_two_processes_write_into_one_store(place: Place) -> None:
-    async with keeping(ScriptedModel([["One."]]), place.open) as one, keeping(ScriptedModel([["Two."]]), place.open) as two:
+    async with (
+        keeping(ScriptedModel([["One."]]), place.open) as one,
+        keeping(ScriptedModel([["Two."]]), place.open) as two,
+    ):
         for _ in range(3):
             await asyncio.gather(*(each.conversation.hear(loud(0.5), quiet(2.5)) for each in (one, two)))
         assert await one.stored.confirmed() and await two.stored.confirmed()

@@ -94,5 +94,3 @@ def test_nothing_confirmed_is_lost_when_the_process_is_killed(place: Place, tmp_
     assert len(search(store, "kumquat number")) == min(100, sum(h.n_messages // 2 for h in list_conversations(store)))
     store.close()
     print(f"{len(killed)} sessions killed, {n_turns} turns confirmed")
-
-
