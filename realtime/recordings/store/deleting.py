@@ -81,6 +81,6 @@ def clean_up(store: Store) -> None:
         is_busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
     if is_busy:
         raise StoreError(
-            f"{store.shown}: what was deleted is gone, but traces are left in {store.shown}-wal, because another process reads; "
-            "they go when that has ended"
+            f"{store.shown}: what was deleted is gone, but traces are left in {store.shown}-wal, because another "
+            "process reads; they go when that has ended"
         )

@@ -28,6 +28,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def damage(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+
+
 @pytest.mark.parametrize(
     ("address", "complaint"),
     [
@@ -37,7 +42,7 @@ def contents(folder: Path) -> dict[str, bytes]:
         ("mysql://somebody@host/x", "--store: an address of mysql is not taken; give a path, sqlite:///PATH or"),
         ("sqlite://", "--store: an address of sqlite is not taken"),
         ("nonsense://", "--store: an address of nonsense is not taken"),
-        ("http://[", "--store: this address cannot be read"),
+        ("://x", "--store: this address cannot be read"),
         ("postgresql://me:secret@127.0.0.1:1/x", r"me:\*\*\*@127.0.0.1:1/x: .*is the database there"),
     ],
 )
@@ -80,10 +85,7 @@ def test_a_file_that_is_no_store_of_this_version_is_not_touched(
 async def test_a_damaged_store_is_called_so(sqlite_place: Place) -> None:
     async with keeping(ScriptedModel([["Yes."]]), sqlite_place.open) as kept:
         await kept.conversation.hear(loud(0.5), quiet(1.5))
-    path = Path(sqlite_place.address)
-    content = bytearray(path.read_bytes())
-    content[4096:] = b"\xff" * (len(content) - 4096)
-    path.write_bytes(content)
+    damage(Path(sqlite_place.address))
     with pytest.raises(StoreError, match="it is damaged; bring back a copy of it, or move it away to begin anew"):
         store = sqlite_place.open()
         try:
@@ -157,7 +159,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of a third of a megabyte."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=320k", "tmpfs", folder], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=320k", "tmpfs", folder], check=False, capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("a small disk cannot be made here: only root may mount one")
     try:

@@ -7,9 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from models.types import SAMPLE_RATE_HZ
 from realtime.recordings.store.database import Store
@@ -25,38 +26,70 @@ MAX_LOST_S = 1.0
 
 @dataclass(slots=True)
 class Confirmed:
-    """What a killed session had said."""
+    """What a session had said when it was killed."""
 
-    conversation: str = ""
+    conversation: str
     n_turns: int = 0
     n_samples: int = 0
 
 
-@contextmanager
-def victims(place: Place, sounds: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.recordings.store.victim", place.address, str(sounds)]
+class Victims:
+    """Sessions in processes of their own."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._children: list[int] = []
+        self._confirmed: dict[str, Confirmed] = {}
+
+    def begin(self, place: Place, sounds: Path, n_sessions: int) -> None:
+        """Lets sessions begin, and waits until they have."""
+        assert self._process.stdin is not None
+        print(place.address, sounds, n_sessions, sep="\t", file=self._process.stdin, flush=True)
+        while len(self._children) < n_sessions or len(self._confirmed) < n_sessions:
+            self._read()
+
+    def until_turns(self, n_turns: int) -> None:
+        """Waits until each session has had so many turns."""
+        while any(confirmed.n_turns < n_turns for confirmed in self._confirmed.values()):
+            self._read()
+
+    def kill(self) -> list[Confirmed]:
+        """Kills them, and gives what each had said by then."""
+        for child in self._children:
+            os.kill(child, signal.SIGKILL)
+        while self._read():
+            pass
+        confirmed = list(self._confirmed.values())
+        self._children, self._confirmed = [], {}
+        return confirmed
+
+    def _read(self) -> bool:
+        assert self._process.stdout is not None
+        match self._process.stdout.readline().split():
+            case ["child", child]:
+                self._children.append(int(child))
+            case ["begun", conversation]:
+                self._confirmed[conversation] = Confirmed(conversation)
+            case ["confirmed", conversation, n_turns, n_samples]:
+                self._confirmed[conversation] = Confirmed(conversation, int(n_turns), int(n_samples))
+            case ["dead"]:
+                return False
+            case other:
+                raise AssertionError(f"a session said {other}")
+        return True
+
+
+@pytest.fixture(scope="module")
+def victims() -> Iterator[Victims]:
+    """What makes sessions that can be killed."""
+    command = [sys.executable, "-m", "tests.recordings.store.victim"]
     root = Path(__file__).parents[3]
     with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None and process.stdout.readline() == "ready\n"
-            yield process
+            yield Victims(process)
         finally:
             process.kill()
-
-
-def kill_one(process: subprocess.Popen[str], after_s: float) -> Confirmed:
-    """Lets one session begin, kills it, and gives what it had said by then."""
-    assert process.stdin is not None and process.stdout is not None
-    print("go", file=process.stdin, flush=True)
-    child, confirmed = int(process.stdout.readline().split()[1]), Confirmed()
-    confirmed.conversation = process.stdout.readline().split()[1]
-    time.sleep(after_s)  # the moment is the subject
-    os.kill(child, signal.SIGKILL)
-    while (line := process.stdout.readline()) != "dead\n":
-        kind, *numbers = line.split()
-        assert kind == "confirmed", line
-        confirmed.n_turns, confirmed.n_samples = map(int, numbers)
-    return confirmed
 
 
 def check(store: Store, confirmed: Confirmed) -> None:
@@ -74,23 +107,34 @@ def check(store: Store, confirmed: Confirmed) -> None:
     assert heard >= confirmed.n_samples - MAX_LOST_S * SAMPLE_RATE_HZ
 
 
-def test_nothing_confirmed_is_lost_when_the_process_is_killed(place: Place, tmp_path: Path) -> None:
+def test_two_processes_make_and_write_one_store(place: Place, victims: Victims) -> None:
+    victims.begin(place, place.sounds or Path(f"{place.address}-audio"), 2)
+    victims.until_turns(3)
+    both = victims.kill()
+    store = place.open()
+    assert len(list_conversations(store)) == 2
+    for confirmed in both:
+        check(store, confirmed)
+    store.close()
+
+
+def test_nothing_confirmed_is_lost_when_the_process_is_killed(place: Place, victims: Victims) -> None:
     moments, kind = random.Random(1), place.address.partition(":")[0].partition("+")[0]
     store = place.open()
     killed: list[Confirmed] = []
-    with victims(place, place.sounds or store.sounds) as process:
-        for _ in range(N_KILLS.get(kind, N_KILLS["sqlite"])):
-            killed.append(kill_one(process, moments.uniform(0, LONGEST_S)))
-            check(store, killed[-1])
-            store.close()
-            store = place.open()
+    for _ in range(N_KILLS.get(kind, N_KILLS["sqlite"])):
+        victims.begin(place, store.sounds, 1)
+        time.sleep(moments.uniform(0, LONGEST_S))  # the moment is the subject
+        killed += victims.kill()
+        check(store, killed[-1])
+        store.close()
+        store = place.open()
     if store.is_sqlite:
         with store.reading() as connection:
             assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
         with store.writing() as connection:
             connection.exec_driver_sql("INSERT INTO word_index(word_index, rank) VALUES ('integrity-check', 1)")
-    n_turns = sum(confirmed.n_turns for confirmed in killed)
-    assert n_turns >= 5, "some sessions had come to a turn"
-    assert len(search(store, "kumquat number")) == min(100, sum(h.n_messages // 2 for h in list_conversations(store)))
+    assert sum(confirmed.n_turns for confirmed in killed) >= 5, "some sessions had come to a turn"
+    n_answers = sum(head.n_messages // 2 for head in list_conversations(store))
+    assert len(search(store, "kumquat number")) == min(100, n_answers)
     store.close()
-    print(f"{len(killed)} sessions killed, {n_turns} turns confirmed")
