@@ -18,6 +18,7 @@ from realtime.recordings.store.deleting import DAY_S, delete_conversations, dele
 from realtime.recordings.store.errors import StoreError
 from realtime.recordings.store.importing import import_recording
 from realtime.recordings.store.reading import StoredConversation, full_id, list_conversations, search
+from realtime.recordings.store.tidying import looked_after
 from realtime.recordings.store.writer import StoreWriter
 from realtime.speaking import SpeakingOptions
 from realtime.turns.observations import DEFAULT_SPEAKER
@@ -206,3 +207,16 @@ async def test_a_recording_is_imported_as_it_would_have_been_stored(sqlite_place
     assert np.array_equal(samples_of(found.sounds[0].path), to_int16(recording.audio[DEFAULT_SPEAKER]))
     again = await replay(recording, detectors={DEFAULT_SPEAKER: loudness_detector(OPTIONS.vad)})
     assert again.difference is None, "that it was stored is in the recording, too"
+
+
+async def test_a_server_deletes_what_is_old_when_it_starts(sqlite_place: Place) -> None:
+    async with keeping(ScriptedModel([["Yes."]]), sqlite_place.open) as kept:
+        await kept.conversation.hear(loud(0.5), quiet(1.5))
+    for days, n_left in ((1.0, 1), (1e-9, 0)):
+        writer = StoreWriter(sqlite_place.open())
+        async with looked_after(writer, days):
+            await asyncio.sleep(0)  # it begins
+            await writer.run(lambda: None)
+        store = sqlite_place.open()
+        assert len(list_conversations(store)) == n_left
+        store.close()
