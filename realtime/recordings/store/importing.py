@@ -57,8 +57,7 @@ async def import_recording(writer: StoreWriter, folder: Path) -> str:
         StoreError: it cannot be written; nothing of it is kept then.
     """
     recording = read_recording(folder)
-    failures: list[str] = []
-    stored = StoredSession(writer, lambda message, _: failures.append(message), started_s=_started_s(folder))
+    stored = StoredSession(writer, lambda *_: None, started_s=_started_s(folder))
     stored.start(
         recording.id,
         recording.model,
@@ -77,7 +76,7 @@ async def import_recording(writer: StoreWriter, folder: Path) -> str:
     await stored.close()
     if not stored.is_whole:
         await writer.run(lambda: delete_conversations(writer.store, [stored.id]))
-        raise StoreError(failures[0] if failures else f"{folder}: it could not be stored")
+        raise stored.failure or StoreError(f"{folder}: the disk is too slow; try again")
     return stored.id
 
 

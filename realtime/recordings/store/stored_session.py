@@ -51,6 +51,7 @@ from realtime.turns.options import FloorOptions
 
 logger = logging.getLogger(__name__)
 
+STOPPED = "from here on, this conversation is not stored; the server's log says why"
 TOO_SLOW = "the disk is too slow, so some of the sound of this conversation is not stored; its words are"
 
 
@@ -108,6 +109,11 @@ class StoredSession:
     def is_whole(self) -> bool:
         """Whether all of the conversation so far is stored."""
         return self._failure is None and not self.lost_samples
+
+    @property
+    def failure(self) -> StoreError | None:
+        """Why nothing more is stored, if that is so."""
+        return self._failure
 
     # What a session tells its taps.
 
@@ -274,7 +280,7 @@ class StoredSession:
         logger.error("%s is not stored from here on: %s", self.id, failure)
         has_ended, self._has_gone, self._failure = self._has_gone, True, failure
         if not has_ended:
-            self._tell(f"from here on, this conversation is not stored: {failure}", True)
+            self._tell(STOPPED, True)  # where the store is, is nobody else's business
 
     # On the thread.
 

@@ -15,7 +15,7 @@ from realtime.recordings.store.database import open_store
 from realtime.recordings.store.deleting import delete_conversations
 from realtime.recordings.store.errors import StoreError
 from realtime.recordings.store.reading import list_conversations, search
-from realtime.recordings.store.stored_session import TOO_SLOW
+from realtime.recordings.store.stored_session import STOPPED, TOO_SLOW
 from realtime.recordings.store.writer import StoreWriter
 from tests.doors.clients import no_sessions_left, websocket_client
 from tests.recordings.store.conftest import Place
@@ -106,9 +106,8 @@ async def test_a_session_goes_on_when_its_conversation_is_deleted(place: Place) 
         await kept.conversation.until("response.done", 3)
         assert not await kept.stored.confirmed()
         await kept.conversation.session_caught_up()
-    ((message, is_over),) = kept.told
-    assert is_over and message.startswith("from here on, this conversation is not stored: ")
-    assert message.endswith("what is written belongs to a conversation that was deleted meanwhile")
+    assert kept.told == [(STOPPED, True)]
+    assert "belongs to a conversation that was deleted meanwhile" in str(kept.stored.failure)
     store = place.open()
     assert list_conversations(store) == [] and not (store.sounds / kept.stored.id).exists()
     store.close()
@@ -128,7 +127,7 @@ async def test_the_client_is_told_once_that_nothing_is_stored_any_more(sqlite_pl
             await client.until("response.done")
             assert len(client.of("session.storing_stopped")) == 1
         await no_sessions_left(port)
-    assert stopped["message"].startswith("from here on, this conversation is not stored: ")
+    assert stopped["message"] == STOPPED
 
 
 async def test_sound_that_a_slow_disk_does_not_take_is_counted_and_told_once(
@@ -181,8 +180,8 @@ async def test_a_session_goes_on_when_the_disk_is_full(small_disk: Path) -> None
         assert not await kept.stored.confirmed()
         await kept.conversation.until("response.done")
         await kept.conversation.session_caught_up()
-    ((message, is_over),) = kept.told
-    assert is_over and "make room, or give another --store" in message
+    assert kept.told == [(STOPPED, True)]
+    assert "make room, or give another --store" in str(kept.stored.failure)
     store = place.open()
     assert [head.id for head in list_conversations(store)] == [kept.stored.id]
     sounds = read(store, kept.stored.id).sounds
