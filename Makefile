@@ -10,7 +10,7 @@ INSTALL := $(BIN)/pip install --quiet
 LOCKED := $(INSTALL) --require-hashes --no-deps
 OURS := $(INSTALL) --no-build-isolation -c constraints.txt
 
-.PHONY: help install weights test-weights run test test-engine check fuzz bench browser prometheus proxy screenshots lock requirements space-dry-run
+.PHONY: help install weights test-weights run test test-engine check fuzz bench browser prometheus proxy postgresql screenshots lock requirements space-dry-run
 
 help:
 	@echo "make run     install what is missing and start at http://127.0.0.1:7860"
@@ -73,7 +73,17 @@ proxy:
 	    && { $$SUDO systemctl disable --now nginx 2>/dev/null || true; }; } >/dev/null \
 	  || echo "nginx could not be installed: its tests will be skipped (an error where CI is set)"; }
 
-test: .venv/.installed-dev weights test-weights browser prometheus proxy
+postgresql:
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
+	  echo "Installing PostgreSQL for the tests of the store"; \
+	  if [ "$$(id -u)" = 0 ]; then SUDO=; else SUDO="sudo -n"; fi; \
+	  { $$SUDO apt-get update -qq && $$SUDO mkdir -p /etc/postgresql-common \
+	    && { [ -e /etc/postgresql-common/createcluster.conf ] \
+	      || echo "create_main_cluster = false" | $$SUDO tee /etc/postgresql-common/createcluster.conf; } \
+	    && $$SUDO apt-get install -y -qq --no-install-recommends postgresql; } >/dev/null \
+	  || echo "PostgreSQL could not be installed: its tests will be skipped (an error where CI is set)"; }
+
+test: .venv/.installed-dev weights test-weights browser prometheus proxy postgresql
 	$(BIN)/python -m pytest -m 'not alone' -n $(WORKERS) --dist loadfile --cov --cov-report= --cov-fail-under=0
 	$(BIN)/python -m pytest -m alone --cov --cov-append --cov-report=term
 

@@ -38,7 +38,7 @@ class CommandParser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Reads the arguments, first the options and then the rest."""
-        if self._is_inside:
+        if self._is_inside or self._subparsers is not None:  # what stands behind another command is that one's
             return super().parse_known_args(args, namespace)
         self._is_inside = True
         return self.parse_known_intermixed_args(args, namespace)

@@ -21,6 +21,7 @@ from commands.options import CommandParser, Options
 from commands.replay import replay
 from commands.serve import TURN_VARIABLES, serve
 from commands.space import is_zero_gpu, space_settings
+from commands.store_parser import add_store_commands, store_options
 from commands.talk import talk
 from models.remote.settings import INPUTS
 from models.voices.names import VOICE_NAMES
@@ -188,6 +189,9 @@ def _serving_options() -> Options:
         metavar="S",
         help="an answer for which the model gives nothing for so many seconds has failed (%(default)s)",
     )
+    serving.add_argument(
+        "--store-days", type=float, metavar="N", help="delete what --store keeps after so many days; never if not given"
+    )
     serving.add_argument("--ice-servers", type=_ice_servers, default=[], metavar="JSON", help="STUN and TURN servers")
     serving.add_argument(
         "--turn",
@@ -228,7 +232,7 @@ def _add_access(serving: Options) -> None:
 
 def shared_options() -> list[Options]:
     """All options that may stand before a command, each of which has a variable."""
-    of_commands = [make(behind=False) for make in (_weights_options, _model_options, _talking_options)]
+    of_commands = [make(behind=False) for make in (_weights_options, _model_options, _talking_options, store_options)]
     return [*of_commands, _serving_options()]
 
 
@@ -275,7 +279,7 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
     one.set_defaults(command=ask)
     many = commands.add_parser(
         "talk",
-        parents=[weights, model, _talking_options(behind=True)],
+        parents=[weights, model, _talking_options(behind=True), store_options(behind=True)],
         help="play clips through a whole session, print its events",
     )
     many.add_argument("clips", nargs="+", metavar="clip", help="any audio or video file")
@@ -287,6 +291,7 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
         "-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="print every event of the session"
     )
     again.set_defaults(command=replay, needs_weights=False)
+    add_store_commands(commands.add_parser("store", help="list, search, export or delete what --store keeps"))
     fetch_help = "get a model's weights, once; does nothing where they are"
     commands.add_parser("fetch", parents=[weights], help=fetch_help).set_defaults(command=fetch)
     _add_key_command(commands)

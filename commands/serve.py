@@ -20,6 +20,7 @@ from commands.loading import (
     session_options,
     weights_folder,
 )
+from commands.store import open_writer
 from commands.tracing import open_tracing
 from commands.zero_gpu import borrow_gpu, say_ready
 from models.base import AudioLanguageModel, Voice
@@ -41,6 +42,9 @@ def serve(options: argparse.Namespace) -> None:
     _check_port(options.host, options.port)
     check_folder(options.record)
     tracing = open_tracing(options.environment)
+    if options.store_days is not None and not options.store:
+        raise UsageError("--store-days: nothing is kept; give --store, too, or leave it out")
+    store = open_writer(options)
     if options.zero_gpu:
         options.lend = borrow_gpu(options.port)
     model = _load_for_serving(options)
@@ -55,6 +59,7 @@ def serve(options: argparse.Namespace) -> None:
         sound_scorer=sound_scorer,
         voice=_load_or_fetch_voice(options),
         tracing=tracing,
+        store=store,
     )
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
     shown = f"[{shown}]" if ":" in shown else shown
@@ -79,6 +84,7 @@ def _server_options(options: argparse.Namespace) -> "ServerOptions":
             ice_servers=tuple(options.ice_servers),
             turn=_turn_account(options),
             record=options.record,
+            store_days=options.store_days,
             answer_timeout_s=options.answer_timeout,
             keys=_keys(options),
             no_auth=options.no_auth,

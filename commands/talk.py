@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from commands.loading import check_folder, load, load_scorers, session_options
 from commands.recording import read_recording
+from commands.store import open_writer
 from models.base import AudioLanguageModel
 from models.types import SAMPLE_RATE_HZ, Samples
 
 if TYPE_CHECKING:
+    from realtime.recordings.store.writer import StoreWriter
     from realtime.session import Session
 
 TALK_CHUNK_S = 0.02
@@ -28,10 +30,11 @@ def talk(options: argparse.Namespace) -> None:
     model = load(options)
     chosen = session_options(options, model)
     scorer, sound_scorer = load_scorers(options)
-    session = open_session(model, chosen, scorer=scorer, sound_scorer=sound_scorer, record=options.record)
+    store = open_writer(options)
+    session = open_session(model, chosen, scorer=scorer, sound_scorer=sound_scorer, record=options.record, store=store)
     after_s = chosen.endpointing.max_wait_s + TALK_AFTER_S
     silences_s = [TALK_BETWEEN_S if options.realtime else after_s] * (len(clips) - 1) + [after_s]
-    asyncio.run(_talk(model, session, options.clips, clips, silences_s, realtime=options.realtime))
+    asyncio.run(_talk(model, session, options.clips, clips, silences_s, realtime=options.realtime, store=store))
 
 
 async def _talk(
@@ -42,6 +45,7 @@ async def _talk(
     silences_s: Sequence[float],
     *,
     realtime: bool,
+    store: "StoreWriter | None",
 ) -> None:
     import numpy as np
 
@@ -66,6 +70,8 @@ async def _talk(
         session.close()
         await asyncio.gather(*tasks)
         await model.close()
+        if store is not None:
+            await store.close()
 
 
 async def _print_events(session: "Session") -> None:

@@ -38,6 +38,7 @@ class SessionCreated:
         resumed: it has come back, and the events that it has not seen follow.
         resume_within_s: how long the session waits for that; 0: this client has not said that it can come back.
         received: how many commands have come from the client so far; those that it has sent after them are lost.
+        stored: the conversation is kept, sound and words; `StoringStopped` says when it is not any more.
     """
 
     session_id: str
@@ -50,6 +51,7 @@ class SessionCreated:
     resumed: bool = False
     resume_within_s: float = 0.0
     received: int = 0
+    stored: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,13 @@ class SessionEnded:
     """The session ends for a `reason` that is not the client's; the last event of that client."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoringStopped:
+    """From here on the conversation is not kept, although it was to be; `message` says why. The session goes on."""
+
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -426,6 +435,7 @@ SessionEvent = (
     | SessionQueued
     | SessionUpdated
     | SessionEnded
+    | StoringStopped
     | FloorChanged
     | UserSpeechStarted
     | UserSpeechStopped

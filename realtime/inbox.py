@@ -10,7 +10,7 @@ from typing import Literal
 
 from models.errors import ModelError
 from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationEvent, Speech, Transcript
-from realtime.events import ErrorReported
+from realtime.events import ErrorReported, StoringStopped
 from realtime.hearing.audio import AudioChunk
 from realtime.turns.observations import (
     Address,
@@ -180,6 +180,7 @@ InboxItem = (
     | Spoken
     | Played
     | ErrorReported
+    | StoringStopped
 )
 
 
@@ -197,6 +198,7 @@ _FROM_WITHIN = (
     | WordsDrafted
     | Spoken
     | Played
+    | StoringStopped
 )
 _TOO_MANY = ErrorReported(
     error_type="invalid_request_error",

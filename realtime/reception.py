@@ -12,7 +12,7 @@ from typing import Unpack
 from models.errors import InvalidPrompt, ModelError
 from models.types import AudioClip, Samples, VoiceInfo
 from realtime.conversation import ConversationOptions
-from realtime.events import report_of
+from realtime.events import ErrorReported, StoringStopped, report_of
 from realtime.hearing.audio import AudioChunk, rounded_to_16_bits
 from realtime.inbox import (
     AnswerWanted,
@@ -166,6 +166,11 @@ class Reception(ABC):
     def report(self, error: ModelError) -> None:
         """Tells the client that something is wrong."""
         self._put(report_of(error))
+
+    def report_storing(self, message: str, *, has_stopped: bool) -> None:
+        """Tells the client that the conversation is not kept any more, or that some of it was not."""
+        error = ErrorReported(error_type="server_error", message=message)
+        self._put(StoringStopped(message=message) if has_stopped else error)
 
     def close(self, reason: str = "") -> None:
         """Ends the session; `run` returns and `events` ends.

@@ -12,7 +12,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -38,6 +38,9 @@ from realtime.hearing.vad import SileroBatch, SpeechDetector
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION, AnswerLoad
 from realtime.metrics import SessionMetrics
 from realtime.recordings.recorder import SessionRecorder
+from realtime.recordings.store.stored_session import StoredSession
+from realtime.recordings.store.tidying import looked_after
+from realtime.recordings.store.writer import StoreWriter
 from realtime.session import Session, SessionOptions
 from realtime.taps import Tap
 from realtime.telemetry.collectors import Gauges
@@ -77,6 +80,7 @@ class ServerOptions:
         ice_servers: STUN and TURN servers of both sides, as the WebRTC API takes them.
         turn: whose relays are used beside them.
         record: folder in which every session is kept; None: nothing is.
+        store_days: what a store keeps is deleted after so many days; None: never.
         answer_timeout_s: the longest that the model may be silent in an answer, until that is given up.
         drain_limit_s: how long clients have, when the server goes down, until they are cut off.
         keys: of those who may come; None: everybody may.
@@ -97,6 +101,7 @@ class ServerOptions:
     ice_servers: tuple[dict[str, Any], ...] = ()
     turn: TurnAccount | None = None
     record: Path | None = None
+    store_days: float | None = None
     answer_timeout_s: float = SILENCE_LIMIT_S
     drain_limit_s: float = DRAIN_LIMIT_S
     keys: KeyFile | None = None
@@ -119,6 +124,8 @@ class ServerOptions:
             raise ValueError(f"--max-session-minutes {self.max_session_s / 60:g}: it must be more than 0")
         if not 0 < self.answer_timeout_s < float("inf"):
             raise ValueError(f"--answer-timeout {self.answer_timeout_s:g}: it must be more than 0")
+        if self.store_days is not None and not 0 < self.store_days < float("inf"):
+            raise ValueError(f"--store-days {self.store_days:g}: it must be more than 0")
         if self.speculate_below < 0:
             raise ValueError(f"--speculate-below {self.speculate_below}: it must be 0 (never) or more")
         for origin in self.allowed_origins:
@@ -163,6 +170,7 @@ def open_session(
     record: Path | None = None,
     taps: Sequence[Tap] = (),
     metrics: SessionMetrics | None = None,
+    store: StoreWriter | None = None,
 ) -> Session:
     """Makes one session.
 
@@ -177,6 +185,7 @@ def open_session(
         record: folder in which the session gets a folder of its own; nothing is kept if not given, or if it cannot be.
         taps: listen to it, beside the recorder.
         metrics: where it counts.
+        store: writes into the store in which the session is kept; shared; nothing is if not given.
     """
     recorder = None
     if record is not None:
@@ -189,7 +198,13 @@ def open_session(
     def make_detector(speaker: str) -> SpeechDetector:
         return SpeechDetector(options.vad, batch=batch, speaker=speaker)
 
-    return Session(
+    listening: list[Tap] = [*taps] if recorder is None else [recorder, *taps]
+    if store is not None:
+        listening.append(
+            StoredSession(store, lambda message, is_over: session.report_storing(message, has_stopped=is_over))
+        )
+        options = replace(options, stored=True)
+    session = Session(
         model,
         options,
         make_detector=make_detector,
@@ -197,9 +212,10 @@ def open_session(
         sound_scorer=sound_scorer,
         voice=voice,
         load=load,
-        taps=taps if recorder is None else (recorder, *taps),
+        taps=listening,
         metrics=metrics,
     )
+    return session
 
 
 def _make_lobby(
@@ -213,6 +229,7 @@ def _make_lobby(
     scorer: EndOfTurnScorer | None,
     sound_scorer: BackchannelScorer | None,
     voice: Voice | None,
+    store: StoreWriter | None,
 ) -> Lobby:
     batch = SileroBatch()
 
@@ -229,6 +246,7 @@ def _make_lobby(
             record=options.record,
             taps=make_taps(metrics),
             metrics=metrics,
+            store=store,
         )
 
     return Lobby(
@@ -251,6 +269,7 @@ def create_app(
     sound_scorer: BackchannelScorer | None = None,
     voice: Voice | None = None,
     tracing: "Tracing | None" = None,
+    store: StoreWriter | None = None,
 ) -> FastAPI:
     """Puts all doors around one lobby, and the entrance before them.
 
@@ -262,6 +281,7 @@ def create_app(
         sound_scorer: judges sounds over an answer; shared by all sessions.
         voice: reads answers aloud, where a client wants it; shared by all sessions.
         tracing: sends spans of every turn; closed when the application ends.
+        store: writes into the store in which all sessions are kept; closed when the application ends.
 
     Returns:
         The application; its `state.lobby` is the lobby.
@@ -284,11 +304,12 @@ def create_app(
         scorer=scorer,
         sound_scorer=sound_scorer,
         voice=voice,
+        store=store,
     )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with numbers.watching_the_loop():
+        async with numbers.watching_the_loop(), looked_after(store, options.store_days):
             yield
             await lobby.drain(0)  # a server that is not ours has not drained it
         await watched.close()

@@ -30,6 +30,7 @@ from realtime.events import (
     SessionEnded,
     SessionEvent,
     SessionUpdated,
+    StoringStopped,
     report_of,
 )
 from realtime.hearing.audio import AudioChunk
@@ -104,6 +105,7 @@ class SessionOptions:
         speaking: whether answers are read aloud.
         address: whether what seems to be said to others is answered, until the client sets it.
         speakers: who is listened to, each with a name and audio of their own, which comes all the time.
+        stored: somebody keeps the conversation, and the client is told so.
     """
 
     vad: VadOptions = field(default_factory=VadOptions)
@@ -113,6 +115,7 @@ class SessionOptions:
     speaking: SpeakingOptions = field(default_factory=SpeakingOptions)
     address: Address = "always"
     speakers: tuple[str, ...] = (DEFAULT_SPEAKER,)
+    stored: bool = False
 
 
 class Session(Reception):
@@ -276,6 +279,7 @@ class Session(Reception):
                 caption_languages=languages,
                 voices=self.voices,
                 models=(info.name,),
+                stored=self._options.stored,
             )
         )
         self._dialogue.prefill()
@@ -303,6 +307,8 @@ class Session(Reception):
                 self._dialogue.take_words(item)
             case ErrorReported():
                 self.metrics.rejected += 1
+                self._send(item)
+            case StoringStopped():
                 self._send(item)
             case _:
                 self._take_request(item)

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from models.base import AudioLanguageModel, Voice
+from realtime.recordings.store.writer import StoreWriter
 from realtime.server import Server, ServerOptions, create_app
 from realtime.session import SessionOptions
 from realtime.telemetry.tracing import Tracing
@@ -33,6 +34,7 @@ def serving_app(
     answer_timeout_s: float = 60.0,
     voice: Voice | None = None,
     tracing: Tracing | None = None,
+    store: StoreWriter | None = None,
     **more: Any,
 ) -> Iterator[tuple[int, FastAPI]]:
     """Serves until the block ends, gives the port and what is served; `more` options as `ServerOptions` has them."""
@@ -46,7 +48,7 @@ def serving_app(
         **more,
     )
     listener = socket.create_server((server_options.host, 0))
-    app = create_app(model, options or SessionOptions(), server_options, voice=voice, tracing=tracing)
+    app = create_app(model, options or SessionOptions(), server_options, voice=voice, tracing=tracing, store=store)
     server = Server(app, server_options)
     server.config.load()
     thread = threading.Thread(target=lambda: server.run(sockets=[listener]), daemon=True)

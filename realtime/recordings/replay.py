@@ -92,6 +92,7 @@ class Recording:
         items: what reached the session, each with the wall time that counted for it.
         decisions: what the floor observed, each with what it asked for, as JSON.
         sent: the events, as JSON, without metrics.
+        course: the items and the events in the order in which they were handled and sent.
         audio: of each speaker, float32 `(n_samples,)` at 16 kHz.
     """
 
@@ -104,6 +105,7 @@ class Recording:
     items: tuple[tuple[InboxItem, float], ...]
     decisions: tuple[tuple[Observation, tuple[str, ...]], ...]
     sent: tuple[str, ...]
+    course: tuple[tuple[InboxItem, float] | str, ...]
     audio: Mapping[str, Samples]
 
     @property
@@ -134,6 +136,7 @@ def read_recording(folder: Path) -> Recording:
         audio = {speaker: _read_audio(folder / audio_name(speaker), SAMPLE_RATE_HZ) for speaker in options.speakers}
         answers = {ANSWERS_NAME: _read_audio(folder / ANSWERS_NAME, VOICE_RATE_HZ)} if voices else {}
         reader = _AudioReader({audio_name(speaker): samples for speaker, samples in audio.items()} | answers, folder)
+        steps = [_step_of(line, reader) for line in lines]
         return Recording(
             id=session["id"],
             options=options,
@@ -141,9 +144,10 @@ def read_recording(folder: Path) -> Recording:
             floor=_floor_options_of(session["floor"]),
             caption_languages=None if (known := session["caption_languages"]) is None else tuple(known),
             voices=voices,
-            items=tuple((_item_of(line, reader), line["now_s"]) for line in lines if "item" in line),
+            items=tuple(step for step in steps if isinstance(step, tuple)),
             decisions=tuple(_decision_of(line) for line in lines if "observed" in line),
-            sent=tuple(json.dumps(line["sent"]) for line in lines if "sent" in line and _is_compared(line["sent"])),
+            sent=tuple(step for step in steps if isinstance(step, str)),
+            course=tuple(step for step in steps if step is not None),
             audio=audio,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -196,6 +200,13 @@ class _AudioReader:
     def take_file(self) -> Samples:
         self._n_files += 1
         return _read_audio(self._folder / sent_file_name(self._n_files), SAMPLE_RATE_HZ)
+
+
+def _step_of(line: dict[str, Any], audio: _AudioReader) -> tuple[InboxItem, float] | str | None:
+    """What came in, with its wall time, or the event that was sent; None: something else."""
+    if "item" in line:
+        return _item_of(line, audio), line["now_s"]
+    return json.dumps(line["sent"]) if "sent" in line and _is_compared(line["sent"]) else None
 
 
 def _item_of(line: dict[str, Any], audio: _AudioReader) -> InboxItem:
@@ -260,6 +271,7 @@ def _options_of(fields: dict[str, Any]) -> SessionOptions:
         speaking=SpeakingOptions(**fields["speaking"]),
         address=fields["address"],
         speakers=tuple(fields["speakers"]),
+        stored=fields["stored"],
     )
 
 

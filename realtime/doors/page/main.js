@@ -44,6 +44,7 @@ const client = new Client({
 
 const pageEvents = {
   "session.created": greet,
+  "session.storing_stopped": ({ message }) => ((byId("stored").hidden = true), showError(message)),
   "conversation.item.deleted": ({ item_id }) => log.withdraw(log.find(item_id)),
   "conversation.cleared": () => (endAnswer(), log.clear(), numbers.forgetNumbers()),
   "conversation.window": drawMemory,
@@ -74,6 +75,7 @@ function greet(event) {
   showModel(event);
   setLanguages(event.caption_languages);
   byId("hint").hidden = event.caption_languages !== null;
+  byId("stored").hidden = !event.stored;
   document.body.dataset.resumed = Boolean(event.resumed);
 }
 

@@ -1,0 +1,5 @@
+"""What goes wrong with a store, in one sentence for a person; no words of a conversation are ever in it."""
+
+
+class StoreError(Exception):
+    """A store that cannot be used, or something that is not in it; the message names it and says what to do."""

@@ -1,0 +1,117 @@
+"""Writes the rows of a conversation; each function is (part of) one transaction, which its caller begins.
+
+Read `tables.py` for what they mean, `stored_session.py` for who calls.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from realtime.events import MessageTranscribed, ResponseDone
+from realtime.recordings.store import tables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredMessage:
+    """A message as it is kept.
+
+    Attributes:
+        item: names it on the wire.
+        role: whose it is: "user" or "assistant".
+        text: what was typed, or answered.
+        start_ms: where it begins on the conversation's clock.
+        end_ms: where it ends.
+        track: in which its sound is; None: there is none.
+        speaker: who of several spoke.
+        file_name: of the file from which its sound came.
+        interrupted: an answer that was cut off.
+        is_addressed: whether it was meant for the assistant.
+    """
+
+    item: str
+    role: str
+    text: str
+    start_ms: int
+    end_ms: int
+    track: str | None = None
+    speaker: str | None = None
+    file_name: str | None = None
+    interrupted: bool = False
+    is_addressed: bool = True
+
+
+def plain(text: str) -> str:
+    """Text as every database takes it: without zeros and halves of characters."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
+
+
+def add_conversation(connection: Connection, conversation: str, *, model: str, started_s: float) -> None:
+    """Begins a conversation; `started_s` is in seconds since 1970."""
+    connection.execute(
+        insert(tables.conversations).values(id=conversation, model=plain(model), started_s=started_s, ended_s=None)
+    )
+
+
+def end_conversation(connection: Connection, conversation: str, *, ended_s: float, n_samples: dict[str, int]) -> None:
+    """Ends it; `n_samples` says how long each of its tracks is."""
+    table = tables.conversations
+    connection.execute(update(table).where(table.c.id == conversation).values(ended_s=ended_s))
+    for track, length in n_samples.items():
+        row = (tables.sounds.c.conversation == conversation) & (tables.sounds.c.track == track)
+        connection.execute(update(tables.sounds).where(row).values(n_samples=length))
+
+
+def add_message(connection: Connection, conversation: str, message: StoredMessage) -> int:
+    """Adds a message, and gives the number of its row."""
+    text = plain(message.text)
+    values = asdict(message) | {"conversation": conversation, "text": text, "words": text}
+    for name in ("speaker", "file_name"):
+        values[name] = None if values[name] is None else plain(values[name])
+    added = connection.execute(insert(tables.messages).values(values))
+    return int(added.inserted_primary_key[0]) if added.inserted_primary_key else 0
+
+
+def remove_message(connection: Connection, conversation: str, item: str) -> None:
+    """Removes a message, and with it its caption and what is known of the answer that it is."""
+    connection.execute(delete(tables.messages).where(_named(conversation, item)))
+
+
+def add_caption(connection: Connection, conversation: str, words: MessageTranscribed) -> None:
+    """Adds the words of a message that was spoken, or replaces them; does nothing where the message has gone."""
+    table = tables.messages
+    found = connection.execute(select(table.c.id, table.c.text).where(_named(conversation, words.item_id))).first()
+    if found is None:
+        return
+    row, transcript = found.id, plain(words.transcript)
+    searched = "\n".join(part for part in (found.text, transcript) if part)
+    connection.execute(update(table).where(table.c.id == row).values(words=searched))
+    connection.execute(delete(tables.captions).where(tables.captions.c.message == row))
+    each = [asdict(word) | {"text": plain(word.text)} for word in words.words]
+    caption = {"message": row, "transcript": transcript, "words": each, "is_foreign": words.is_foreign}
+    connection.execute(insert(tables.captions).values(caption))
+
+
+def add_answer(connection: Connection, conversation: str, done: ResponseDone, message: int | None) -> None:
+    """Adds how an answer went; `message` is the row of what it said, if it said something."""
+    values: dict[str, Any] = {
+        "conversation": conversation,
+        "response": done.response_id,
+        "message": message,
+        "status": done.status,
+        "response_latency_s": done.response_latency_s,
+        "ttft_s": done.ttft_s,
+        "prompt_tokens": done.prompt_tokens,
+        "completion_tokens": done.completion_tokens,
+    }
+    connection.execute(insert(tables.answers).values(values))
+
+
+def add_sound(connection: Connection, conversation: str, track: str, *, path: str, rate_hz: int) -> None:
+    """Says where the sound of a track is kept."""
+    values = {"conversation": conversation, "track": track, "path": path, "rate_hz": rate_hz, "n_samples": None}
+    connection.execute(insert(tables.sounds).values(values))
+
+
+def _named(conversation: str, item: str) -> Any:
+    return (tables.messages.c.conversation == conversation) & (tables.messages.c.item == item)
