@@ -228,6 +228,9 @@ class RemoteModel:
             body["seed"] = options.seed
         if options.stop:
             body["stop"] = list(options.stop)
+        if options.json_schema is not None:
+            named = {"name": "answer", "schema": dict(options.json_schema)}
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
         asked = Asked("", self._facts.model, self._facts.context_tokens, conversation_texts(written))
         return Request(content=as_json(body), max_new_tokens=options.max_new_tokens, asked=asked)
 

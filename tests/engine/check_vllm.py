@@ -173,6 +173,21 @@ async def test_a_clip_of_more_than_30_s_is_heard_to_its_end(
     assert (stats.prompt_tokens, same_text(text, expected)) == (own_stats.prompt_tokens, True)
 
 
+async def test_an_answer_keeps_to_a_schema(remote: Any, speech: Callable[[str], Samples]) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"mood": {"enum": ["calm", "angry"]}, "urgent": {"type": "boolean"}},
+        "required": ["mood", "urgent"],
+        "additionalProperties": False,
+    }
+    options = GenerationOptions(max_new_tokens=200, json_schema=schema)
+    messages = [Message("user", (as_sent(speech("question_sky")),))]
+    events = [event async for event in remote.generate(messages, options, dialogue="held")]
+    answer = json.loads("".join(event.text for event in events if isinstance(event, TextDelta)))
+    assert answer["mood"] in ("calm", "angry")
+    assert isinstance(answer["urgent"], bool)
+
+
 async def test_a_prefilled_prompt_is_cached(remote: Any, speech: Callable[[str], Samples]) -> None:
     messages = [Message("system", ("Listen well. " * 20,)), Message("user", (as_sent(speech("question_story")),))]
     await remote.prefill(messages, dialogue="ahead")

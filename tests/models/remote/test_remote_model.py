@@ -72,6 +72,15 @@ async def test_an_engine_that_is_no_vllm_is_told_nothing_it_may_not_know(engine:
     assert (asked["top_k"], asked["repetition_penalty"]) == (3, 1.1)
 
 
+async def test_a_schema_is_asked_for_as_openai_has_it(engine: ScriptedEngine, model: RemoteModel) -> None:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    await answer(model)
+    await answer(model, json_schema=schema)
+    plain, asked = engine.requests
+    assert "response_format" not in plain
+    assert asked["response_format"] == {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+
+
 async def test_a_clip_is_sent_as_a_wav_file(engine: ScriptedEngine, model: RemoteModel) -> None:
     sound = clip(0.2)
     await answer(model, [Message("system", ("Be short.",)), Message("user", (sound, "What is it?"))])
