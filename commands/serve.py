@@ -29,7 +29,7 @@ from models.errors import ModelUnavailable, WeightsMissing
 if TYPE_CHECKING:
     from realtime.doors.keys import KeyFile
     from realtime.doors.turn_servers import TurnAccount
-    from realtime.server import ServerOptions
+    from realtime.server_options import ServerOptions
 
 TURN_VARIABLES = {"huggingface": ("HF_TOKEN",), "twilio": ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN")}
 
@@ -69,7 +69,7 @@ def serve(options: argparse.Namespace) -> None:
 
 
 def _server_options(options: argparse.Namespace) -> "ServerOptions":
-    from realtime.server import ServerOptions
+    from realtime.server_options import ServerOptions
 
     minutes = options.max_session_minutes
     with options_that_cannot_be():

@@ -23,7 +23,7 @@ TALK_AFTER_S = 0.5  # of silence beyond the longest wait
 
 def talk(options: argparse.Namespace) -> None:
     """Plays clips through a whole session on the sample clock and prints its events."""
-    from realtime.server import open_session
+    from realtime.opening import open_session
 
     clips = [read_recording(path).samples for path in options.clips]
     check_folder(options.record)

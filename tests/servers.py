@@ -10,7 +10,8 @@ from fastapi import FastAPI
 
 from models.base import AudioLanguageModel, Voice
 from realtime.recordings.store.writer import StoreWriter
-from realtime.server import Server, ServerOptions, create_app
+from realtime.server import Server, create_app
+from realtime.server_options import ServerOptions
 from realtime.session import SessionOptions
 from realtime.telemetry.tracing import Tracing
 

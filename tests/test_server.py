@@ -19,7 +19,8 @@ from models.engine.prompt import TokenSpan
 from models.scripted import ScriptedModel
 from models.types import Message
 from realtime.conversation import ConversationOptions
-from realtime.server import DRAIN_LIMIT_S, ServerOptions, create_app
+from realtime.server import create_app
+from realtime.server_options import DRAIN_LIMIT_S, ServerOptions
 from realtime.session import SessionOptions
 from tests.doors.clients import webrtc_client, websocket_client
 from tests.models.engine.probing import CONTEXT_TOKENS, Ids, Probe, llama

@@ -4,7 +4,8 @@ import argparse
 
 from models.scripted import ScriptedModel
 from models.types import GenerationOptions
-from realtime.server import Server, ServerOptions, create_app
+from realtime.server import Server, create_app
+from realtime.server_options import ServerOptions
 from realtime.session import SessionOptions
 
 WORD_S = 0.02  # 50 words a second: the resolution of what is measured

@@ -25,7 +25,8 @@ from models.scripted import ScriptedModel
 from models.types import SAMPLE_RATE_HZ
 from realtime.hearing.audio import to_float32
 from realtime.hearing.vad import SILERO_CONTEXT_SAMPLES, SILERO_FRAME_SAMPLES, VadOptions
-from realtime.server import Server, ServerOptions, create_app
+from realtime.server import Server, create_app
+from realtime.server_options import ServerOptions
 from realtime.session import SessionOptions
 
 MAX_SESSIONS = 400

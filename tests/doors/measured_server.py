@@ -20,7 +20,8 @@ import aioice.ice
 
 from models.scripted import ScriptedModel
 from realtime.doors import webrtc, websocket
-from realtime.server import Server, ServerOptions, create_app
+from realtime.server import Server, create_app
+from realtime.server_options import ServerOptions
 from realtime.session import SessionOptions
 
 TICK_S = 0.005

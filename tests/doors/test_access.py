@@ -24,7 +24,8 @@ from realtime.doors.gate import COOKIE
 from realtime.doors.keys import Key, KeyFile, add_key, remove_key
 from realtime.doors.rates import FAILURES_PER_MINUTE
 from realtime.doors.tokens import Tokens
-from realtime.server import Server, ServerOptions, create_app
+from realtime.server import Server, create_app
+from realtime.server_options import ServerOptions
 from realtime.session import SessionOptions
 from tests.servers import serving, serving_app
 

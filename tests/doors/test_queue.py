@@ -24,7 +24,8 @@ from realtime.doors.queue import PlaceQueue
 from realtime.doors.transport import Ending
 from realtime.doors.visit import Visit
 from realtime.events import ResponseDone, SessionCreated, SessionEnded, SessionQueued
-from realtime.server import Server, ServerOptions, create_app
+from realtime.server import Server, create_app
+from realtime.server_options import ServerOptions
 from realtime.session import Session, SessionOptions
 from tests.doors.clients import no_sessions_left, webrtc_client, websocket_client
 from tests.doors.fakes import FakeTransport, admit, ask, open_session

@@ -17,7 +17,8 @@ from commands.serve import serve
 from models.scripted import ScriptedModel
 from realtime.doors import turn_servers
 from realtime.doors.turn_servers import HuggingFaceTurn, TurnAccount, TurnServers, TurnUnavailable, TwilioTurn
-from realtime.server import ServerOptions, create_app
+from realtime.server import create_app
+from realtime.server_options import ServerOptions
 from realtime.session import SessionOptions
 
 RELAY = {"urls": ["turn:relay.example:3478?transport=udp"], "username": "u", "credential": "c"}

@@ -15,7 +15,8 @@ from models.scripted import ScriptedModel
 from models.types import Samples
 from realtime.doors.callers import Caller
 from realtime.doors.webrtc import MAX_LATER_CANDIDATES
-from realtime.server import ServerOptions, create_app
+from realtime.server import create_app
+from realtime.server_options import ServerOptions
 from realtime.session import SessionOptions
 from tests.conftest import silence
 from tests.doors.clients import SpeakingTrack, WebRtcClient, no_sessions_left, webrtc_client, websocket_client

@@ -27,7 +27,7 @@ from models.types import SAMPLE_RATE_HZ, Samples, Transcript, Word
 from realtime.conversation import SYSTEM_PROMPT
 from realtime.events import ResponseDelta, ResponseDone, ResponseRetracted
 from realtime.hearing.files import read_audio_file
-from realtime.server import open_session
+from realtime.opening import open_session
 from realtime.session import SessionOptions
 from tests.benchmarks.voices import make_sound
 from tests.conftest import CLIPS
