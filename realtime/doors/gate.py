@@ -16,7 +16,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
-from realtime.doors.callers import Caller, address_of
+from realtime.doors.callers import Caller, Proof, address_of
 from realtime.doors.keys import PREFIX, Key, KeyFile
 from realtime.doors.rates import Rates
 from realtime.doors.refusal import Refusal
@@ -115,9 +115,9 @@ class Gate:
     def _holder_of(self, shown: str, keys: KeyFile, address: str, *, is_key_allowed: bool) -> Caller | None:
         if shown.startswith(PREFIX):
             key = keys.find(shown) if is_key_allowed else None
-            return None if key is None else Caller(key.name, address, "key", is_let_in=True)
+            return None if key is None else Caller(key.name, address, "key", is_let_in=True, key_id=key.id)
         named = self.tokens.read(shown, "token")
-        return Caller(named[0], address, "token", is_let_in=True) if named and keys.holds(*named) else None
+        return _holder(named, address, "token") if named and keys.holds(*named) else None
 
     def _logged_in(self, scope: Scope, keys: KeyFile, address: str) -> Caller | None:
         """Who has logged in; a cookie that is too old is no attempt to guess one, so it is not counted."""
@@ -128,8 +128,13 @@ class Gate:
                 continue
             named = self.tokens.read(cookie.value, "login") if cookie is not None else None
             if named and keys.holds(*named):
-                return Caller(named[0], address, "login", is_let_in=True)
+                return _holder(named, address, "login")
         return None
+
+
+def _holder(named: tuple[str, str], address: str, proof: Proof) -> Caller:
+    name, key_id = named
+    return Caller(name, address, proof, is_let_in=True, key_id=key_id)
 
 
 def unknown_caller() -> Refusal:

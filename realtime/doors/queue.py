@@ -1,7 +1,7 @@
 """Who waits for a place, in the order in which they came; pure: no clock, no wire.
 
 The first has position 1 and is let in next. Whoever leaves, from wherever in the queue, moves all behind forward. The
-queue is bounded; who finds it full is refused. Read `lobby.py` for when somebody is let in, `visit.py` for who waits.
+queue is bounded; who finds it full is refused. Read `places.py` for when somebody is let in, `visit.py` for who waits.
 """
 
 from collections.abc import Iterator
