@@ -100,7 +100,8 @@ class Lobby:
             client_id: the client's own name, if its door needs to find it again; nobody with the same may be in.
             resume: the session that it goes on with, if its door knows that already.
             as_guest: its door does not know yet: where it can neither have a place nor wait for one, it may still say,
-                in `Visit.begin`, that it has one. There are no more guests than sessions that could be meant.
+                in `Visit.begin`, that it has one. There are no more guests of one key than of its
+                sessions that could be meant.
 
         Raises:
             Refused: with a sentence for the client.

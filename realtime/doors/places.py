@@ -64,7 +64,7 @@ class Places:
             return "place"
         if self._may_wait(caller):
             return "queue"
-        if as_guest and len(self._guests) < self._n_that_may_move():
+        if as_guest and self._n_guests(caller.owner) < self._n_that_may_move(caller.owner):
             return "guest"
         raise NoPlace(full or self._all_taken())
 
@@ -75,7 +75,7 @@ class Places:
             self._guests.add(visit)
         elif room == "queue":
             self._queue.join(visit)
-            visit.stand_at(len(self._queue))
+            self.advance()  # all who are before it may wait for sessions of their own keys
 
     def remove(self, visit: Visit) -> None:
         """Forgets a visit, which has ended."""
@@ -110,9 +110,14 @@ class Places:
         return True
 
     def advance(self) -> None:
-        """Gives the places that are free to those who have waited the longest, and tells the others where they are."""
-        while self._queue and self._has_place(self._max_sessions, None):
-            self._queue.take_first().let_in()
+        """Gives the places that are free to those who have waited the longest, and tells the others where they are.
+
+        Who waits for a session of its own key to end lets others pass. Each is asked once: who is let in has a place.
+        """
+        for _, visit in self._queue.positions():
+            if visit in self._queue and self._why_no_place(visit.caller, visit) is None:
+                self._queue.leave(visit)
+                visit.let_in()
         self._tell_positions()
 
     # How many there are.
@@ -200,9 +205,12 @@ class Places:
         """How many connections have been offered for a session and do not carry it yet."""
         return sum(visit.stay is stay and not visit.has_begun for visit in self.visits.values())
 
-    def _n_that_may_move(self) -> int:
-        """How many sessions could go on over another connection although theirs seems to be there."""
-        return sum(stay.may_be_resumed and not stay.is_waiting for stay in self.stays.values())
+    def _n_guests(self, owner: Owner) -> int:
+        return sum(guest.caller.owner == owner for guest in self._guests)
+
+    def _n_that_may_move(self, owner: Owner) -> int:
+        """How many sessions of an owner could go on over another connection although theirs seems to be there."""
+        return sum(stay.may_be_resumed and not stay.is_waiting for stay in self._of(owner))
 
     def _all_taken(self) -> str:
         return f"{_full(self._max_sessions)}; try again in a minute"
