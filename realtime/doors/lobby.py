@@ -11,16 +11,16 @@ outlive their connections.
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Literal
 
 from realtime.doors.attendance import Attendance
-from realtime.doors.callers import Caller
+from realtime.doors.callers import Caller, Owner
 from realtime.doors.places import Places
 from realtime.doors.protocol import Resume
 from realtime.doors.refusal import GOING_DOWN
 from realtime.doors.stay import Stay
-from realtime.doors.transport import Transport
+from realtime.doors.transport import Ending, Transport
 from realtime.doors.visit import CLOSE_TIMEOUT_S, LAST_EVENTS_S, NoPlace, Visit
 from realtime.session import Session
 
@@ -149,6 +149,15 @@ class Lobby:
         status = "draining" if self._draining else "ok"
         places = self._places
         return {"status": status, "model": self._model_name, "sessions": places.n_sessions, "waiting": places.n_waiting}
+
+    def send_away_all_but(self, owners: Collection[Owner], reason: str) -> None:
+        """Ends what anybody else has begun, or waits for, at once, and tells the client why."""
+        for stay in list(self._places.stays.values()):
+            if stay.owner not in owners:
+                stay.end(Ending.SENT_AWAY, reason)
+        for visit in list(self._places.visits.values()):
+            if visit.caller.owner not in owners:
+                visit.send_away(reason)
 
     async def drain(self, limit_s: float) -> None:
         """Lets nobody in any more, and ends all visits within `limit_s`.
