@@ -11,8 +11,7 @@ Whoever shows nothing good gets the same answer, whatever was asked for. One gat
 door. Read `keys.py` and `tokens.py` for what is shown, `rates.py` for how often, `login.py` for logins and new tokens.
 """
 
-from collections.abc import MutableMapping, Sequence
-from http.cookies import CookieError, SimpleCookie
+from collections.abc import Iterator, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -121,12 +120,8 @@ class Gate:
 
     def _logged_in(self, scope: Scope, keys: KeyFile, address: str) -> Caller | None:
         """Who has logged in; a cookie that is too old is no attempt to guess one, so it is not counted."""
-        for header in _values(scope, b"cookie"):
-            try:
-                cookie = SimpleCookie(header).get(COOKIE)
-            except CookieError:
-                continue
-            named = self.tokens.read(cookie.value, "login") if cookie is not None else None
+        for login in _logins(scope):
+            named = self.tokens.read(login, "login")
             if named and keys.holds(*named):
                 return _holder(named, address, "login")
         return None
@@ -140,6 +135,15 @@ def _holder(named: tuple[str, str], address: str, proof: Proof) -> Caller:
 def unknown_caller() -> Refusal:
     """Gives the one answer to everybody who may not come in, which says nothing of what is behind."""
     return Refusal(401, "unauthorized", NEEDS_KEY, headers=[(b"www-authenticate", b'Bearer realm="earpiece"')])
+
+
+def _logins(scope: Scope) -> Iterator[str]:
+    """Gives the logins among the cookies; whatever else serves at this host may have left any others there."""
+    for header in _values(scope, b"cookie"):
+        for cookie in header.split(";"):
+            name, _, value = cookie.strip().partition("=")
+            if name == COOKIE:
+                yield value
 
 
 def without_tokens(protocols: Sequence[str]) -> list[str]:

@@ -304,6 +304,16 @@ async def test_over_tls_the_login_goes_over_tls_alone(headers: dict[str, str], s
         assert "secure" in given.headers["set-cookie"].lower()
 
 
+@pytest.mark.parametrize("other", ['settings={"a": [1, 2]}', "no cookie at all", f"{COOKIE}=planted", "a=\xe9"])
+async def test_a_login_is_found_beside_what_others_left_at_this_host(other: str, shared: House) -> None:
+    """Cookies are those of all ports of a host, and its neighbours can plant some."""
+    login = f"{COOKIE}={shared.token(purpose='login')}"
+    async with httpx.AsyncClient(base_url=shared.address) as http:
+        for cookies in (f"{other}; {login}", f"{login}; {other}"):
+            answer = await http.get("/health", headers={"Cookie": cookies.encode("latin-1")} | elsewhere())
+            assert answer.status_code == 200, cookies
+
+
 async def test_without_keys_there_is_no_login() -> None:
     with serving(ScriptedModel([["Yes."]])) as port:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
