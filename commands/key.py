@@ -36,7 +36,7 @@ def _list(file: Path, _: str) -> None:
 
 def _remove(file: Path, name: str) -> None:
     remove_key(file, name)
-    print(f"The key of {name} is good no more, nor is a login with it; conversations under way go on.")
+    print(f"The key of {name} is good no more, nor is a login with it; its conversations end.")
 
 
 KEY_ACTIONS = {"new": _new, "list": _list, "remove": _remove}

@@ -28,6 +28,7 @@ from realtime.doors.gate import Gate
 from realtime.doors.lobby import Lobby
 from realtime.doors.operations import why_not_ready
 from realtime.doors.page import login_page
+from realtime.doors.removed_keys import ending_what_removed_keys_began
 from realtime.doors.turn_servers import TurnServers
 from realtime.hearing.vad import SileroBatch, SpeechDetector
 from realtime.load import AnswerLoad
@@ -110,7 +111,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with numbers.watching_the_loop(), looked_after(store, options.store_days):
+        removed_keys = ending_what_removed_keys_began(lobby, options.keys)
+        async with numbers.watching_the_loop(), looked_after(store, options.store_days), removed_keys:
             yield
             await lobby.drain(0)  # a server that is not ours has not drained it
         await watched.close()

@@ -7,6 +7,8 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+Owner = tuple[str, str]  # the name of a key, and its `id`: a later key of the same name is another's
+
 ANONYMOUS = "anonymous"  # whoever comes to a server that asks for no key
 UNKNOWN_ADDRESS = "unknown"
 REQUESTS_PER_MINUTE = 300  # a page that reconnects all the time sends 100: offers, candidates, a WebSocket each time
@@ -23,6 +25,7 @@ class Caller:
         name: of the key; `ANONYMOUS` without one.
         address: from which it came.
         proof: what was shown: a key, a short-lived token, the cookie of a login, or nothing.
+        key_id: tells the key from an earlier or later one of the same name; "" without one.
         is_let_in: may have a session. A server without keys lets everybody in; on one with keys, who shows nothing
             gets to public ways alone.
     """
@@ -31,6 +34,12 @@ class Caller:
     address: str = UNKNOWN_ADDRESS
     proof: Proof = "nothing"
     is_let_in: bool = False
+    key_id: str = ""
+
+    @property
+    def owner(self) -> Owner:
+        """Whose a session is that this caller begins."""
+        return self.name, self.key_id
 
 
 def address_of(scope: MutableMapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ MAX_HTTP_CONNECTIONS = 256  # beyond it the one that has waited the longest is c
 STEADY_BYTES = 256_000  # of a long body; who sends as much in `REQUEST_TIMEOUT_S` is given as long again
 MAX_IGNORED_BYTES = 256_000  # of a body that was refused; a client may read why only after it has sent all
 MAX_FRAGMENTS = 1000  # of one message
+NO_WEBSOCKET = "no WebSocket begins like this"
 CLOSE_TIMEOUT_S = 5.0  # for a client to read the last that it is sent
 
 
@@ -76,9 +77,15 @@ class HttpConnection(H11Protocol, _SmallReads):
         super().on_response_complete()
 
     def handle_websocket_upgrade(self, event: Any) -> None:
-        """Becomes a WebSocket."""
+        """Becomes a WebSocket, or is closed: what `websockets` cannot read it would leave open, with no deadline."""
         self.deadline.cancel()
+        if not all(value.isascii() for name, value in self.headers if name.startswith(b"sec-websocket-")):
+            self.send_400_response(NO_WEBSOCKET)
+            return
         super().handle_websocket_upgrade(event)
+        upgraded: Any = self.transport.get_protocol()
+        if not upgraded.handshake_initiated:
+            self.send_400_response(NO_WEBSOCKET)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ends."""

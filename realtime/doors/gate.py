@@ -11,12 +11,11 @@ Whoever shows nothing good gets the same answer, whatever was asked for. One gat
 door. Read `keys.py` and `tokens.py` for what is shown, `rates.py` for how often, `login.py` for logins and new tokens.
 """
 
-from collections.abc import MutableMapping, Sequence
-from http.cookies import CookieError, SimpleCookie
+from collections.abc import Iterator, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
-from realtime.doors.callers import Caller, address_of
+from realtime.doors.callers import Caller, Proof, address_of
 from realtime.doors.keys import PREFIX, Key, KeyFile
 from realtime.doors.rates import Rates
 from realtime.doors.refusal import Refusal
@@ -115,26 +114,36 @@ class Gate:
     def _holder_of(self, shown: str, keys: KeyFile, address: str, *, is_key_allowed: bool) -> Caller | None:
         if shown.startswith(PREFIX):
             key = keys.find(shown) if is_key_allowed else None
-            return None if key is None else Caller(key.name, address, "key", is_let_in=True)
+            return None if key is None else Caller(key.name, address, "key", is_let_in=True, key_id=key.id)
         named = self.tokens.read(shown, "token")
-        return Caller(named[0], address, "token", is_let_in=True) if named and keys.holds(*named) else None
+        return _holder(named, address, "token") if named and keys.holds(*named) else None
 
     def _logged_in(self, scope: Scope, keys: KeyFile, address: str) -> Caller | None:
         """Who has logged in; a cookie that is too old is no attempt to guess one, so it is not counted."""
-        for header in _values(scope, b"cookie"):
-            try:
-                cookie = SimpleCookie(header).get(COOKIE)
-            except CookieError:
-                continue
-            named = self.tokens.read(cookie.value, "login") if cookie is not None else None
+        for login in _logins(scope):
+            named = self.tokens.read(login, "login")
             if named and keys.holds(*named):
-                return Caller(named[0], address, "login", is_let_in=True)
+                return _holder(named, address, "login")
         return None
+
+
+def _holder(named: tuple[str, str], address: str, proof: Proof) -> Caller:
+    name, key_id = named
+    return Caller(name, address, proof, is_let_in=True, key_id=key_id)
 
 
 def unknown_caller() -> Refusal:
     """Gives the one answer to everybody who may not come in, which says nothing of what is behind."""
     return Refusal(401, "unauthorized", NEEDS_KEY, headers=[(b"www-authenticate", b'Bearer realm="earpiece"')])
+
+
+def _logins(scope: Scope) -> Iterator[str]:
+    """Gives the logins among the cookies; whatever else serves at this host may have left any others there."""
+    for header in _values(scope, b"cookie"):
+        for cookie in header.split(";"):
+            name, _, value = cookie.strip().partition("=")
+            if name == COOKIE:
+                yield value
 
 
 def without_tokens(protocols: Sequence[str]) -> list[str]:

@@ -16,11 +16,18 @@ import os
 import re
 import secrets
 import stat
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from realtime.doors.callers import Owner
+
+if sys.platform != "win32":
+    import fcntl
 
 logger = logging.getLogger(__name__)
 
@@ -106,11 +113,12 @@ def add_key(path: Path, name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise KeyFileError(f"{name!r} cannot name a key; take up to 64 letters, digits, dots, dashes and underscores")
-    keys = read_keys(path) if path.exists() else ()
-    if any(key.name == name for key in keys):
-        raise KeyFileError(f"{path}: there is a key named {name}; remove it first, or take another name")
     text = PREFIX + secrets.token_urlsafe(KEY_BYTES)
-    _write(path, [*keys, Key(name, digest_of(text), f"{datetime.now(UTC):%Y-%m-%d}")])
+    with _alone_at(path):
+        keys = read_keys(path) if path.exists() else ()
+        if any(key.name == name for key in keys):
+            raise KeyFileError(f"{path}: there is a key named {name}; remove it first, or take another name")
+        _write(path, [*keys, Key(name, digest_of(text), f"{datetime.now(UTC):%Y-%m-%d}")])
     return text
 
 
@@ -120,11 +128,29 @@ def remove_key(path: Path, name: str) -> None:
     Raises:
         KeyFileError: there is none of that name, or the file cannot be used.
     """
-    keys = read_keys(path)
-    left = [key for key in keys if key.name != name]
-    if len(left) == len(keys):
-        raise KeyFileError(f"{path}: there is no key named {name}; python app.py key list shows them")
-    _write(path, left)
+    with _alone_at(path):
+        keys = read_keys(path)
+        left = [key for key in keys if key.name != name]
+        if len(left) == len(keys):
+            raise KeyFileError(f"{path}: there is no key named {name}; python app.py key list shows them")
+        _write(path, left)
+
+
+@contextmanager
+def _alone_at(path: Path) -> Iterator[None]:
+    """Has another command that would change the file wait, so that it does not write back what it read before."""
+    if sys.platform == "win32":  # has no such locks
+        yield
+        return
+    try:
+        folder = os.open(path.resolve().parent, os.O_RDONLY)
+    except OSError as error:
+        raise KeyFileError(f"{path}: the keys cannot be written ({error.strerror})") from error
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _write(path: Path, keys: Sequence[Key]) -> None:
@@ -135,12 +161,22 @@ def _write(path: Path, keys: Sequence[Key]) -> None:
                 file.write(HEAD + "".join(key.line() for key in keys))
                 file.flush()
                 os.fsync(file.fileno())
+                _keep_readers(path, file.fileno())
                 Path(file.name).replace(path.resolve())
             except BaseException:
                 Path(file.name).unlink(missing_ok=True)
                 raise
     except OSError as error:
         raise KeyFileError(f"{path}: the keys cannot be written ({error.strerror})") from error
+
+
+def _keep_readers(path: Path, new: int) -> None:
+    """Lets those read the new file who can read the old one; a server that cannot would go on with removed keys."""
+    if os.name == "posix" and path.exists():
+        old, made = path.stat(), os.fstat(new)
+        if (old.st_uid, old.st_gid) != (made.st_uid, made.st_gid):
+            os.fchown(new, old.st_uid, old.st_gid)
+        os.fchmod(new, stat.S_IMODE(old.st_mode) & ~_TOO_OPEN)
 
 
 def digest_of(text: str) -> str:
@@ -161,9 +197,16 @@ class KeyFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._version = self._look()
-        self._keys = read_keys(path)
+        self._complained_of: tuple[int, ...] | None = None
+        self._take(read_keys(path))
         if not self._keys:
             raise KeyFileError(f"{path}: there is no key in it; make one with: python app.py key new NAME")
+
+    @property
+    def owners(self) -> frozenset[Owner]:
+        """The keys that are good now; the same object until the file changes."""
+        self._current()
+        return self._owners
 
     def find(self, text: str) -> Key | None:
         """Gives what is kept of a key; None if it is none."""
@@ -186,14 +229,23 @@ class KeyFile:
     def _current(self) -> tuple[Key, ...]:
         version = self._look()
         if version != self._version:
-            self._version = version
             try:
-                self._keys = read_keys(self._path)
+                self._take(read_keys(self._path))
             except KeyFileError as error:
-                logger.error("%s; the keys that were there before are still good", error)
+                if version != self._complained_of:
+                    logger.error("%s; the keys that were there before are still good", error)
+                self._complained_of = version
+                if isinstance(error.__cause__, OSError):
+                    return self._keys  # the next look may be luckier, and a key may have been removed
             else:
+                self._complained_of = None
                 logger.warning("%s has changed: %d keys are good now", self._path, len(self._keys))
+            self._version = version
         return self._keys
+
+    def _take(self, keys: tuple[Key, ...]) -> None:
+        self._keys = keys
+        self._owners = frozenset((key.name, key.id) for key in keys)
 
     def _look(self) -> tuple[int, ...]:
         """What differs between two versions of the file; nothing where it cannot be found."""
@@ -201,4 +253,4 @@ class KeyFile:
             found = self._path.stat()
         except OSError:
             return ()
-        return found.st_mtime_ns, found.st_size, found.st_ino, found.st_mode
+        return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_mode

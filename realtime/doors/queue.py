@@ -1,7 +1,7 @@
 """Who waits for a place, in the order in which they came; pure: no clock, no wire.
 
-The first has position 1 and is let in next. Whoever leaves, from wherever in the queue, moves all behind forward. The
-queue is bounded; who finds it full is refused. Read `lobby.py` for when somebody is let in, `visit.py` for who waits.
+The first has position 1 and is asked first. Whoever leaves, from wherever in the queue, moves all behind forward. The
+queue is bounded; who finds it full is refused. Read `places.py` for when somebody is let in, `visit.py` for who waits.
 """
 
 from collections.abc import Iterator
@@ -52,16 +52,6 @@ class PlaceQueue(Generic[Visitor]):
     def leave(self, visitor: Visitor) -> None:
         """Forgets a visitor, if it waits."""
         self._visitors.pop(visitor, None)
-
-    def take_first(self) -> Visitor:
-        """Gives the visitor whose turn it is, who waits no longer.
-
-        Raises:
-            StopIteration: nobody waits.
-        """
-        visitor = next(iter(self._visitors))
-        del self._visitors[visitor]
-        return visitor
 
     def positions(self) -> Iterator[tuple[int, Visitor]]:
         """Gives everybody who waits with the position, from 1 on."""

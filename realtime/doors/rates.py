@@ -11,7 +11,7 @@ from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import FixedWindowRateLimiter
 
-from realtime.doors.callers import ANONYMOUS, Caller
+from realtime.doors.callers import Caller
 from realtime.doors.refusal import Refusal
 
 FAILURES_PER_MINUTE = 10
@@ -39,7 +39,7 @@ class Rates:
         if self._limit is None:
             return
         who = [("address", _network_of(caller.address))]
-        who += [("key", caller.name)] if caller.name != ANONYMOUS else []
+        who += [("key", caller.name)] if caller.proof != "nothing" else []
         for kind, name in who:
             if not await self._limiter.hit(self._limit, kind, name):
                 raise await self._refusal(self._limit, kind, name, f"requests in a minute from this {kind}")

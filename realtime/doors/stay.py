@@ -4,7 +4,7 @@ A session ends with its connection, unless its client has said that it can come 
 minute: its events are kept, its clock of audio stands still, and it keeps its place until a newcomer needs it. Whoever
 brings the session's token goes on with it, over whichever wire, and gets what was said meanwhile. Of two connections
 with the same token the later one has the session, because a client that comes back knows more than we do.
-Read `visit.py` for one connection, `lobby.py` for places.
+Read `visit.py` for one connection, `places.py` for places.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from models.errors import InvalidPrompt
 from models.types import SAMPLE_RATE_HZ
+from realtime.doors.callers import Owner
 from realtime.doors.event_log import EventLog
 from realtime.doors.protocol import Command
 from realtime.doors.requests import carry_out
@@ -47,7 +48,7 @@ class Stay:
         name: of its first visit, for logs.
         session: runs at once.
         counters: where what is wrong with the audio is counted.
-        owner: who has it, by the name of a key; nobody else comes back to it.
+        owner: who has it; nobody else comes back to it.
         max_session_s: the longest it may last; None: for ever.
         release: is told when it has ended.
     """
@@ -58,7 +59,7 @@ class Stay:
         session: Session,
         counters: CaptureCounters,
         *,
-        owner: str,
+        owner: Owner,
         max_session_s: float | None,
         release: Callable[["Stay"], None],
     ) -> None:

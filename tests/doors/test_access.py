@@ -304,6 +304,16 @@ async def test_over_tls_the_login_goes_over_tls_alone(headers: dict[str, str], s
         assert "secure" in given.headers["set-cookie"].lower()
 
 
+@pytest.mark.parametrize("other", ['settings={"a": [1, 2]}', "no cookie at all", f"{COOKIE}=planted", "a=\xe9"])
+async def test_a_login_is_found_beside_what_others_left_at_this_host(other: str, shared: House) -> None:
+    """Cookies are those of all ports of a host, and its neighbours can plant some."""
+    login = f"{COOKIE}={shared.token(purpose='login')}"
+    async with httpx.AsyncClient(base_url=shared.address) as http:
+        for cookies in (f"{other}; {login}", f"{login}; {other}"):
+            answer = await http.get("/health", headers={"Cookie": cookies.encode("latin-1")} | elsewhere())
+            assert answer.status_code == 200, cookies
+
+
 async def test_without_keys_there_is_no_login() -> None:
     with serving(ScriptedModel([["Yes."]])) as port:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
@@ -326,6 +336,44 @@ async def test_a_key_that_is_removed_takes_logins_and_tokens_with_it(own: House)
         assert (await http.get("/health", headers=bearer(own.ben))).status_code == 200
         own.file.unlink()
         assert (await http.get("/health", headers=bearer(own.ben))).status_code == 200, "the keys it had are good"
+
+
+async def test_a_key_that_is_removed_ends_its_conversations(own: House) -> None:
+    """Those with a client, that of one who is away, and what waits to begin; those of others go on."""
+    anna = connect(own.websocket, additional_headers=bearer(own.anna))
+    ben = connect(own.websocket, additional_headers=bearer(own.ben))
+    async with anna as hers, ben as his, httpx.AsyncClient(base_url=own.address) as http:
+        created = await begin(hers)
+        await begin(his)
+        remove_key(own.file, "anna")
+        again = add_key(own.file, "anna")
+        async with asyncio.timeout(6):
+            last = [json.loads(message) async for message in hers][-1]
+        assert last["type"] == "session.ended" and last["reason"] == "its key was removed"
+        await is_answered(his)
+        health = (await http.get("/health", headers=bearer(own.ben))).json()
+        assert health["sessions"] == 1
+        resume = {"token": created["resume_token"], "after": created["sequence"]}
+        async with connect(own.websocket, additional_headers=bearer(again)) as newcomer:
+            assert not (await begin(newcomer, resume))["resumed"]
+
+
+async def test_a_session_whose_client_is_away_ends_with_its_key(own: House) -> None:
+    async with connect(own.websocket, additional_headers=bearer(own.anna)) as websocket:
+        await begin(websocket)
+    unready = connect(own.websocket, additional_headers=bearer(own.ben))  # it has a place, and has not said `start`
+    async with unready as waits, httpx.AsyncClient(base_url=own.address) as http:
+        third = bearer(add_key(own.file, "clara"))
+        assert (await http.get("/health", headers=third)).json()["sessions"] == 2
+        remove_key(own.file, "anna")
+        remove_key(own.file, "ben")
+        last = json.loads(await asyncio.wait_for(waits.recv(), 6))
+        assert last["type"] == "session.ended" and last["reason"] == "its key was removed"
+        for _ in range(100):
+            if not (n_sessions := (await http.get("/health", headers=third)).json()["sessions"]):
+                break
+            await asyncio.sleep(0.05)
+        assert n_sessions == 0
 
 
 async def test_a_token_that_expires_ends_no_session(own: House) -> None:
@@ -391,6 +439,14 @@ async def test_requests_are_counted_by_key_and_by_address(file: Path) -> None:
             assert (await http.get("/health", headers=anna | here)).status_code == 200, "reading is free"
         with pytest.raises(InvalidStatus, match="429"):
             await connect(own.websocket, additional_headers=anna | here)
+
+
+async def test_a_key_that_is_named_anonymous_is_counted_like_any_other(file: Path) -> None:
+    shown = add_key(file, "anonymous")
+    for own in house(file, rate_limit=3, trusted_proxies=("127.0.0.1",)):
+        async with httpx.AsyncClient(base_url=own.address, headers=bearer(shown)) as http:
+            answers = [await http.post("/webrtc/offer", headers=elsewhere()) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [422, 422, 422, 429]
 
 
 async def test_wrong_keys_are_counted_and_shut_out_nobody_else(own: House) -> None:

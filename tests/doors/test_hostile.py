@@ -564,3 +564,23 @@ async def test_odd_requests_are_refused(request_bytes: bytes, status: int, besie
     answer = await asyncio.wait_for(reader.readline(), 5)
     assert answer.split()[1] == str(status).encode()
     writer.transport.abort()
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        UPGRADE.replace(b"GET", b"POST") % 16_000,
+        UPGRADE.replace(b"Upgrade: websocket", b"Upgrade: websocket\r\nContent-Length: 1") % 16_000 + b"x",
+        UPGRADE.replace(b"Upgrade: websocket", b"Upgrade: websocket\r\n" + b"X: y\r\n" * 140 + b"X: y") % 16_000,
+        UPGRADE.replace(b"Upgrade: websocket", b"Upgrade: websocket\r\nX: " + b"y" * 9000) % 16_000,
+        UPGRADE.replace(b"permessage-deflate", b"\xff") % 16_000,
+        UPGRADE.replace(b"Sec-WebSocket-Extensions", b"Sec-WebSocket-Protocol: earpiece-token.\xff\r\nX") % 16_000,
+    ],
+)
+async def test_what_begins_no_websocket_is_told_so_and_closed(request_bytes: bytes, besieged: Siege) -> None:
+    """Otherwise it would be open for ever, without a key, and counted nowhere."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", besieged.port)
+    writer.write(request_bytes)
+    answer = await asyncio.wait_for(reader.read(), 5)
+    assert answer.startswith(b"HTTP/1.1 400 ") and b"no WebSocket begins like this" in answer
+    writer.transport.abort()

@@ -1,7 +1,10 @@
 """Files of keys: what they hold, what is refused, and how a server notices a change."""
 
 import logging
+import os
+import resource
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -138,3 +141,54 @@ def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError, match="the keys cannot be written"):
         add_key(tmp_path / "no" / "folder", "anna")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_commands_at_the_same_time_lose_nothing(path: Path) -> None:
+    """One that wrote back what it had read before would bring back a key that another has just removed."""
+    for number in range(8):
+        add_key(path, f"old-{number}")
+
+    def change(number: int) -> None:
+        add_key(path, f"new-{number}")
+        remove_key(path, f"old-{number}")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(change, range(8)))
+    assert {key.name for key in read_keys(path)} == {f"new-{number}" for number in range(8)}
+
+
+def test_who_could_read_the_file_can_read_the_next_one(path: Path) -> None:
+    add_key(path, "anna")
+    path.chmod(0o440)
+    if os.getuid() == 0:
+        os.chown(path, 12345, 12346)
+    before = path.stat()
+    add_key(path, "ben")
+    remove_key(path, "anna")
+    after = path.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+
+
+def test_a_removed_key_is_noticed_although_the_file_could_not_be_opened_at_first(path: Path) -> None:
+    anna, ben = add_key(path, "anna"), add_key(path, "ben")
+    keys = KeyFile(path)
+    remove_key(path, "anna")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))  # as when strangers hold all that there are
+    try:
+        assert keys.find(ben)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert keys.find(anna) is None and keys.find(ben)
+
+
+def test_a_change_is_noticed_that_keeps_size_and_time(path: Path) -> None:
+    anna = add_key(path, "anna")
+    keys = KeyFile(path)
+    before = path.stat()
+    content = path.read_text().replace("anna", "ben_")
+    while path.stat().st_ctime_ns == before.st_ctime_ns:  # the clock of files ticks every few milliseconds
+        path.write_text(content)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    found = keys.find(anna)
+    assert found is not None and found.name == "ben_"

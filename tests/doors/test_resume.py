@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.scripted import ScriptedModel
-from realtime.doors import lobby as lobby_module
 from realtime.doors import stay as stay_module
 from realtime.doors.event_log import EventLog
 from realtime.doors.lobby import Lobby, Refused
+from realtime.doors.places import MAX_RETURNING
 from realtime.doors.protocol import CloseSession, ImportConversation, RequestMetrics, Resume
 from realtime.doors.transport import Ending
 from realtime.doors.visit import Visit
@@ -326,7 +326,7 @@ async def test_connections_that_come_back_and_never_begin_do_not_pile_up(lobby: 
     """They need no place of their own, so the lobby counts them."""
     visit, before = await enter(lobby)
     token = token_of(before)
-    waiting = [admit(lobby, FakeTransport(), resume=Resume(token, 1)) for _ in range(lobby_module.MAX_RETURNING)]
+    waiting = [admit(lobby, FakeTransport(), resume=Resume(token, 1)) for _ in range(MAX_RETURNING)]
     with pytest.raises(Refused, match="too many connections come back"):
         admit(lobby, FakeTransport(), resume=Resume(token, 1))
     await drop(waiting[0])
