@@ -98,3 +98,12 @@ def test_a_message_that_is_typed_in_the_queue_is_sent_when_the_turn_comes(open_t
     talking.goto("about:blank")
     second.wait_for_selector("#ep-items :text('Yes.')")
     assert second.input_value("#ep-text") == ""
+
+
+def test_who_is_refused_sees_why_and_that_nobody_listens(open_tab: OpenTab) -> None:
+    queue_behind_somebody(open_tab)
+    refused = open_tab()
+    refused.click("#ep-talk")
+    refused.wait_for_selector("#ep-error-text:has-text('place is taken; try again')")
+    until_status(refused, "idle", "Microphone off.")
+    assert refused.inner_text("#ep-talk") == "Start talking"
