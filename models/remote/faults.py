@@ -171,7 +171,7 @@ def _of_status(error: openai.APIStatusError, asked: Asked) -> EngineFault:
         detail = f"{asked.engine} refuses the key (HTTP {status}); set EARPIECE_ENGINE_KEY to one that it knows"
         error_told = GenerationFailed(f"the engine lets this server in no more; {TELL}", detail=detail)
         return EngineFault(error_told, elsewhere=True)
-    if status == 404:
+    if status == 404 and asked.model:
         detail = f"{asked.engine} has no model {asked.model} (HTTP 404); check --engine-model and the address"
         error_told = GenerationFailed(f"the engine does not have the model; {TELL}", detail=detail)
         return EngineFault(error_told, elsewhere=True)
