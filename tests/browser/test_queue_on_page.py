@@ -64,6 +64,7 @@ def test_who_waits_sees_the_place_and_is_let_in_over_the_same_wire(open_tab: Ope
     second.wait_for_function(LONGER_THAN_WEBRTC_MAY_TAKE)
     until_status(second, "queued", "number 1")
     assert second.inner_text("#ep-talk") == "Leave the queue"
+    assert second.is_hidden("#ep-empty"), "it says what the button does not do now"
     talking.goto("about:blank")
     until_status(second, "listening", "Listening")
     until_status(third, "queued", "Nummer 1")
