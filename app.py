@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 options.cache_dir = default_cache_dir()
             options.command(options)
     except (UsageError, ModelError, AudioFileError) as error:
-        print(f"earpiece: {name_variables(str(error), os.environ)}", file=sys.stderr)
+        why = error.detail if isinstance(error, ModelError) else str(error)
+        print(f"earpiece: {name_variables(why, os.environ)}", file=sys.stderr)
         return EXIT_USER_ERROR
     except NothingUnderstood as reason:
         print(f"earpiece: {reason}", file=sys.stderr)

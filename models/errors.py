@@ -8,7 +8,8 @@
     └── GenerationFailed    it failed while answering: out of memory, a fault in the model; this dialogue only
         └── ModelStopped    ... and will go on failing, whoever asks: it hangs or has ended
 
-Every message says what was wrong and what to do. Cancellation is not an error: the stream ends with
+Every message says what was wrong and what to do, and whoever talks reads it. What only whoever runs the server may
+know, such as an address, is in `detail`. Cancellation is not an error: the stream ends with
 `finish_reason="cancelled"`. Adapters translate foreign errors with `translate_errors`.
 """
 
@@ -17,7 +18,16 @@ from contextlib import contextmanager
 
 
 class ModelError(Exception):
-    """Anything a model reports to a person."""
+    """Anything a model reports to a person.
+
+    Args:
+        message: for whoever talks.
+        detail: the same for whoever runs the server, where that is more; it never goes to a client.
+    """
+
+    def __init__(self, message: str, *, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail or message
 
 
 class ModelUnavailable(ModelError):

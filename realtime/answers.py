@@ -156,7 +156,7 @@ class Answers:
         answer = self._leave()
         if answer.error is not None:
             self._metrics.failed += 1
-            logger.warning("session %s, %s: %s", self._session_id, answer.id, answer.error)
+            logger.warning("session %s, %s: %s", self._session_id, answer.id, answer.error.detail)
             self._send(report_of(answer.error))
             if isinstance(answer.error, InvalidPrompt) and not answer.delivered:  # the next one would fail, too
                 self._memory.remove(answer.prompt[-1].id)

@@ -274,7 +274,8 @@ class ModelWork:
             self._log("prefill", error)
 
     def _log(self, what: str, error: Exception) -> None:
-        reason, is_foreign = str(error) or type(error).__name__, not isinstance(error, ModelError)
+        is_foreign = not isinstance(error, ModelError)
+        reason = error.detail if isinstance(error, ModelError) else str(error) or type(error).__name__
         logger.warning("session %s: %s: %s", self._dialogue, what, reason, exc_info=is_foreign)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:

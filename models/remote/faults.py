@@ -1,7 +1,9 @@
-"""What goes wrong with an engine, translated once: whose fault it is, whether asking again helps, and one sentence.
+"""What goes wrong with an engine, translated once: whose fault it is, whether asking again helps, and two sentences.
 
-Engines quote in their messages what they were given, so a message that holds words of the conversation is not passed
-on. Read `models/errors.py` for the errors, `model.py` for what follows from a fault.
+One is for whoever talks: it says "the engine", and neither where that is nor what it said itself. The other is for
+whoever runs the server. Engines quote in their messages what they were given, so a message that holds words of the
+conversation is not passed on to anybody. Read `models/errors.py` for the errors, `model.py` for what follows from a
+fault.
 """
 
 import re
@@ -17,6 +19,9 @@ from models.remote.wire import AnswerTooLarge
 
 MAX_QUOTED = 200  # characters of an engine's own message
 TOO_LONG = re.compile(r"context.length|maximum (model|context) length|max_model_len|exceeds? .{0,40}context", re.I)
+WORD = re.compile(r"\w+")
+QUOTED_WORDS = 3  # so many in a row are no chance
+TELL = "tell whoever runs this server"
 CLIP_LIMIT = re.compile(r"at most (\d+) audio", re.I)
 
 
@@ -24,7 +29,7 @@ class EngineFault(Exception):
     """One request has failed.
 
     Args:
-        error: what a person is told.
+        error: what a person is told, and in its `detail` what the operator is told.
         is_ill: the replica is unwell, and that counts against it.
         again: whether the same replica may be asked again soon.
         elsewhere: whether another replica may do better.
@@ -42,7 +47,7 @@ class EngineFault(Exception):
         after_s: float | None = None,
         clip_limit: int | None = None,
     ) -> None:
-        super().__init__(str(error))
+        super().__init__(error.detail)
         self.error = error
         self.is_ill = is_ill
         self.again = again
@@ -69,7 +74,7 @@ class Asked:
 
     @property
     def engine(self) -> str:
-        """How a sentence names it."""
+        """How a sentence for the operator names it."""
         return f"the engine at {self.url}"
 
 
@@ -96,27 +101,31 @@ def engine_faults(asked: Asked) -> Iterator[None]:
 
 def unreachable(asked: Asked, why: str) -> EngineFault:
     """Nobody is there."""
-    error = GenerationFailed(f"{asked.engine} cannot be reached ({why}); check that it runs, and the address")
+    error = GenerationFailed(
+        "the engine cannot be reached; ask again in a moment",
+        detail=f"{asked.engine} cannot be reached ({why}); check that it runs, and the address",
+    )
     return EngineFault(error, is_ill=True, again=True, elsewhere=True)
 
 
 def too_slow(asked: Asked, what: str, limit_s: float) -> EngineFault:
     """It gives nothing within a limit."""
-    error = GenerationFailed(f"{asked.engine} has given no {what} in {limit_s:g} s; ask again, or look after it")
+    failure = f"has given no {what} in {limit_s:g} s; ask again"
+    error = GenerationFailed(f"the engine {failure}", detail=f"{asked.engine} {failure}, or look after it")
     return EngineFault(error, is_ill=True, elsewhere=True)
 
 
 def broken_off(asked: Asked) -> EngineFault:
     """An answer ends before it is over."""
-    error = GenerationFailed(f"{asked.engine} has broken off the answer; ask again")
+    failure = "has broken off the answer; ask again"
+    error = GenerationFailed(f"the engine {failure}", detail=f"{asked.engine} {failure}")
     return EngineFault(error, is_ill=True, again=True, elsewhere=True)
 
 
 def other_model(asked: Asked, model: str) -> EngineFault:
     """Another model answers than the one that was asked."""
-    error = GenerationFailed(
-        f"{asked.engine} answers with {quoted(model)} instead of {asked.model}; give --engine-model the name it serves"
-    )
+    detail = f"answers with {quoted(model)} instead of {asked.model}; give --engine-model the name it serves"
+    error = GenerationFailed(f"the engine answers with another model; {TELL}", detail=f"{asked.engine} {detail}")
     return EngineFault(error, is_ill=True, elsewhere=True)
 
 
@@ -127,9 +136,8 @@ def no_stream(asked: Asked, content_type: str) -> EngineFault:
 
 
 def _foreign(asked: Asked, why: str) -> EngineFault:
-    error = GenerationFailed(
-        f"{asked.engine} does not answer as OpenAI's chat completions do: {why}; check the address, /v1 included"
-    )
+    detail = f"does not answer as OpenAI's chat completions do: {why}; check the address, /v1 included"
+    error = GenerationFailed(f"the engine does not answer as it should; {TELL}", detail=f"{asked.engine} {detail}")
     return EngineFault(error, is_ill=True, elsewhere=True)
 
 
@@ -140,7 +148,9 @@ def _of_connection(error: openai.APIConnectionError, asked: Asked) -> EngineFaul
     untrusted = any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes)
     if untrusted or any("CERTIFICATE_VERIFY_FAILED" in str(cause) for cause in causes):
         untrusted_error = GenerationFailed(
-            f"the certificate of {asked.engine} is not trusted; set SSL_CERT_FILE to a file with that of its authority"
+            f"the certificate of the engine is not trusted; {TELL}",
+            detail=f"the certificate of {asked.engine} is not trusted; "
+            "set SSL_CERT_FILE to a file with that of its authority",
         )
         return EngineFault(untrusted_error, is_ill=True, elsewhere=True)
     return unreachable(asked, quoted(str(causes[-1])) or type(causes[-1]).__name__)
@@ -158,19 +168,23 @@ def _of_status(error: openai.APIStatusError, asked: Asked) -> EngineFault:
     if status in (400, 413, 422):
         return _refused(status, message, asked, str(error.code or ""))
     if status in (401, 403):
-        sentence = f"{asked.engine} refuses the key (HTTP {status}); set EARPIECE_ENGINE_KEY to one that it knows"
-        return EngineFault(GenerationFailed(sentence), elsewhere=True)
-    if status == 404:
-        sentence = f"{asked.engine} has no model {asked.model} (HTTP 404); check --engine-model and the address"
-        return EngineFault(GenerationFailed(sentence), elsewhere=True)
+        detail = f"{asked.engine} refuses the key (HTTP {status}); set EARPIECE_ENGINE_KEY to one that it knows"
+        error_told = GenerationFailed(f"the engine lets this server in no more; {TELL}", detail=detail)
+        return EngineFault(error_told, elsewhere=True)
+    if status == 404 and asked.model:
+        detail = f"{asked.engine} has no model {asked.model} (HTTP 404); check --engine-model and the address"
+        error_told = GenerationFailed(f"the engine does not have the model; {TELL}", detail=detail)
+        return EngineFault(error_told, elsewhere=True)
     if status == 429:
         after_s = _retry_after_s(error)
         when = "in a moment" if after_s is None else f"in {after_s:.0f} s"
-        sentence = f"{asked.engine} has too much to do; ask again {when}"
-        return EngineFault(GenerationFailed(sentence), again=True, elsewhere=True, after_s=after_s)
+        failure = f"has too much to do; ask again {when}"
+        error_told = GenerationFailed(f"the engine {failure}", detail=f"{asked.engine} {failure}")
+        return EngineFault(error_told, again=True, elsewhere=True, after_s=after_s)
     if status in (408, 425) or status >= 500:
-        sentence = f"{asked.engine} has failed (HTTP {status}{_because(message, asked)}); ask again"
-        return EngineFault(GenerationFailed(sentence), is_ill=True, again=True, elsewhere=True)
+        detail = f"{asked.engine} has failed (HTTP {status}{_because(message, asked)}); ask again"
+        error_told = GenerationFailed("the engine has failed; ask again", detail=detail)
+        return EngineFault(error_told, is_ill=True, again=True, elsewhere=True)
     return _foreign(asked, f"HTTP {status}")
 
 
@@ -179,8 +193,9 @@ def _of_event(error: openai.APIError, asked: Asked) -> EngineFault:
     message = error.message if isinstance(error.message, str) else ""
     if TOO_LONG.search(message):
         return EngineFault(_too_long(message, asked))
-    sentence = f"{asked.engine} has failed while answering{_because(message, asked)}; ask again"
-    return EngineFault(GenerationFailed(sentence), is_ill=True, again=True, elsewhere=True)
+    detail = f"{asked.engine} has failed while answering{_because(message, asked)}; ask again"
+    error_told = GenerationFailed("the engine has failed while answering; ask again", detail=detail)
+    return EngineFault(error_told, is_ill=True, again=True, elsewhere=True)
 
 
 def _refused(status: int, message: str, asked: Asked, code: str) -> EngineFault:
@@ -189,8 +204,9 @@ def _refused(status: int, message: str, asked: Asked, code: str) -> EngineFault:
         return EngineFault(_too_long(message, asked))
     limit = CLIP_LIMIT.search(message)
     why = f"HTTP {status}{_because(message, asked)}"
-    sentence = f"{asked.engine} cannot take this conversation ({why}); say it otherwise"
-    return EngineFault(InvalidPrompt(sentence), clip_limit=int(limit[1]) if limit else None)
+    detail = f"{asked.engine} cannot take this conversation ({why}); say it otherwise"
+    error = InvalidPrompt("the engine cannot take this conversation; say it otherwise", detail=detail)
+    return EngineFault(error, clip_limit=int(limit[1]) if limit else None)
 
 
 def _too_long(message: str, asked: Asked) -> PromptTooLong:
@@ -213,10 +229,18 @@ def _message(error: openai.APIStatusError) -> str:
 
 def _because(message: str, asked: Asked) -> str:
     """An engine's message to be added to a sentence, unless it quotes the conversation."""
-    said = [text.strip()[:16].lower() for text in asked.texts if text.strip()]
-    if not message or any(beginning in message.lower() for beginning in said) or "base64" in message:
+    shown = quoted(message)
+    if not shown or "base64" in message or any(_quotes(shown, text) for text in asked.texts):
         return ""
-    return f": {quoted(message)}"
+    return f": {shown}"
+
+
+def _quotes(message: str, text: str) -> bool:
+    """Whether a message has three words in a row of a text, or all of a shorter one."""
+    words, told = WORD.findall(text.lower()), f" {' '.join(WORD.findall(message.lower()))} "
+    n_words = min(len(words), QUOTED_WORDS)
+    runs = (words[start : start + n_words] for start in range(len(words) - n_words + 1))
+    return n_words > 0 and any(f" {' '.join(run)} " in told for run in runs)
 
 
 def quoted(message: str, limit: int = MAX_QUOTED) -> str:

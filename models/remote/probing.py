@@ -42,17 +42,19 @@ async def probe(settings: EngineSettings) -> EngineFacts:
     """
     listed = await asyncio.gather(*(_list_models(url, settings) for url in settings.urls), return_exceptions=True)
     models: dict[str, dict[str, Any]] = {}
-    why: ModelUnavailable | None = None
+    faults: list[EngineFault] = []
     for url, found in zip(settings.urls, listed, strict=True):
         if isinstance(found, EngineFault):
-            why = ModelUnavailable(str(found))
-            logger.warning("%s", found)
+            faults.append(found)
         elif isinstance(found, BaseException):
             raise found
         else:
             models[url] = _chosen(url, found, settings.model)
+    why = faults.pop() if faults and not models else None  # the last one is told by the error
+    for fault in faults:
+        logger.warning("%s", fault)
     if not models:
-        raise why or ModelUnavailable("the engine has no address")
+        raise ModelUnavailable("the engine has no address" if why is None else str(why))
     _check_same(models)
     url, model = next(iter(models.items()))
     context = model.get("max_model_len")

@@ -55,10 +55,8 @@ class Replicas:
         soonest = min(self.all, key=lambda replica: replica.breaker.resting_s)
         wait_s = max(1.0, soonest.breaker.resting_s)
         which = "the engine" if len(self.all) == 1 else f"all {len(self.all)} replicas of the engine"
-        return GenerationFailed(
-            f"{which} failed {soonest.breaker.failures_in_row} times in a row; ask again in {wait_s:.0f} s "
-            f"(the last time: {soonest.last_failure})"
-        )
+        failure = f"{which} failed {soonest.breaker.failures_in_row} times in a row; ask again in {wait_s:.0f} s"
+        return GenerationFailed(failure, detail=f"{failure} (the last time: {soonest.last_failure})")
 
 
 def _root(dialogue: str) -> str:

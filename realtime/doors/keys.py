@@ -239,7 +239,7 @@ class KeyFile:
                     return self._keys  # the next look may be luckier, and a key may have been removed
             else:
                 self._complained_of = None
-                logger.warning("%s has changed: %d keys are good now", self._path, len(self._keys))
+                logger.warning("%s has changed; keys that are good now: %d", self._path, len(self._keys))
             self._version = version
         return self._keys
 

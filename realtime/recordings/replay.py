@@ -240,7 +240,7 @@ def _generated_of(generation: int, event: str = "", error: str = "", **fields: A
     if error:
         kind = getattr(models.errors, error)
         failure: ModelError = kind.__new__(kind)
-        failure.args = (fields["message"],)
+        failure.args, failure.detail = (fields["message"],), fields["message"]
         return Generated(generation, failure)
     if event == Transcription.__name__:
         return Generated(generation, Transcription(fields["message_id"], _transcript_of(**fields["transcript"])))

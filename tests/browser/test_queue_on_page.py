@@ -64,6 +64,7 @@ def test_who_waits_sees_the_place_and_is_let_in_over_the_same_wire(open_tab: Ope
     second.wait_for_function(LONGER_THAN_WEBRTC_MAY_TAKE)
     until_status(second, "queued", "number 1")
     assert second.inner_text("#ep-talk") == "Leave the queue"
+    assert second.is_hidden("#ep-empty"), "it says what the button does not do now"
     talking.goto("about:blank")
     until_status(second, "listening", "Listening")
     until_status(third, "queued", "Nummer 1")
@@ -98,3 +99,12 @@ def test_a_message_that_is_typed_in_the_queue_is_sent_when_the_turn_comes(open_t
     talking.goto("about:blank")
     second.wait_for_selector("#ep-items :text('Yes.')")
     assert second.input_value("#ep-text") == ""
+
+
+def test_who_is_refused_sees_why_and_that_nobody_listens(open_tab: OpenTab) -> None:
+    queue_behind_somebody(open_tab)
+    refused = open_tab()
+    refused.click("#ep-talk")
+    refused.wait_for_selector("#ep-error-text:has-text('place is taken; try again')")
+    until_status(refused, "idle", "Microphone off.")
+    assert refused.inner_text("#ep-talk") == "Start talking"

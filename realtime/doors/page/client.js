@@ -215,7 +215,7 @@ export class Client {
     try {
       await this.ensureConnected();
     } catch (error) {
-      this.#releaseMicrophone();
+      this.stopMicrophone();
       throw error;
     }
     await this.#sendTrack();

@@ -1,6 +1,7 @@
 """Engines that are slow, wrong, gone or broken: one clear sentence each, and nothing is left behind."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,7 +44,9 @@ async def failure_of(model: RemoteModel, messages: tuple[Message, ...] = QUESTIO
     assert {state.in_flight for state in model.engine_state()} == {0}
     await model.close()
     assert not [task for task in asyncio.all_tasks() - {asyncio.current_task()} if "models/remote" in str(task)]
-    assert "\n" not in str(caught.value)
+    told, detail = str(caught.value), caught.value.detail
+    assert "\n" not in told + detail
+    assert not re.search(r"//|127\.0|boom|melts|--|EARPIECE|HTTP", told), "that is for whoever runs the server alone"
     return caught.value
 
 
@@ -79,15 +82,13 @@ async def test_each_fault_has_one_sentence(
     limits = SHORT if "0.3 s" in sentence else {"retries": 0}
     error = await failure_of(remote(url, **limits))
     assert type(error) is kind
-    with pytest.raises(kind, match=sentence):
-        raise error
+    assert re.search(sentence, error.detail)
 
 
 async def test_silence_between_two_words_ends_the_answer() -> None:
     async with raw_server(HEAD, _chunk(event("Well")), hangs=True) as url:
-        assert "has given no further text in 0.2 s" in str(
-            await failure_of(remote(url, retries=0, next_token_limit_s=0.2))
-        )
+        error = await failure_of(remote(url, retries=0, next_token_limit_s=0.2))
+    assert str(error) == "the engine has given no further text in 0.2 s; ask again"
 
 
 async def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
@@ -105,12 +106,14 @@ async def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
 )
 async def test_what_is_no_server_of_http_is_named(pieces: tuple[bytes, ...], sentence: str) -> None:
     async with raw_server(*pieces) as url:
-        assert sentence in str(await failure_of(remote(url, retries=0)))
+        assert sentence in (await failure_of(remote(url, retries=0))).detail
 
 
 async def test_where_nobody_listens() -> None:
     url = free_url()
-    assert f"the engine at {url} cannot be reached" in str(await failure_of(remote(url, retries=0)))
+    error = await failure_of(remote(url, retries=0))
+    assert str(error) == "the engine cannot be reached; ask again in a moment"
+    assert f"the engine at {url} cannot be reached" in error.detail
 
 
 @pytest.mark.parametrize(
@@ -130,16 +133,18 @@ async def test_a_conversation_that_is_too_long_carries_the_numbers(
     assert (error.prompt_tokens, error.context_tokens) == numbers
 
 
-async def test_a_message_that_quotes_the_conversation_is_not_passed_on() -> None:
-    plan = refuse(400, "cannot tokenize 'What is the capital of France?'")
-    with serving_engine(ScriptedEngine(plan)) as url:
-        assert "France" not in str(await failure_of(remote(url, retries=0)))
+@pytest.mark.parametrize("quote", ["'What is the capital of France?'", "[...capital,\n of FRANCE...]"])
+async def test_a_message_that_quotes_the_conversation_is_not_passed_on(quote: str) -> None:
+    with serving_engine(ScriptedEngine(refuse(400, f"cannot tokenize {quote}"))) as url:
+        error = await failure_of(remote(url, retries=0))
+    assert "france" not in (str(error) + error.detail).lower()
+    assert "cannot tokenize" not in error.detail
 
 
 async def test_a_certificate_that_is_not_trusted(tmp_path: Path) -> None:
     certificate = str(write_certificate(tmp_path, ["localhost"]))
     with serving_engine(ScriptedEngine(), ssl_certfile=certificate) as url:
-        assert "is not trusted; set SSL_CERT_FILE" in str(await failure_of(remote(url, retries=0)))
+        assert "is not trusted; set SSL_CERT_FILE" in (await failure_of(remote(url, retries=0))).detail
 
 
 def _chunk(text: str) -> bytes:

@@ -45,7 +45,9 @@ def test_ask_gives_the_words_to_an_engine_for_text(
     assert engine.headers[-1]["authorization"] == "Bearer a-secret"
 
 
-def test_a_session_lives_on_when_the_engine_fails(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_session_lives_on_when_the_engine_fails(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     async def fail_once(engine: ScriptedEngine, body: dict[str, Any]) -> Response:
         plan = refuse(401, "expired") if len(clips_in(body)) == 2 else say("Well", " again.")
         return await plan(engine, body)
@@ -55,10 +57,24 @@ def test_a_session_lives_on_when_the_engine_fails(capsys: pytest.CaptureFixture[
         arguments = ["talk", "--engine", url, "--ears", "none", "--endpointing", "silence"]
         assert main([*arguments, QUESTION, QUESTION, QUESTION]) == 0
     out = capsys.readouterr().out
-    assert "refuses the key (HTTP 401); set EARPIECE_ENGINE_KEY" in out
+    assert "the engine lets this server in no more; tell whoever runs this server" in out
+    assert url not in out, "who talks need not know where it is"
+    told = [record.message for record in caplog.records if record.name.startswith(("realtime.", "models."))]
+    assert len(told) == 1, "whoever runs the server is told once"
+    assert f"the engine at {url} refuses the key (HTTP 401); set EARPIECE_ENGINE_KEY" in told[0]
     roles = [[message["role"] for message in body["messages"]] for body in engine.requests]
     assert ["system", "user", "assistant", "user"] in roles
-    assert out.rindex("Well again.") > out.index("refuses the key")
+    assert out.rindex("Well again.") > out.index("lets this server in no more")
+
+
+def test_ask_says_where_the_engine_is_that_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    async def fail(engine: ScriptedEngine, body: dict[str, Any]) -> Response:
+        plan = refuse(401, "expired") if body["max_tokens"] > 1 else say("Yes")
+        return await plan(engine, body)
+
+    with serving_engine(ScriptedEngine(fail)) as url:
+        assert main(["ask", "--engine", url, "--ears", "none", QUESTION]) == 2
+    assert f"earpiece: the engine at {url} refuses the key" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -72,10 +72,19 @@ async def test_replicas_serve_one_model_and_one_that_is_away_does_not_matter() -
             await probe(EngineSettings(urls=(one, two)))
 
 
+async def test_of_replicas_that_are_all_away_each_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    first, last = free_url(), free_url()
+    with pytest.raises(ModelUnavailable, match=f"the engine at {last} cannot be reached"):
+        await probe(EngineSettings(urls=(first, last)))
+    assert [record.message.split(" cannot")[0] for record in caplog.records] == [f"the engine at {first}"]
+
+
 async def test_what_is_no_engine_is_refused() -> None:
     page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"
     wrong = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n[]"
-    for answer, sentence in ((page, "answers text/html"), (wrong, "cannot be read"), (b"", "cannot be reached")):
+    lost = b"HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"
+    sentences = {page: "answers text/html", wrong: "cannot be read", b"": "cannot be reached", lost: "HTTP 404; check"}
+    for answer, sentence in sentences.items():
         async with raw_server(answer) as url:
             with pytest.raises(ModelUnavailable, match=sentence):
                 await probe(EngineSettings(urls=(url,)))

@@ -107,11 +107,12 @@ async def test_it_is_asked_again_only_so_often_and_never_for_what_is_refused() -
     engine = ScriptedEngine(refuse(503, "starting"))
     with serving_engine(engine) as url:
         model = remote(url, retries=1)
-        with pytest.raises(GenerationFailed, match="HTTP 503: starting"):
+        with pytest.raises(GenerationFailed, match="has failed") as caught:
             await answer(model)
+        assert "HTTP 503: starting" in caught.value.detail
         assert len(engine.requests) == 2
         engine.plans = [refuse(404, "gone")]
-        with pytest.raises(GenerationFailed, match="has no model"):
+        with pytest.raises(GenerationFailed, match="does not have the model"):
             await answer(model)
         assert len(engine.requests) == 3
         await model.close()
@@ -122,10 +123,11 @@ async def test_one_that_keeps_failing_is_left_alone_and_then_tried() -> None:
     with serving_engine(engine) as url:
         model = remote(url, retries=0, rest_s=0.3)
         for _ in range(3):
-            with pytest.raises(GenerationFailed, match="boom"):
+            with pytest.raises(GenerationFailed, match="has failed"):
                 await answer(model)
-        with pytest.raises(GenerationFailed, match=r"failed 3 times in a row; ask again in 1 s .*boom"):
+        with pytest.raises(GenerationFailed, match=r"failed 3 times in a row; ask again in 1 s$") as caught:
             await answer(model)
+        assert "boom" in caught.value.detail
         assert len(engine.requests) == 3, "it was not asked"
         assert not model.engine_state()[0].is_answering
         engine.plans = [say("Well again.")]
