@@ -256,7 +256,8 @@ class Session(Reception):
             while self._floor.state is not TurnState.CLOSED:
                 await self.handle(await self._inbox.get())
                 self._report_lost_audio()
-                await asyncio.sleep(0)  # `get` does not wait while there is more: others have their turn
+                if not self._inbox.is_empty:
+                    await asyncio.sleep(0)  # `get` does not wait while there is more: others have their turn
                 if self._inbox.is_empty and not self._is_busy():
                     self._inbox.settle()
         except Exception:

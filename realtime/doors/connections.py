@@ -20,6 +20,7 @@ STEADY_BYTES = 256_000  # of a long body; who sends as much in `REQUEST_TIMEOUT_
 MAX_IGNORED_BYTES = 256_000  # of a body that was refused; a client may read why only after it has sent all
 MAX_FRAGMENTS = 1000  # of one message
 NO_WEBSOCKET = "no WebSocket begins like this"
+MAX_WAITING_MESSAGES = 2  # beyond it no more is read; to stop and begin again at each one costs two system calls
 CLOSE_TIMEOUT_S = 5.0  # for a client to read the last that it is sent
 
 
@@ -107,6 +108,15 @@ class WebSocketConnection(WebSocketsSansIOProtocol, _SmallReads):
         elif not self.close_sent:
             self.conn.fail(CloseCode.MESSAGE_TOO_BIG, f"a message has at most {MAX_FRAGMENTS} fragments")
             self.handle_parser_exception()
+
+    def send_receive_event_to_app(self) -> None:
+        """Hands a message on, and stops reading while more wait than there should; uvicorn stops at each."""
+        is_paused, self.read_paused = self.read_paused, True  # so that uvicorn does not
+        super().send_receive_event_to_app()
+        self.read_paused = is_paused
+        if not is_paused and self.queue.qsize() > MAX_WAITING_MESSAGES:
+            self.read_paused = True
+            self.transport.pause_reading()
 
     def handle_ping(self) -> None:
         """Answers, unless answers pile up unread."""

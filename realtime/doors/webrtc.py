@@ -1,15 +1,15 @@
 """The WebRTC door: audio over FastRTC, commands and events over a data channel.
 
 FastRTC's wire format is kept (`POST /webrtc/offer`); what it leaves open is closed here. A connection is one `Peer`:
-one id, one session, one audio track each way, one data channel, and a deadline by which all of them are there. An
-exception in `receive` would end the audio for good, so none leaves it. FastRTC's tasks wait for channels and tracks
-that may never come, so a connection that ends wakes them all. Whatever clean-up raises, the lobby takes the place back.
-Read `offers.py` for what is accepted, and `packets.py` for the way of the audio.
+one id, one session, one audio track each way, one data channel, and a deadline by which all of them are there. Audio
+goes past FastRTC (`decoding.py`), which would ask for each frame in tasks of its own. FastRTC's tasks wait for channels
+and tracks that may never come, so a connection that ends wakes them all. Whatever clean-up raises, the lobby takes the
+place back. Read `offers.py` for what is accepted, and `packets.py` for the way of the audio.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from models.types import Samples
 from realtime.doors import DoorOptions
 from realtime.doors.callers import Caller, caller_of
+from realtime.doors.decoding import Decoding, decode_at_once
 from realtime.doors.entrance import Way
 from realtime.doors.envelope import Media, read_in_channel
 from realtime.doors.event_text import dump
@@ -42,7 +43,6 @@ logger = logging.getLogger(__name__)
 
 DOOR, PATH = "webrtc", "/webrtc/offer"
 SERVERS_PATH = "/webrtc/ice-servers"  # STUN and TURN servers for the next connection; what opens them may expire
-WEBRTC_RATE_HZ = 48_000  # Opus's own: asking FastRTC for 16 kHz would gather 60 ms chunks
 CHANNEL_RATE_HZ = 16_000  # of audio in the data channel: what a client kept while it had no connection
 ANSWER_TIMEOUT_S = 10.0  # to answer an offer; asking a STUN server that does not reply takes 5 s
 CONNECT_TIMEOUT_S = 6.0  # from the answer to the session; as long as the page waits before it takes a WebSocket
@@ -121,9 +121,10 @@ class PeerHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is not t
     """
 
     def __init__(self, prepare: Callable[[], None]) -> None:
-        super().__init__("mono", input_sample_rate=WEBRTC_RATE_HZ)
+        super().__init__("mono")
         self._prepare = prepare
         self.visit: Visit | None = None
+        self.decodings: list[Decoding] = []
         self.over = asyncio.Event()
         self._gaps = FrameGaps()
 
@@ -146,19 +147,18 @@ class PeerHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is not t
         """Begins the session: the connection can carry its events now."""
         if self.visit is not None and not self.over.is_set():
             self.visit.begin()
+            for decoding in self.decodings:
+                decoding.open()
 
-    def resample(self, frame: AudioFrame) -> Iterator[AudioFrame]:
-        """Notes what is missing before a frame as the decoder gave it; its timestamp is lost after this."""
-        if self.over.is_set():
-            return
-        if self.visit is not None:
+    def listen(self, frame: AudioFrame) -> None:
+        """Takes decoded audio, after what is missing before it."""
+        if self.visit is not None and not self.over.is_set():
             self.visit.skip(self._gaps.missing_s(frame, asyncio.get_running_loop().time()))
-        yield from super().resample(frame)
+            samples = np.frombuffer(frame.planes[0], np.int16, frame.samples)
+            self.visit.listen(frame.sample_rate, samples)
 
     async def receive(self, frame: tuple[int, NDArray[np.int16]]) -> None:
-        """Takes audio."""
-        if self.visit is not None:
-            self.visit.listen(*frame)
+        """Is given nothing: `listen` is."""
 
     async def emit(self) -> None:
         """Has no audio, for `Loudspeaker` has it, and ends FastRTC's loop that asks when the connection is over."""
@@ -168,10 +168,10 @@ class PeerHandler(AsyncStreamHandler):  # type: ignore[misc]  # FastRTC is not t
                 raise asyncio.CancelledError
 
     def end(self) -> None:
-        """Lets what waits here look up, and frees what has threads: timers of the loop may keep this for a while."""
+        """Lets what waits here look up, and frees its decoder: timers of the loop may keep this for a while."""
         self.over.set()
         self.channel_set.set()
-        self._resampler = None
+        self.decodings = []
 
     async def shutdown(self) -> None:
         """The connection has ended."""
@@ -233,6 +233,7 @@ class Peer(WebRTCConnectionMixin):  # type: ignore[misc]  # FastRTC is not typed
             raise ConnectionError("the connection was closed before it was answered")
         self._tracks = list(self.connections[self._client_id])
         hear_at_once(peer, visit.counters)
+        self._handler.decodings = decode_at_once(peer, visit.counters, self._handler.listen)
         guard(peer, self._give_up)
         peer.on("datachannel", self._handler.set_channel)  # at once: FastRTC, which looks every 50 ms, would echo
 
