@@ -2,8 +2,8 @@
 
 Sessions are added step by step, each speaking in turns, until p95 of the lag is 100 ms or more: a client asks its
 session for its numbers once a second, and the answer comes from the same inbox as the audio, behind all that was sent
-before. The last step below the limit counts. CPU per session is the server process's own time, ours and FastRTC's one
-after the other with as many sessions and the same sound. Server, clients and baseline are processes of their own.
+before. The last step below the limit counts. CPU per session is the server process's own time, ours and FastRTC's at
+the same time with as many sessions and the same sound. Server, clients and baseline are processes of their own.
 Run: `python -m tests.benchmarks.bench_sessions --json` on a machine that does nothing else; it takes four minutes.
 """
 
@@ -15,7 +15,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ SLOWEST_TURN_S = 30.0  # who answers less often has not kept up with the sound: 
 SETTLE_S = 1.0  # after sessions were opened
 STEPS = {"websocket": range(10, 201, 10), "webrtc": range(5, 81, 5)}
 COMPARED = {"websocket": 20, "webrtc": 10}  # sessions
+KINDS = ("ours", "fastrtc")
 GOALS = {"websocket": 60, "webrtc": 25, "cpu_ratio": 0.6}
 
 
@@ -155,19 +157,22 @@ def served(steps: Sequence[Step]) -> int:
 
 
 def compare(transport: str, clips: Path, sessions: int, duration_s: float) -> dict[str, float]:
-    """CPU per session of ours and of the plain handler, in shares of a core; twice each, turn about."""
-    found: dict[str, list[float]] = {"ours": [], "fastrtc": []}
-    for kind in tqdm(("ours", "fastrtc", "ours", "fastrtc"), desc=f"CPU, {transport}", unit="run"):
-        with talking(kind, transport, clips, asks=False) as (server, clients):
+    """CPU per session of ours and of the plain handler, in shares of a core; both at the same time."""
+    with ExitStack() as stack:
+        pairs = {kind: stack.enter_context(talking(kind, transport, clips, asks=False)) for kind in KINDS}
+        for _, clients in pairs.values():
             clients.ask(open=sessions)
-            step = measure(server, clients, sessions, duration_s)
-            if step.lost or step.answers < sessions * duration_s / SLOWEST_TURN_S:
-                raise SystemExit(
-                    f"{kind} over {transport}: {step.answers} answers, {step.lost} of {sessions} connections lost; the "
-                    "machine is too busy for its time to mean anything: try again, or with fewer --compared"
-                )
-            found[kind].append(step.cpu / sessions)
-    return {kind: statistics.mean(each) for kind, each in found.items()}
+        with ThreadPoolExecutor() as threads, tqdm(total=1, desc=f"CPU, {transport}", unit="run") as progress:
+            running = {kind: threads.submit(measure, *pair, sessions, duration_s) for kind, pair in pairs.items()}
+            steps = {kind: each.result() for kind, each in running.items()}
+            progress.update()
+    for kind, step in steps.items():
+        if step.lost or step.answers < sessions * duration_s / SLOWEST_TURN_S:
+            raise SystemExit(
+                f"{kind} over {transport}: {step.answers} answers, {step.lost} of {sessions} connections lost; the "
+                "machine is too busy for its time to mean anything: try again, or with fewer --compared"
+            )
+    return {kind: step.cpu / sessions for kind, step in steps.items()}
 
 
 def show(steps: Sequence[Step], title: str) -> None:
@@ -195,7 +200,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.bench_sessions", description=__doc__)
     parser.add_argument("clips", nargs="?", type=Path, default=CLIPS, help="a folder of recordings (%(default)s)")
     parser.add_argument("--step-s", type=float, default=4.0, help="each step of the ramps (%(default)s)")
-    parser.add_argument("--compare-s", type=float, default=9.0, help="each run of the comparison (%(default)s)")
+    parser.add_argument("--compare-s", type=float, default=27.0, help="the comparison (%(default)s)")
     parser.add_argument("--compared", type=int, metavar="N", help=f"sessions of each comparison ({COMPARED})")
     parser.add_argument("--transports", nargs="+", choices=list(STEPS), default=list(STEPS))
     parser.add_argument("--only", choices=("ramp", "compare"), help="one half of it")

@@ -38,7 +38,7 @@ def test_a_text_file_goes_with_the_next_message(open_scripted: OpenScripted, tmp
 def test_a_file_can_be_dropped_while_somebody_speaks(open_scripted: OpenScripted) -> None:
     page, session = open_scripted()
     page.click("#ep-talk")
-    expect(page.locator("#ep-talk")).to_have_class("on")
+    page.wait_for_selector("body[data-transport=WebSocket]")
     session.floor("user_speaking")
     page.evaluate("""() => {
       const dataTransfer = new DataTransfer();
