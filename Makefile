@@ -14,7 +14,7 @@ OURS := $(INSTALL) --no-build-isolation -c constraints.txt
 
 help:
 	@echo "make run     install what is missing and start at http://127.0.0.1:7860"
-	@echo "make test    install what the tests need, Chromium, Prometheus and nginx included, and run them all"
+	@echo "make test    install what the tests need, Chromium, Prometheus, nginx and PostgreSQL included, and run them all"
 	@echo "make test-engine   the same model on a vLLM of its own, compared token by token; takes minutes, not part of test"
 	@echo "make check   lint, formatting, types, import contract"
 	@echo "make fuzz    ten minutes of broken recordings and messages"
