@@ -1,0 +1,1 @@
+"""Notes: what was decided, who is to do what until when, what stays open, and where in the sound each was said."""
