@@ -73,6 +73,11 @@ class Message:
     speaker: str | None = None
 
     @property
+    def named_parts(self) -> tuple[Part, ...]:
+        """The parts as a model is given them: behind the speaker's name, where there are several speakers."""
+        return self.parts if self.speaker is None or not self.parts else (f"{self.speaker}:", *self.parts)
+
+    @property
     def text(self) -> str:
         """All text parts, joined by a newline."""
         return "\n".join(part for part in self.parts if isinstance(part, str))

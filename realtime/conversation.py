@@ -37,6 +37,7 @@ class ConversationOptions:
         max_audio_s: the window is cut when it holds more audio than this.
         keep: the share of each budget that a cut leaves, so that the next cut is far away.
         summarise: what leaves the window is summarised by the model when nobody waits; otherwise it is forgotten.
+        adds_instructions: those of the client follow the system prompt; otherwise they take its place.
     """
 
     system_prompt: str = SYSTEM_PROMPT
@@ -44,6 +45,7 @@ class ConversationOptions:
     max_audio_s: float = 300.0
     keep: float = 0.5
     summarise: bool = True
+    adds_instructions: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.keep < 1:
@@ -125,7 +127,8 @@ class Conversation:
 
     def instruct(self, instructions: str) -> None:
         """Changes what the model is told to be; "": what it was told first."""
-        self._system_prompt = instructions or self._options.system_prompt
+        first = self._options.system_prompt
+        self._system_prompt = f"{first}\n\n{instructions}" if self._options.adds_instructions else instructions or first
         self._system = self._system_messages()
 
     def note_tokens(self, prompt: Sequence[Message], prompt_tokens: int) -> None:

@@ -9,7 +9,8 @@ from typing import Literal
 
 from models.errors import InvalidPrompt, ModelError
 from models.types import SAMPLE_RATE_HZ, Role, VoiceInfo, Word
-from realtime.turns.observations import Address, Patience
+from realtime.turns.observations import DEFAULT_SPEAKER, Address, Patience
+from realtime.turns.options import SessionKind
 
 ResponseStatus = Literal["completed", "incomplete", "cancelled", "failed"]
 Tier = Literal["audio", "text", "summary"]
@@ -39,6 +40,8 @@ class SessionCreated:
         resume_within_s: how long the session waits for that; 0: this client has not said that it can come back.
         received: how many commands have come from the client so far; those that it has sent after them are lost.
         stored: the conversation is kept, sound and words; `StoringStopped` says when it is not any more.
+        kind: of the session: in a "call" answers are suggestions, to what the other party says.
+        speakers: who is listened to, each on a track of that name.
     """
 
     session_id: str
@@ -52,6 +55,8 @@ class SessionCreated:
     resume_within_s: float = 0.0
     received: int = 0
     stored: bool = False
+    kind: SessionKind = "conversation"
+    speakers: tuple[str, ...] = (DEFAULT_SPEAKER,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,7 @@ class Reception(ABC):
         can_judge_address: whom words are meant for can be known.
 
     Attributes:
+        speakers: who is listened to, by name; the first of them presses and types.
         voices: that can read answers aloud.
         longest_turn_s: how much audio fits into one turn.
     """
@@ -67,7 +68,7 @@ class Reception(ABC):
         longest_turn_s: float,
         can_judge_address: bool,
     ) -> None:
-        self._speakers = speakers
+        self.speakers = speakers
         self._models = models
         self.voices = voices
         self._conversation = conversation
@@ -77,8 +78,8 @@ class Reception(ABC):
 
     def push_audio(self, chunk: AudioChunk) -> None:
         """Takes the next audio, rounded to 16 bits, as a recording holds it; drops and counts it when 20 s behind."""
-        if chunk.speaker not in self._speakers:
-            self.report(InvalidPrompt(f"there is no speaker {chunk.speaker!r} here, but {', '.join(self._speakers)}"))
+        if chunk.speaker not in self.speakers:
+            self.report(InvalidPrompt(f"there is no speaker {chunk.speaker!r} here, but {', '.join(self.speakers)}"))
         elif len(chunk.samples):
             self._put(AudioChunk(rounded_to_16_bits(chunk.samples), chunk.start_sample, chunk.speaker))
 

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 
 from models.base import AudioLanguageModel, Voice
 from models.watched import WatchedModel
+from realtime.calls import call_options
 from realtime.doors import DoorOptions, open_doors
 from realtime.doors.attendance import Attendance
 from realtime.doors.connections import HttpConnection, WebSocketConnection
@@ -43,6 +44,7 @@ from realtime.telemetry.engines import engines_of, failure_of
 from realtime.telemetry.numbers import Numbers
 from realtime.turns.endpointing import EndOfTurnScorer
 from realtime.turns.interruption import BackchannelScorer
+from realtime.turns.options import SessionKind
 
 if TYPE_CHECKING:
     from realtime.telemetry.tracing import Tracing
@@ -94,7 +96,6 @@ def create_app(
     open_one = partial(
         open_session,
         watched,
-        session_options,
         scorer=scorer,
         sound_scorer=sound_scorer,
         voice=voice,
@@ -104,10 +105,11 @@ def create_app(
         store=store,
     )
 
-    def open_measured() -> Session:
+    def open_measured(kind: SessionKind) -> Session:
         metrics = SessionMetrics()
         taps = [numbers.tap(metrics), *([] if tracing is None else [tracing.tap()])]
-        return open_one(taps=taps, metrics=metrics)
+        options_of_it = call_options(session_options) if kind == "call" else session_options
+        return open_one(options_of_it, taps=taps, metrics=metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -131,7 +133,7 @@ def create_app(
 
 
 def _make_lobby(
-    open_measured: Callable[[], Session], model_name: str, options: ServerOptions, attendance: Attendance
+    open_measured: Callable[[SessionKind], Session], model_name: str, options: ServerOptions, attendance: Attendance
 ) -> Lobby:
     return Lobby(
         open_measured,

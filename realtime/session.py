@@ -67,7 +67,7 @@ from realtime.speaking import Speaking, SpeakingOptions
 from realtime.taps import Tap, Taps
 from realtime.turns.actions import EndProtection
 from realtime.turns.endpointing import EndOfTurnScorer, EndpointingOptions
-from realtime.turns.floor import Floor
+from realtime.turns.floors import make_floor
 from realtime.turns.interruption import BackchannelScorer
 from realtime.turns.machine import TurnState
 from realtime.turns.observations import (
@@ -84,7 +84,7 @@ from realtime.turns.observations import (
     RulesChanged,
     TextSubmitted,
 )
-from realtime.turns.options import FloorOptions
+from realtime.turns.options import FloorOptions, SessionKind
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +106,7 @@ class SessionOptions:
         address: whether what seems to be said to others is answered, until the client sets it.
         speakers: who is listened to, each with a name and audio of their own, which comes all the time.
         stored: somebody keeps the conversation, and the client is told so.
+        kind: "call": the speakers talk to each other, and the first of them is helped.
     """
 
     vad: VadOptions = field(default_factory=VadOptions)
@@ -116,6 +117,7 @@ class SessionOptions:
     address: Address = "always"
     speakers: tuple[str, ...] = (DEFAULT_SPEAKER,)
     stored: bool = False
+    kind: SessionKind = "conversation"
 
 
 class Session(Reception):
@@ -172,7 +174,7 @@ class Session(Reception):
         self._taps = Taps(taps, self.id)
         self._inbox, self._outbox = Inbox(), Outbox()
         self._floor_options = _floor_options_of(options, model, scorer, sound_scorer)
-        self._floor = Floor(self._floor_options)
+        self._floor = make_floor(self._floor_options)
         self._shown_state = self._floor.state
         self._observations: deque[Observation] = deque()
         self.playout = Playout(self._put)
@@ -281,6 +283,8 @@ class Session(Reception):
                 voices=self.voices,
                 models=(info.name,),
                 stored=self._options.stored,
+                kind=self._options.kind,
+                speakers=self._options.speakers,
             )
         )
         self._dialogue.prefill()
@@ -457,6 +461,7 @@ def _floor_options_of(
         transcribes_sounds=model.transcriber is not None,
         scores_sounds=sound_scorer is not None,
         address=options.address,
+        kind=options.kind,
     )
 
 

@@ -179,7 +179,11 @@ class Cascade(Generic[WrittenT]):
 def _as_text(messages: Sequence[Message], transcripts: dict[str, Transcript]) -> list[Message]:
     """The messages in which something is said, as the text model reads them."""
     contents = ((message, _content(message, transcripts)) for message in messages)
-    return [replace(message, parts=(content,)) for message, content in contents if content]
+    return [
+        replace(message, parts=(content if message.speaker is None else f"{message.speaker}: {content}",), speaker=None)
+        for message, content in contents
+        if content
+    ]
 
 
 def _unanswered(messages: Sequence[Message]) -> Iterator[Message]:

@@ -49,7 +49,7 @@ class AudioFlamingo3:
         for clip in message.clips:
             for window in cut_windows(clip.samples, WINDOW_S, MIN_WINDOW_S):
                 writer.add_audio(audio_span(window, pooled_positions(len(window)), self.encode))
-        writer.add_text("".join(part for part in message.parts if isinstance(part, str)))
+        writer.add_text("".join(part for part in message.named_parts if isinstance(part, str)))
 
     def encode(self, window: Samples) -> torch.Tensor:
         """Embeds float32 (n_samples,) of at most 30 s: (positions, hidden)."""

@@ -67,7 +67,7 @@ class GraniteSpeech:
             messages = [Message("system", (self._default_system_prompt,)), *messages]
         for message in messages:
             self._open(writer, message.role)
-            for part in message.parts:
+            for part in message.named_parts:
                 if isinstance(part, str):
                     writer.add_text(part)
                 else:

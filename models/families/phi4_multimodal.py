@@ -53,7 +53,7 @@ class Phi4Multimodal:
         writer = PromptWriter(self._tokenizer)
         for message in messages:
             writer.add_mark(f"<|{message.role}|>")
-            for part in message.parts:
+            for part in message.named_parts:
                 if isinstance(part, str):
                     writer.add_text(part)
                     continue

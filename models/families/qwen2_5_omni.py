@@ -50,7 +50,7 @@ class Qwen25Omni:
         return write_chatml(self._tokenizer, messages, self._write_content, DEFAULT_SYSTEM_PROMPT)
 
     def _write_content(self, writer: PromptWriter, message: Message) -> None:
-        for part in message.parts:
+        for part in message.named_parts:
             if isinstance(part, str):
                 writer.add_text(part)
                 continue

@@ -47,7 +47,7 @@ class Qwen2Audio:
         numbers = itertools.count(1)
 
         def write_content(writer: PromptWriter, message: Message) -> None:
-            for part in message.parts:
+            for part in message.named_parts:
                 if isinstance(part, str):
                     writer.add_text(part)
                     continue

@@ -125,7 +125,7 @@ class Voxtral:
             if role == "system":
                 turns += [("system", list(message.parts)) for message in group if message.text]
                 continue
-            parts = [part for message in group for part in message.parts if part]
+            parts = [part for message in group for part in message.named_parts if part]
             if role == "assistant":  # mistral-common drops the spaces at its end
                 parts = [text] if (text := JOINT.join(map(str, parts)).rstrip(" ")) else []
             if parts or role == "user":

@@ -77,7 +77,7 @@ class ChatTemplate:
     def _render(self, messages: Sequence[Message]) -> str:
         spoken = [message for message in messages if message.parts and (message.clips or message.text)]
         turns = [
-            {"role": role, "content": self._content([part for message in group for part in message.parts])}
+            {"role": role, "content": self._content([part for message in group for part in message.named_parts])}
             for role, group in groupby(spoken, key=lambda message: message.role)
         ]
         if not turns:

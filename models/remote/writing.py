@@ -101,7 +101,7 @@ def write_messages(
     spoken = [message for message in messages if message.parts and (message.clips or message.text)]
     written = []
     for role, group in groupby(spoken, key=lambda message: message.role):
-        parts = [_replaced(part, words or {}) for message in group for part in message.parts]
+        parts = [_replaced(part, words or {}) for message in group for part in message.named_parts]
         written.append({"role": role, "content": _content(parts, cache)})
     if not written:
         raise InvalidPrompt("all messages are empty; say or write something first")

@@ -23,9 +23,10 @@ class Start:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Media:
-    """Audio: mono int16 `(n_samples,)`, at the rate that the connection has."""
+    """Audio: mono int16 `(n_samples,)`, at the rate of the connection; the first speaker's, if no track is named."""
 
     samples: NDArray[np.int16]
+    track: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ class EnvelopeReader:
                 resume = read_resume(content["resume"]) if "resume" in content else None
                 self._started = True
                 return Start(resume)
+            case {"event": "media", "media": {"payload": str(payload), "track": str(track)}} if self._started:
+                return _media_of(payload, track)
             case {"event": "media", "media": {"payload": str(payload)}} if self._started:
                 return _media_of(payload)
             case {"event": "ping"}:
@@ -95,9 +98,9 @@ def read_in_channel(message: str | bytes) -> Media | Command:
             return command_of(content)
 
 
-def _media_of(payload: str) -> Media:
+def _media_of(payload: str, track: str | None = None) -> Media:
     try:
-        return Media(decode_mu_law(base64.b64decode(payload, validate=True)))
+        return Media(decode_mu_law(base64.b64decode(payload, validate=True)), track)
     except ValueError as error:
         raise ProtocolError(f"the audio is not base64: {error}") from None
 

@@ -23,6 +23,7 @@ from realtime.doors.stay import Stay
 from realtime.doors.transport import Ending, Transport
 from realtime.doors.visit import CLOSE_TIMEOUT_S, LAST_EVENTS_S, NoPlace, Visit
 from realtime.session import Session
+from realtime.turns.options import SessionKind
 
 Reason = Literal["full", "known", "closing"]
 
@@ -57,7 +58,7 @@ class Lobby:
 
     def __init__(
         self,
-        open_session: Callable[[], Session],
+        open_session: Callable[[SessionKind], Session],
         *,
         model_name: str = "",
         max_sessions: int = 16,
@@ -89,6 +90,7 @@ class Lobby:
         client_id: str | None = None,
         resume: Resume | None = None,
         as_guest: bool = False,
+        kind: SessionKind = "conversation",
     ) -> Visit:
         """Gives a place to a client, or has it wait for one, or lets it come back to the one it has.
 
@@ -102,6 +104,7 @@ class Lobby:
             as_guest: its door does not know yet: where it can neither have a place nor wait for one, it may still say,
                 in `Visit.begin`, that it has one. There are no more guests of one key than of its
                 sessions that could be meant.
+            kind: of the session, if it begins one.
 
         Raises:
             Refused: with a sentence for the client.
@@ -129,6 +132,7 @@ class Lobby:
             enter=self._enter,
             resume=resume,
             returning=returning,
+            kind=kind,
             release=self._take_back,
         )
         self._places.add(visit, room)
@@ -208,7 +212,7 @@ class Lobby:
         """Begins the session of a visit that has a place."""
         stay = Stay(
             visit.name,
-            self._open_session(),
+            self._open_session(visit.kind),
             visit.counters,
             owner=visit.caller.owner,
             max_session_s=self._max_session_s,

@@ -15,15 +15,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from models.errors import InvalidPrompt
-from models.types import SAMPLE_RATE_HZ
 from realtime.doors.callers import Owner
 from realtime.doors.event_log import EventLog
 from realtime.doors.protocol import Command
 from realtime.doors.requests import carry_out
-from realtime.doors.silence import PassingSilence
+from realtime.doors.track import Track
 from realtime.doors.transport import Ending, finish
 from realtime.events import ResponseCreated, ResponseDone, ResponseRetracted, SessionCreated
-from realtime.hearing.audio import Capture, CaptureCounters, RawSamples
+from realtime.hearing.audio import CaptureCounters, RawSamples
 from realtime.session import Session
 
 if TYPE_CHECKING:
@@ -51,6 +50,9 @@ class Stay:
         owner: who has it; nobody else comes back to it.
         max_session_s: the longest it may last; None: for ever.
         release: is told when it has ended.
+
+    Attributes:
+        counters: as given.
     """
 
     def __init__(
@@ -70,8 +72,8 @@ class Stay:
         self.log = EventLog(MAX_KEPT_EVENTS, MAX_KEPT_BYTES)
         self.created: SessionCreated | None = None  # its first event
         self.n_received = 0  # commands, those among them that could not be understood
-        self._capture = Capture(counters)
-        self._silence = PassingSilence(self._let_silence_pass)
+        self.counters = counters
+        self._tracks = {name: Track(session.push_audio, name, counters) for name in session.speakers}
         self._carrier: Visit | None = None
         self._is_lasting = False
         self._ending: Ending | None = None
@@ -84,11 +86,6 @@ class Stay:
         self._running = asyncio.create_task(session.run(), name=f"session of {name}")
         self.living = asyncio.create_task(self._live(max_session_s), name=f"stay of {name}")
         self.living.add_done_callback(lambda _: release(self))
-
-    @property
-    def counters(self) -> CaptureCounters:
-        """What was wrong with the audio."""
-        return self._capture.counters
 
     @property
     def ending(self) -> Ending | None:
@@ -117,7 +114,8 @@ class Stay:
         before, self._carrier = self._carrier, visit
         self._is_lasting = self._is_lasting or lasting
         self._stop_waiting()
-        self._silence.resume()
+        for track in self._tracks.values():
+            track.resume()
         if before is not None:
             before.make_way()
 
@@ -129,7 +127,7 @@ class Stay:
         if not self._is_lasting:
             self.end(Ending.LEFT)
             return
-        self._silence.stop()
+        self._stop_tracks()
         self.await_return()
 
     def await_return(self) -> None:
@@ -151,20 +149,17 @@ class Stay:
 
     # What comes from its client.
 
-    def listen(self, rate_hz: int, samples: RawSamples) -> None:
-        """Takes audio: mono, any shape, int16 or float."""
-        try:
-            chunk = self._capture.push(rate_hz, samples)
-            if len(chunk.samples):
-                self._silence.note_audio(len(chunk.samples) / SAMPLE_RATE_HZ)
-            self.session.push_audio(chunk)
-        except Exception:
-            self.counters.failed_chunks += 1
-            logger.exception("%s: a chunk of audio was lost", self.name)
+    def listen(self, rate_hz: int, samples: RawSamples, track: str | None = None) -> None:
+        """Takes audio: mono, any shape, int16 or float; of the first speaker, unless a track is named."""
+        name = self.session.speakers[0] if track is None else track
+        if name in self._tracks:
+            self._tracks[name].listen(rate_hz, samples)
+        else:
+            self.reject(f"there is no track {name[:20]!r} here, but {', '.join(self._tracks)}")
 
     def skip(self, missing_s: float) -> None:
-        """Leaves a gap before the audio that comes next, of which some may have passed as silence already."""
-        self._capture.skip(round(self._silence.claim(missing_s) * SAMPLE_RATE_HZ))
+        """Leaves a gap before the first speaker's next audio, of which some may have passed as silence already."""
+        self._tracks[self.session.speakers[0]].skip(missing_s)
 
     def obey(self, command: Command) -> None:
         """Does what the client asks."""
@@ -179,8 +174,9 @@ class Stay:
         self.n_received += 1
         self.session.report(InvalidPrompt(message))
 
-    def _let_silence_pass(self, duration_s: float) -> None:
-        self.session.push_audio(self._capture.silence(round(duration_s * SAMPLE_RATE_HZ)))
+    def _stop_tracks(self) -> None:
+        for track in self._tracks.values():
+            track.stop()
 
     # Its end.
 
@@ -190,7 +186,7 @@ class Stay:
             return
         self._ending = ending
         self._stop_waiting()
-        self._silence.stop()
+        self._stop_tracks()
         self.session.close(reason)
         self._timers.append(asyncio.get_running_loop().call_later(END_TIMEOUT_S, self._running.cancel))
 
@@ -223,7 +219,7 @@ class Stay:
         finally:
             self._ending = self._ending or Ending.LEFT
             self._stop_waiting()
-            self._silence.stop()
+            self._stop_tracks()
             for timer in self._timers:
                 timer.cancel()
             collecting.cancel()

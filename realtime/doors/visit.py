@@ -21,6 +21,7 @@ from realtime.doors.stay import Stay
 from realtime.doors.transport import Ending, Transport, finish, log_failure
 from realtime.events import ErrorReported, SessionEnded, SessionEvent, SessionQueued
 from realtime.hearing.audio import CaptureCounters, RawSamples
+from realtime.turns.options import SessionKind
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Visit:
             raises `NoPlace` if that cannot be.
         resume: the session that it goes on with, where its door knows that before `begin`.
         returning: that session, if there is one.
+        kind: of the session that it begins, if it begins one.
         release: is told when its place is free.
     """
 
@@ -60,11 +62,13 @@ class Visit:
         enter: Callable[["Visit", Resume | None], tuple[Stay, int] | None],
         resume: Resume | None,
         returning: Stay | None,
+        kind: SessionKind,
         release: Callable[["Visit"], None],
     ) -> None:
         self.name = name
         self.transport = transport
         self.caller = caller
+        self.kind = kind
         self._enter = enter
         self._resume = resume
         self._returning = returning
@@ -125,10 +129,10 @@ class Visit:
             self._decided.set()
         self._moved.set()
 
-    def listen(self, rate_hz: int, samples: RawSamples) -> None:
-        """Takes audio: mono, any shape, int16 or float; before `begin` it is ignored."""
+    def listen(self, rate_hz: int, samples: RawSamples, track: str | None = None) -> None:
+        """Takes audio: mono, any shape, int16 or float, of the speaker `track`; before `begin` it is ignored."""
         if (stay := self._carried) is not None:
-            stay.listen(rate_hz, samples)
+            stay.listen(rate_hz, samples, track)
 
     def skip(self, missing_s: float) -> None:
         """Leaves a gap before the audio that comes next, of which some may have passed as silence already."""

@@ -1,4 +1,4 @@
-"""The WebSocket door, in FastRTC's wire format: `/websocket/offer?rate=16000`.
+"""The WebSocket door, in FastRTC's wire format: `/websocket/offer?rate=16000`, for a call with `&kind=call`.
 
 Audio comes as mu-law in JSON, commands as JSON; events, and the sound of answers, go back as JSON (`envelope.py`). A
 malformed message is answered with an `error` event and the connection goes on. A message is handled the moment it is
@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from typing import cast, get_args
 
 from fastapi import FastAPI, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
@@ -26,6 +27,7 @@ from realtime.doors.transport import Ending
 from realtime.doors.visit import SEND_TIMEOUT_S, Visit
 from realtime.events import ErrorReported, ErrorType, SessionEvent
 from realtime.hearing.audio import MAX_RATE_HZ, MIN_RATE_HZ
+from realtime.turns.options import SessionKind
 
 logger = logging.getLogger(__name__)
 
@@ -66,9 +68,19 @@ async def _serve(websocket: WebSocket, lobby: Lobby) -> None:
     if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
         message = f"rate={given[:20]} is not a sample rate between {MIN_RATE_HZ} and {MAX_RATE_HZ} Hz"
         return await connection.refuse("invalid_request_error", message, AGAINST_POLICY)
+    kind = websocket.query_params.get("kind", "conversation")
+    if kind not in get_args(SessionKind):
+        message = f"kind={kind[:20]} is no kind of session; there are {' and '.join(get_args(SessionKind))}"
+        return await connection.refuse("invalid_request_error", message, AGAINST_POLICY)
     try:
-        caller = caller_of(websocket.scope)
-        visit = lobby.admit(connection, caller, door="websocket", begin_within_s=START_TIMEOUT_S, as_guest=True)
+        visit = lobby.admit(
+            connection,
+            caller_of(websocket.scope),
+            door="websocket",
+            begin_within_s=START_TIMEOUT_S,
+            as_guest=True,
+            kind=cast(SessionKind, kind),
+        )
     except Refused as refusal:
         return await connection.refuse("server_error", str(refusal), TRY_LATER)
     reading = asyncio.create_task(connection.read(visit, rate_hz))
@@ -145,8 +157,8 @@ class Connection:
         match content:
             case Start(resume):
                 visit.begin(resume)
-            case Media(samples):
-                visit.listen(rate_hz, samples)
+            case Media(samples, track):
+                visit.listen(rate_hz, samples, track)
             case Ping():
                 async with asyncio.timeout(SEND_TIMEOUT_S):
                     await self._websocket.send_text(PONG)

@@ -96,10 +96,12 @@ class Capture:
 
     Args:
         counters: where what was wrong with it is counted.
+        speaker: who speaks in it.
     """
 
-    def __init__(self, counters: CaptureCounters | None = None) -> None:
+    def __init__(self, counters: CaptureCounters | None = None, speaker: str = DEFAULT_SPEAKER) -> None:
         self.counters = counters or CaptureCounters()
+        self._speaker = speaker
         self._rate_hz = SAMPLE_RATE_HZ
         self._resampler: soxr.ResampleStream | None = None
         self._next_sample = 0
@@ -124,7 +126,7 @@ class Capture:
         if self._resampler is not None and mono.size:
             mono = np.asarray(self._resampler.resample_chunk(mono), np.float32)
         self._check(mono)
-        chunk = AudioChunk(mono, self._next_sample)
+        chunk = AudioChunk(mono, self._next_sample, self._speaker)
         self._next_sample = chunk.end_sample
         return chunk
 
@@ -134,7 +136,7 @@ class Capture:
 
     def silence(self, n_samples: int) -> AudioChunk:
         """Gives silence (n_samples,) at 16 kHz as the next chunk, for a client that sends nothing."""
-        chunk = AudioChunk(np.zeros(n_samples, np.float32), self._next_sample)
+        chunk = AudioChunk(np.zeros(n_samples, np.float32), self._next_sample, self._speaker)
         self._next_sample = chunk.end_sample
         return chunk
 

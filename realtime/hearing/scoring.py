@@ -4,7 +4,8 @@ The sound is judged on threads of its own, and the ears write down the turn so f
 session's inbox as a `PauseScored`. Words that come late are left out, and so are ears that fail, and ears that may have
 written another language than English. A scorer that fails is
 logged, and its score is None. Read `turns/completeness.py` for how words and sound are joined, `turns/address.py` for
-whom words are meant for, `turns/speaker.py` and `turns/interruption.py` for where a score counts.
+whom words are meant for, `turns/request.py` for which words ask something, `turns/speaker.py` and
+`turns/interruption.py` for where a score counts.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from realtime.turns.completeness import judge
 from realtime.turns.endpointing import EndOfTurnScorer
 from realtime.turns.interruption import BackchannelScorer
 from realtime.turns.observations import PauseScored
+from realtime.turns.request import asks_something
 
 logger = logging.getLogger(__name__)
 
@@ -90,10 +92,12 @@ class PauseScoring:
                 return
             transcript = await words
             found = judge(sound, transcript, asked)
-            address = (
-                None if transcript is None or transcript.is_foreign else judge_address(transcript.text, asked=asked)
-            )
-            self._put(PauseScored(self._speaker, number, found.probability, found.asks_to_wait, address))
+            address = asks = None
+            if transcript is not None and not transcript.is_foreign:
+                address = judge_address(transcript.text, asked=asked)
+                asks = asks_something(transcript.text)
+            scored = PauseScored(self._speaker, number, found.probability, found.asks_to_wait, address, asks)
+            self._put(scored)
         finally:
             words.cancel()
 

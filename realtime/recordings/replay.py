@@ -61,7 +61,7 @@ from realtime.recordings.recorder import (
 from realtime.session import Session, SessionOptions
 from realtime.speaking import SpeakingOptions
 from realtime.turns.endpointing import EndpointingOptions
-from realtime.turns.floor import Floor
+from realtime.turns.floors import make_floor
 from realtime.turns.observations import Closed, Observation, SpeechStarted, SpeechStopped
 from realtime.turns.options import FloorOptions
 
@@ -272,6 +272,7 @@ def _options_of(fields: dict[str, Any]) -> SessionOptions:
         address=fields["address"],
         speakers=tuple(fields["speakers"]),
         stored=fields["stored"],
+        kind=fields["kind"],
     )
 
 
@@ -407,6 +408,6 @@ def decide_again(recording: Recording) -> Iterator[tuple[Observation, tuple[str,
     Yields:
         What the floor observes, what it asks for now, and what it had asked for then, both as JSON.
     """
-    floor = Floor(recording.floor)
+    floor = make_floor(recording.floor)
     for observation, then in recording.decisions:
         yield observation, tuple(json.dumps(to_json(action)) for action in floor.observe(observation)), then

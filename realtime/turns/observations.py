@@ -57,6 +57,7 @@ class PauseScored:
         probability: that the turn is complete; None: the scorer failed.
         asks_to_wait: the speaker said "hold on", or the like.
         address: how probable it is that the words are meant for the assistant; None: they are not known.
+        asks: whether the words ask something that is to be answered; None: they are not known.
     """
 
     speaker: str
@@ -64,6 +65,7 @@ class PauseScored:
     probability: float | None
     asks_to_wait: bool = False
     address: float | None = None
+    asks: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,15 @@
 """What a floor decides by. Read `floor.py` for the decisions."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from realtime.turns.endpointing import EndpointingOptions
 from realtime.turns.observations import DEFAULT_SPEAKER, Address
 
 MAX_TEXT_CHARACTERS = 20_000  # typed for one answer: ten pages
+
+
+SessionKind = Literal["conversation", "call"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +24,7 @@ class FloorOptions:
         transcribes_sounds: the words of a short sound over an answer can be written down.
         scores_sounds: a scorer says whether such a sound is a turn by how it sounds.
         address: whether what seems to be said to others is answered.
+        kind: "call": two parties speak to each other, and nobody is answered (`call_floor.py`).
     """
 
     endpointing: EndpointingOptions
@@ -29,6 +34,7 @@ class FloorOptions:
     transcribes_sounds: bool = False
     scores_sounds: bool = False
     address: Address = "always"
+    kind: SessionKind = "conversation"
 
     def __post_init__(self) -> None:
         if not self.speakers or len(set(self.speakers)) < len(self.speakers):

@@ -27,12 +27,14 @@ class PauseScore:
         value: of the present pause; None: not scored, or not yet.
         asks_to_wait: the speaker asked in words to be waited for.
         address: how probable it is that the words are meant for the assistant; None: they are not known.
+        asks: whether the words ask something; None: they are not known.
     """
 
     def __init__(self, delay_samples: int) -> None:
         self.value: float | None = None
         self.asks_to_wait = False
         self.address: float | None = None
+        self.asks: bool | None = None
         self._delay_samples = delay_samples
         self._number = 0
         self._is_asked = False
@@ -62,7 +64,7 @@ class PauseScore:
 
     def expect(self, sample: int) -> None:
         """The silence proved, at this position, to be a pause: its score will count."""
-        self.value, self.asks_to_wait, self.address = None, False, None
+        self.value, self.asks_to_wait, self.address, self.asks = None, False, None, None
         self._due_sample = sample + self._delay_samples
 
     def settle(self, sample: int) -> bool:
@@ -77,7 +79,7 @@ class PauseScore:
             return False
         if self._arrived is not None:
             self.value, self.asks_to_wait = self._arrived.probability, self._arrived.asks_to_wait
-            self.address = self._arrived.address
+            self.address, self.asks = self._arrived.address, self._arrived.asks
         self.drop()
         return self.value is None
 
