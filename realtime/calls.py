@@ -11,8 +11,8 @@ from realtime.turns.call_floor import ME, THEM
 
 CALL_PROMPT = (
     'You help "me" in a call with "them". When they ask something, write what I can say next, as I would say it, in '
-    "one or two short sentences. Use what you know of me and of the call. Do not greet, do not explain, and do not repeat "
-    "the question."
+    "one or two short sentences. Use what you know of me and of the call. Do not greet, do not explain, and do not "
+    "repeat the question."
 )
 
 

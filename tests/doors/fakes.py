@@ -13,6 +13,7 @@ from realtime.doors.transport import Ending
 from realtime.doors.visit import Visit
 from realtime.events import SessionEvent
 from realtime.session import Session
+from realtime.turns.options import SessionKind
 from tests.session.conversing import OPTIONS, loudness_detector
 
 SOMEBODY = Caller(is_let_in=True)
@@ -68,9 +69,9 @@ class FakeTransport:
         return [event for event in self.events if isinstance(event, kind)][-1]
 
 
-def open_session(model: ScriptedModel | None = None) -> Callable[[], Session]:
+def open_session(model: ScriptedModel | None = None) -> Callable[[SessionKind], Session]:
     model = model or ScriptedModel([["Yes."]])
-    return lambda: Session(model, OPTIONS, make_detector=partial(loudness_detector, OPTIONS.vad))
+    return lambda _kind: Session(model, OPTIONS, make_detector=partial(loudness_detector, OPTIONS.vad))
 
 
 def ask(visit: Visit) -> None:

@@ -22,6 +22,7 @@ from realtime.events import (
     SessionEnded,
 )
 from realtime.session import Session
+from realtime.turns.options import SessionKind
 from tests.doors.fakes import SOMEBODY, FakeTransport, admit, ask, open_session
 from tests.doors.timeless import run_timeless
 
@@ -115,7 +116,7 @@ async def test_who_does_not_begin_in_time_loses_the_place(lobby: Lobby) -> None:
 
 
 async def test_a_session_that_cannot_begin_is_told_by_the_ending() -> None:
-    def fail() -> Session:
+    def fail(_: SessionKind) -> Session:
         raise OSError("no space left")
 
     transport, lobby = FakeTransport(), Lobby(fail)

@@ -27,6 +27,7 @@ from realtime.events import ResponseDone, SessionCreated, SessionEnded, SessionQ
 from realtime.server import Server, create_app
 from realtime.server_options import ServerOptions
 from realtime.session import Session, SessionOptions
+from realtime.turns.options import SessionKind
 from tests.doors.clients import no_sessions_left, webrtc_client, websocket_client
 from tests.doors.fakes import FakeTransport, admit, ask, open_session
 from tests.doors.siege import siege
@@ -241,12 +242,12 @@ async def test_a_key_that_has_all_it_may_have_takes_no_place_in_the_queue() -> N
 async def test_a_session_that_cannot_begin_lets_the_next_in() -> None:
     n_opened = 0
 
-    def open_all_but_the_second() -> Session:
+    def open_all_but_the_second(kind: SessionKind) -> Session:
         nonlocal n_opened
         n_opened += 1
         if n_opened == 2:
             raise OSError("no space left")
-        return open_session()()
+        return open_session()(kind)
 
     lobby = Lobby(open_all_but_the_second, max_sessions=1, max_waiting=2)
     first, _ = await come(lobby)
