@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from commands.environment import name_variables
 from commands.errors import NothingUnderstood, UsageError
@@ -82,5 +83,14 @@ def default_cache_dir() -> Path:
         raise UsageError("there is no home folder to keep weights in; give --cache-dir") from error
 
 
+def leave(exit_code: int) -> NoReturn:
+    """Ends the process; after Ctrl-C at once: a thread that still computes would abort it while Python ends."""
+    if exit_code == EXIT_INTERRUPTED:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_code)
+    sys.exit(exit_code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -25,12 +25,13 @@ from models.types import (
     Transcript,
     Transcription,
 )
-from realtime.hearing.files import AudioFile, printable
+from realtime.hearing.files import AudioFile, AudioTooLong, printable
 from realtime.hearing.speech import measure_speech_s
 
 NO_SPEECH_NOTE = "No speech was detected in this recording; it may hold other sounds, or music."  # said to a model
 NO_WORDS_NOTE = "No words were understood in this recording; it may hold other sounds, or music."
 NOT_OF_THE_EARS = "to the ears it sounds like another language than theirs; the model, which listens itself, was asked"
+SHORT_S = 180.0  # what is longer is asked part by part
 UNSURE = 0.5  # a word that the ears find less probable may as well be another one
 
 
@@ -41,7 +42,11 @@ def ask(options: argparse.Namespace) -> None:
         NothingUnderstood: nobody speaks in it, or no words were understood; what there is to say has been printed.
         UsageError: options do not go together, or the answer's JSON was cut off, which has been printed, too.
     """
-    recording = read_recording(options.clip, options.track)
+    try:
+        recording = read_recording(options.clip, options.track, max_s=SHORT_S)
+    except AudioTooLong:
+        _ask_long(options)
+        return
     check_clip(AudioClip(recording.samples))
     clip = AudioClip(recording.samples, measure_speech_s(recording.samples))
     if options.transcribe is not None and (options.prompt or options.system_prompt):
@@ -73,6 +78,17 @@ def ask(options: argparse.Namespace) -> None:
         raise NothingUnderstood(f"{printable(options.clip)}: {reason}")
     if cut_off is not None:
         raise UsageError(f"{printable(options.clip)}: {cut_off}")
+
+
+def _ask_long(options: argparse.Namespace) -> None:
+    from commands.ask_long import ask_long
+
+    if options.speak is not None:
+        raise UsageError(f"--speak reads answers about recordings up to {SHORT_S / 60:g} minutes aloud; leave it out")
+    generation = generation_options(options)
+    if options.schema is not None:
+        generation = with_schema(generation, options.schema)
+    ask_long(options, load(options), generation)
 
 
 async def _ask(

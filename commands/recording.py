@@ -2,12 +2,17 @@
 
 import sys
 
-from realtime.hearing.files import AudioFile, printable, read_audio_file
+from realtime.hearing.files import MAX_FILE_S, AudioFile, printable, read_audio_file
 
 
-def read_recording(name: str, track: int | None = None) -> AudioFile:
-    """Reads a recording, and says on stderr what a person should know of it."""
-    recording = read_audio_file(name, track=track)
+def read_recording(name: str, track: int | None = None, *, max_s: float = MAX_FILE_S) -> AudioFile:
+    """Reads a recording, and says on stderr what a person should know of it.
+
+    Raises:
+        AudioTooLong: it is longer than `max_s`; of the standard input, which is read once, than the longest file.
+        AudioFileError: it cannot be read.
+    """
+    recording = read_audio_file(name, track=track, max_s=max_s if name != "-" else MAX_FILE_S)
     for note in recording.notes:
         print(f"earpiece: {printable(name)}: {note}", file=sys.stderr)
     return recording

@@ -47,6 +47,7 @@ POCKET = ModelInfo(
     languages="English",
     memory_gb=5.5,
     context_tokens=8192,
+    listens=False,
 )
 
 POCKET_SMALL = replace(
@@ -79,6 +80,7 @@ CASCADE = ModelInfo(
     languages="English; with --ears whisper many more",
     memory_gb=0.5,
     context_tokens=POCKET.context_tokens,
+    listens=False,
 )
 
 ULTRAVOX_LANGUAGES = "English and 41 more"

@@ -242,6 +242,7 @@ class ModelInfo:
         max_audio_s: longest audio in one prompt; None when only the context limits it.
         audio_window_s: the encoder hears windows of this length independently of what follows, so that those that are
             whole can be prefilled while the speaker goes on; None when it hears a clip as one.
+        listens: it is given the sound itself; a cascade is given words alone, and cannot judge tone, sounds or music.
     """
 
     name: str
@@ -255,6 +256,7 @@ class ModelInfo:
     context_tokens: int
     max_audio_s: float | None = None
     audio_window_s: float | None = None
+    listens: bool = True
 
 
 @dataclass(frozen=True, slots=True)

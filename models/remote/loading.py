@@ -49,4 +49,5 @@ def describe(facts: EngineFacts) -> ModelInfo:
         languages="those of the engine's model",
         memory_gb=0.0,
         context_tokens=facts.context_tokens,
+        listens=facts.takes_audio,
     )

@@ -4,8 +4,9 @@ What is damaged is left out, and the rest is read: nothing is made up in its pla
 whatever the recording says of itself. `losses.py` keeps account of what is missing.
 """
 
+from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import av
 import numpy as np
@@ -69,16 +70,42 @@ class Collected:
         return np.frombuffer(self._bytes, np.float32)
 
 
+class Blocks:
+    """The newest blocks of a recording that is read piece by piece; whoever reads it takes them as they come."""
+
+    def __init__(self) -> None:
+        self._blocks: deque[Channels] = deque()
+
+    def append(self, samples: Channels) -> None:
+        """Adds float32 `(n_samples, n_channels)`, limited to [-1, 1]."""
+        self._blocks.append(np.clip(samples, -1, 1).astype(np.float32))
+
+    def take(self) -> Iterator[Channels]:
+        """Gives those that nobody has taken."""
+        while self._blocks:
+            yield self._blocks.popleft()
+
+
+class Destination(Protocol):
+    """Where decoded samples go."""
+
+    def append(self, samples: NDArray[np.float32]) -> None:
+        """Adds samples at 16 kHz."""
+        ...
+
+
 class Mixer:
     """Mixes channels to mono, and takes the louder of two that would cancel each other.
 
     A cable with two wires swapped turns one side upside down; the mean of both is silence.
 
     Args:
-        collected: where the mono samples go.
+        collected: where the samples go.
+        keeps_sides: two channels stay apart: samples are `(n_samples, 1 or 2)` then, else mono `(n_samples,)`.
     """
 
-    def __init__(self, collected: Collected) -> None:
+    def __init__(self, collected: Destination, *, keeps_sides: bool = False) -> None:
+        self._keeps_sides = keeps_sides
         self.cancelled_samples = 0
         self.non_finite_samples = 0
         self.refused_samples = 0  # of all channels, in frames that cannot be
@@ -105,13 +132,16 @@ class Mixer:
         if not finite.all():
             self.non_finite_samples += int(np.count_nonzero(~finite.all(axis=1)))
             channels = np.where(finite, channels, np.float32(0))
+        if self._keeps_sides and channels.shape[1] == 2:
+            self._collected.append(channels)
+            return
         mono = channels.mean(axis=1)
         if channels.shape[1] == 2:
             energies = np.square(channels, dtype=np.float64).sum(axis=0)
             if np.square(mono, dtype=np.float64).sum() < CANCELLED * energies.max():
                 self.cancelled_samples += len(mono)
                 mono = channels[:, int(energies.argmax())]
-        self._collected.append(mono)
+        self._collected.append(mono[:, np.newaxis] if self._keeps_sides else mono)
 
 
 class Resampler:
@@ -184,8 +214,8 @@ class TrackDecoder:
         if stream.codec_context.codec.lossless:  # so that noise is told from sound by the checksum
             stream.codec_context.options = {"err_detect": "crccheck+explode"}
 
-    def decode(self) -> None:
-        """Reads to the end.
+    def decode(self) -> Iterator[None]:
+        """Reads to the end, a packet at each step.
 
         Raises:
             UnreadableAudio: the recording is longer than was allowed, or too much of it cannot be.
@@ -197,6 +227,7 @@ class TrackDecoder:
                 self._decode(packet)
             else:
                 self.losses.count_other_track(packet)
+            yield
         self._resampler.flush()
 
     def _packets(self) -> Iterator[Any]:

@@ -5,7 +5,7 @@ file or a connection. What cannot be read is refused with a sentence that says w
 left out, and the result says so. Read `sources.py` and `decoding.py` next; `audio.py` for live audio.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import av
 
 from models.types import SAMPLE_RATE_HZ, Samples
-from realtime.hearing.decoding import Collected, Mixer, TooLong, TrackDecoder, UnreadableAudio
+from realtime.hearing.decoding import Blocks, Channels, Collected, Mixer, TooLong, TrackDecoder, UnreadableAudio
 from realtime.hearing.joined import Part, split_recordings
 from realtime.hearing.sources import NoAudio, open_container, open_source, read_wav_length
 
@@ -85,12 +85,51 @@ def read_audio_file(path: str | Path, *, track: int | None = None, max_s: float 
         AudioFileError: it cannot be opened, is no audio, is empty, or has no such track.
         AudioTooLong: it is longer than `max_s`.
     """
+    collected = Collected(max_s)
     with _faults_of(str(path)), open_source(path) as file:
-        reader = _Reader(track, max_s)
-        parts = split_recordings(file)
-        for part in parts:
-            reader.read(part)
-        return reader.result(len(parts))
+        reader = _Reader(track, Mixer(collected))
+        for _ in reader.read(split_recordings(file)):
+            pass
+        samples = collected.samples()
+        chosen, notes = reader.finish(has_samples=samples.size > 0)
+        return AudioFile(samples, reader.lost_s, chosen, reader.tracks, notes)
+
+
+class AudioStream:
+    """A recording that is read block by block, in memory that does not grow with it.
+
+    Args:
+        path: the file; "-" is the standard input.
+        track: which of several audio tracks, from 1; None takes the one that the file marks as its default.
+
+    Attributes:
+        share: how much of the file has been read, from 0 to 1, by its bytes.
+        notes: after the last block: a sentence on each thing a person should know, as `AudioFile` has them.
+    """
+
+    def __init__(self, path: str | Path, *, track: int | None = None) -> None:
+        self.share = 0.0
+        self.notes: tuple[str, ...] = ()
+        self._path = path
+        self._track = track
+
+    def blocks(self) -> Iterator[Channels]:
+        """Yields float32 `(n_samples, 1 or 2)` in [-1, 1] at 16 kHz, about a second each: two channels stay apart.
+
+        Raises:
+            AudioFileError: as `read_audio_file` does; what was read before has been given.
+        """
+        blocks, has_samples = Blocks(), False
+        with _faults_of(str(self._path)), open_source(self._path) as file:
+            reader = _Reader(self._track, Mixer(blocks, keeps_sides=True))
+            for self.share in reader.read(split_recordings(file)):
+                for block in blocks.take():
+                    has_samples = has_samples or len(block) > 0
+                    yield block
+            for block in blocks.take():
+                has_samples = has_samples or len(block) > 0
+                yield block
+            _, self.notes = reader.finish(has_samples=has_samples)
 
 
 @contextmanager
@@ -121,34 +160,46 @@ class _Reader:
 
     Args:
         track: the audio track to read, from 1; None for the file's default.
-        max_s: the longest recording accepted, in seconds.
+        mixer: where the audio goes.
+
+    Attributes:
+        tracks: all audio tracks of the file.
+        lost_s: seconds that are missing or damaged, estimated.
     """
 
-    def __init__(self, track: int | None, max_s: float) -> None:
+    def __init__(self, track: int | None, mixer: Mixer) -> None:
+        self.tracks: tuple[AudioTrack, ...] = ()
+        self.lost_s = 0.0
         self._number = track
-        self._tracks: tuple[AudioTrack, ...] = ()
-        self._collected = Collected(max_s)
-        self._mixer = Mixer(self._collected)
-        self._lost_s = 0.0
+        self._mixer = mixer
+        self._n_parts = 0
         self._refusal: str | None = None
         self._fault: str | None = None
         self._ends_early = False
         self._unread_bytes = 0
         self._unreadable_parts = 0
 
-    def read(self, part: Part) -> None:
-        """Reads one part to its end.
+    def read(self, parts: Sequence[Part]) -> Iterator[float]:
+        """Reads all parts to their ends; yields at each step how much has been read, from 0 to 1.
 
         Raises:
-            UnreadableAudio: it is too long; or, of the first part, it holds no audio or no such track.
+            UnreadableAudio: it is too long; or the first part holds no audio or no such track.
             av.FFmpegError: the first part is of no format that is read.
         """
-        is_first = not self._tracks
+        self._n_parts, n_bytes, before = len(parts), sum(part.n_bytes for part in parts), 0
+        for part in parts:
+            for _ in self._read(part):
+                yield min(1.0, (before + part.furthest) / max(1, n_bytes))
+            before += part.n_bytes
+        self._mixer.flush()
+
+    def _read(self, part: Part) -> Iterator[None]:
+        is_first = not self.tracks
         try:
             with open_container(part) as container:
                 decoder = TrackDecoder(container, self._choose(container), self._mixer)
-                decoder.decode()
-                self._lost_s += decoder.losses.lost_s(read_wav_length(part))
+                yield from decoder.decode()
+                self.lost_s += decoder.losses.lost_s(read_wav_length(part))
                 self._ends_early = decoder.ends_early and container.format.name != "wav"
                 self._refusal = self._refusal or decoder.refusal
                 self._fault = self._fault or decoder.fault
@@ -159,22 +210,20 @@ class _Reader:
                 raise
             self._unreadable_parts += 1
 
-    def result(self, n_parts: int) -> AudioFile:
-        """Gives what was read.
+    def finish(self, *, has_samples: bool) -> tuple[AudioTrack, tuple[str, ...]]:
+        """Gives the track that was read, and a sentence on each thing a person should know.
 
         Raises:
-            UnreadableAudio: nothing was.
+            UnreadableAudio: there were no samples.
         """
-        self._mixer.flush()
-        samples = self._collected.samples()
-        if not samples.size:
+        if not has_samples:
             undecoded = (
                 f"holds no audio that can be decoded ({self._fault})" if self._fault else "holds no samples, or too few"
             )
             raise UnreadableAudio(self._refusal or undecoded)
         assert self._number is not None, "chosen with the first part"
-        track = self._tracks[self._number - 1]
-        return AudioFile(samples, self._lost_s, track, self._tracks, tuple(self._notes(track, n_parts)))
+        track = self.tracks[self._number - 1]
+        return track, tuple(self._notes(track))
 
     def _choose(self, container: Any) -> Any:
         """Takes the stream to read, and remembers its number for the parts that follow."""
@@ -182,7 +231,7 @@ class _Reader:
         if not streams:
             raise NoAudio("holds no audio")
         tracks = tuple(_describe(number, stream) for number, stream in enumerate(streams, 1))
-        self._tracks = self._tracks or tracks
+        self.tracks = self.tracks or tracks
         if self._number is None:
             best = container.streams.best("audio")
             self._number = 1 if best is None else streams.index(best) + 1
@@ -193,18 +242,18 @@ class _Reader:
             raise NoAudio("holds audio of a kind that FFmpeg does not decode; convert it to WAV")
         return stream
 
-    def _notes(self, track: AudioTrack, n_parts: int) -> Iterator[str]:
+    def _notes(self, track: AudioTrack) -> Iterator[str]:
         mixer = self._mixer
-        if len(self._tracks) > 1:
-            yield f"audio track {track} is read, of {_list(self._tracks)}"
-        if self._lost_s:
-            yield f"about {self._lost_s:.1f} s are missing or damaged; the rest is read"
+        if len(self.tracks) > 1:
+            yield f"audio track {track} is read, of {_list(self.tracks)}"
+        if self.lost_s:
+            yield f"about {self.lost_s:.1f} s are missing or damaged; the rest is read"
         elif self._ends_early:
             yield "it ends in the middle of a packet; what came after it is missing"
         if self._unread_bytes:
             yield f"{self._unread_bytes} bytes behind its audio hold nothing that is read"
         if self._unreadable_parts:
-            yield f"{self._unreadable_parts} of the {n_parts} recordings that are joined in it cannot be read"
+            yield f"{self._unreadable_parts} of the {self._n_parts} recordings that are joined in it cannot be read"
         if self._refusal:
             yield f"some of it is left out: {self._refusal}"
         if mixer.cancelled_samples:

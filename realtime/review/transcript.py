@@ -1,0 +1,138 @@
+"""Writes a recording of any length down, line by line: who said what, from when to when.
+
+The file is read, cut and written down piece by piece, in memory that does not grow with it. Two parties on two channels
+are told apart by these. What was written down before is not written down again: whoever keeps the lines can go on.
+Read `passages.py` for the cutting, `sides.py` for the channels, `journal.py` for who keeps lines.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from models.base import Transcriber
+from models.types import SAMPLE_RATE_HZ, Word
+from realtime.hearing.decoding import Channels
+from realtime.hearing.files import AudioStream
+from realtime.notes.minutes import Line, Span
+from realtime.review.passages import Passage, Passages
+from realtime.review.sides import Sides, SideWatch
+
+SPEAKERS = ("left", "right")  # of two parties, unless somebody names them
+NO_SPEECH = "nobody speaks in it"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spoken:
+    """One line with its sound."""
+
+    line: Line
+    passage: Passage
+
+
+class Transcript:
+    """What is said in one recording, while it is read.
+
+    Args:
+        path: any file FFmpeg reads; "-" is the standard input.
+        ears: write passages down; None: lines have no words.
+        track: which of several audio tracks, from 1.
+        speakers: the names of two parties on two channels, left and right.
+        known: the first lines of the same recording, as they were written down before, in the order of `lines`.
+
+    Attributes:
+        duration_s: of what has been read.
+        share: how much of the file has been read, from 0 to 1.
+        remarks: after the last line: sentences that a person should read.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        ears: Transcriber | None,
+        *,
+        track: int | None = None,
+        speakers: tuple[str, str] = SPEAKERS,
+        known: Sequence[Line] = (),
+    ) -> None:
+        self.duration_s = 0.0
+        self.remarks: tuple[str, ...] = ()
+        self._stream = AudioStream(path, track=track)
+        self._ears = ears
+        self._speakers = speakers
+        self._known = known
+        self._n_given = 0
+
+    @property
+    def share(self) -> float:
+        """How much of the file has been read, from 0 to 1."""
+        return self._stream.share
+
+    async def lines(self) -> AsyncIterator[Spoken]:
+        """Yields all lines in the order in which they begin, each as soon as nothing earlier can come.
+
+        Raises:
+            AudioFileError: the file cannot be read; lines that were read before have been given.
+            GenerationFailed: the ears failed.
+        """
+        blocks = self._stream.blocks()
+        first, sides = await asyncio.to_thread(_look_at, blocks)
+        names = self._speakers if sides.kind == "two" else (None,)
+        cutters = [Passages() for _ in names]
+        waiting: list[tuple[Passage, str | None]] = []
+        for block in first:
+            waiting += await asyncio.to_thread(self._cut, block, sides, cutters, names)
+        first.clear()
+        while (newest := await asyncio.to_thread(_next, blocks)) is not None:
+            async for spoken in self._write_down(waiting, min(cutter.open_s for cutter in cutters)):
+                yield spoken
+            waiting += await asyncio.to_thread(self._cut, newest, sides, cutters, names)
+        for cutter, name in zip(cutters, names, strict=True):
+            waiting += [(passage, name) for passage in cutter.finish()]
+        async for spoken in self._write_down(waiting, float("inf")):
+            yield spoken
+        remarks = (*self._stream.notes, *([sides.remark] if sides.remark else []))
+        self.remarks = remarks if self._n_given else (*remarks, NO_SPEECH)
+
+    def _cut(
+        self, block: Channels, sides: Sides, cutters: Sequence[Passages], names: Sequence[str | None]
+    ) -> list[tuple[Passage, str | None]]:
+        self.duration_s += len(block) / SAMPLE_RATE_HZ
+        sounds = zip(sides.split(block), cutters, names, strict=True)
+        return [(passage, name) for sound, cutter, name in sounds for passage in cutter.push(sound)]
+
+    async def _write_down(self, waiting: list[tuple[Passage, str | None]], until_s: float) -> AsyncIterator[Spoken]:
+        waiting.sort(key=lambda each: each[0].start_s)
+        while waiting and waiting[0][0].start_s <= until_s:
+            passage, name = waiting.pop(0)
+            yield Spoken(await self._line_of(passage, name), passage)
+
+    async def _line_of(self, passage: Passage, speaker: str | None) -> Line:
+        number, self._n_given = self._n_given, self._n_given + 1
+        if number < len(self._known):
+            return self._known[number]
+        span = Span(start_s=round(passage.start_s, 3), end_s=round(passage.end_s, 3), speaker=speaker)
+        if self._ears is None:
+            return Line(span=span, text="")
+        transcript = await self._ears.transcribe(passage.clip, dialogue="review")
+        words = tuple(_moved(word, passage.start_s) for word in transcript.words)
+        return Line(span=span, text=transcript.text, words=words)
+
+
+def _look_at(blocks: Iterator[Channels]) -> tuple[list[Channels], Sides]:
+    """Reads the beginning, and says what the channels are."""
+    watch, first = SideWatch(), []
+    for block in blocks:
+        watch.add(block)
+        first.append(block)
+        if watch.has_enough:
+            break
+    return first, watch.judge()
+
+
+def _next(blocks: Iterator[Channels]) -> Channels | None:
+    return next(blocks, None)
+
+
+def _moved(word: Word, by_s: float) -> Word:
+    return replace(word, start_s=round(word.start_s + by_s, 3), end_s=round(word.end_s + by_s, 3))
