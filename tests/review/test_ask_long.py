@@ -19,7 +19,7 @@ from models.types import Samples
 from tests.models.tiny import text_model
 from tests.review.test_transcript import silence, write
 
-N_CLIPS = 30
+N_CLIPS = 60
 
 
 @pytest.fixture(scope="module")
