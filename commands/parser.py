@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from commands import VERSION
 from commands.ask import ask
+from commands.call import call
 from commands.environment import defaults_from
 from commands.fetch import fetch
 from commands.key import DEFAULT_FILE, KEY_ACTIONS, keep_keys
@@ -285,6 +286,7 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
     many.add_argument("clips", nargs="+", metavar="clip", help="any audio or video file")
     many.add_argument("--realtime", action="store_true", help="as fast as they were spoken, so that they can interrupt")
     many.set_defaults(command=talk)
+    _add_call_command(commands)
     again = commands.add_parser("replay", help="play a recorded session again, and check that it decides the same")
     again.add_argument("recording", type=Path, help="folder of one session, in the folder given to --record")
     again.add_argument(
@@ -296,6 +298,26 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
     commands.add_parser("fetch", parents=[weights], help=fetch_help).set_defaults(command=fetch)
     _add_key_command(commands)
     commands.add_parser("models", help="list the models").set_defaults(command=list_models, needs_weights=False)
+
+
+def _add_call_command(commands: Any) -> None:
+    one = commands.add_parser(
+        "call",
+        parents=[
+            _weights_options(behind=True),
+            _model_options(behind=True),
+            _talking_options(behind=True),
+            store_options(behind=True),
+        ],
+        help="play a recorded call, print who said what and what I could have answered",
+    )
+    one.add_argument("clip", help="a recording with two channels: me on the left, the other party on the right")
+    one.add_argument(
+        "--context", default="", metavar="TEXT", help="who I am, what I want, facts that I need; @FILE for a document"
+    )
+    one.add_argument("--track", type=int, metavar="N", help="which audio track of several; its default if not given")
+    one.add_argument("--realtime", action="store_true", help="as fast as it was spoken")
+    one.set_defaults(command=call)
 
 
 def _add_key_command(commands: Any) -> None:

@@ -1,0 +1,56 @@
+"""`python app.py call`: a recorded call of two channels, played through a call session."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app import EXIT_USER_ERROR, main
+from models.types import Samples
+from tests.models.tiny import text_model
+from tests.review.test_transcript import silence, write
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    return ["--model", "cascade", "--text-model", str(text_model.save(tmp_path_factory.mktemp("text_model")))]
+
+
+def test_a_question_of_the_right_channel_has_a_suggestion(
+    model: list[str], speech: Callable[[str], Samples], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = speech("question_capital")
+    them = np.concatenate((clip, silence(2), np.zeros_like(clip), silence(2)))
+    me = np.concatenate((np.zeros_like(clip), silence(2), clip, silence(2)))
+    path = write(tmp_path / "call.wav", me, them)
+    command = [*model, "call", str(path), "--max-new-tokens", "3", "--context", "I am a guide in Paris."]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    theirs, mine = shown.index("them: What is the capital"), shown.index("me: What is the capital")
+    assert theirs < mine
+    assert shown.count("→") == 1, "what I ask is not answered"
+    assert "s after they ended)" in shown
+
+
+@pytest.mark.parametrize(("channels", "reason"), [(1, "it has one channel"), (2, "both channels are the same")])
+def test_one_sound_is_no_call(
+    speech: Callable[[str], Samples],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    channels: int,
+    reason: str,
+) -> None:
+    path = write(tmp_path / "one.wav", *[speech("question_capital")] * channels)
+    assert main(["--model", "scripted", "call", str(path)]) == EXIT_USER_ERROR
+    error = capsys.readouterr().err
+    assert reason in error and "me on the left" in error
+
+
+def test_a_document_that_cannot_be_read_is_said(
+    speech: Callable[[str], Samples], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = np.concatenate((speech("question_capital"), silence(2)))
+    path = write(tmp_path / "call.wav", clip, np.roll(clip, len(clip) // 2) * 0)
+    assert main(["--model", "scripted", "call", str(path), "--context", "@nowhere.txt"]) == EXIT_USER_ERROR
+    assert "--context @nowhere.txt" in capsys.readouterr().err
