@@ -1,4 +1,4 @@
-"""The page at `/`: static files, the settings they ask for, and Markdown. No framework, no build.
+"""The page at `/`, and that of calls at `/calls`: static files, their settings, and Markdown. No framework, no build.
 
 The page is a client like any other: it speaks `protocol.py` over a WebRTC or WebSocket connection, and what it shows is
 what the session's events say. `main.js` is where it begins; every other module there has one subject. The words of the
@@ -43,12 +43,14 @@ _MAX_MARKDOWN_BYTES = 6 * MAX_CHARACTERS + 1000  # as JSON, in which a character
 def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
     """Puts the page at `/`, its files, its settings and Markdown under `/page/`."""
     files = [file for file in sorted(_HERE.iterdir()) if file.suffix in _MEDIA_TYPES]
-    page, languages = _with_words("index.html"), _languages()
+    pages = {"/": _with_words("index.html"), "/calls": _with_words("calls.html")}
+    languages = _languages()
     laying_out = asyncio.Semaphore(_MAX_LAID_OUT)
 
     @app.get("/")
-    async def index(request: Request) -> Response:
-        content = page.replace("{address}", escape(str(request.base_url)))
+    @app.get("/calls")
+    async def view(request: Request) -> Response:
+        content = pages[request.url.path].replace("{address}", escape(str(request.base_url)))
         return Response(content, media_type="text/html; charset=utf-8", headers=_HEADERS)
 
     @app.get("/page/settings.json")
@@ -70,6 +72,7 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
 
     return [
         Way(path="/", begins=True),
+        Way(path="/calls", begins=True),
         Way(path="/page/settings.json"),
         Way(path="/page/markdown", methods=("POST",), max_body_bytes=_MAX_MARKDOWN_BYTES),
         *(_serve(app, file) for file in files),

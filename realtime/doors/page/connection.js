@@ -12,6 +12,8 @@
 //   onResumed(name)  there is one, over the wire of this name
 //   onLost(why)      the session has ended, or no wire was found for a minute: a key of `words.*.json`, or ""
 //   onTrack(track)   sound from the server, where the wire carries it as a track
+//
+// With `speakers`, ["me", "them"], it is a call: each of them has a track.
 import { KeptSound } from "./kept_sound.js";
 import { reach } from "./reach.js";
 import { openWebRtc, openWebSocket, WireError } from "./wires.js";
@@ -26,15 +28,15 @@ const AWAKE_MS = 10_000; // to try again after the network, or the tab, has come
 const nothing = () => {};
 
 // Opens a connection; what the track says until it is there is kept for it. `signal` gives it up while it opens.
-export async function connect(onEvent, onLost, { onReconnecting, onResumed, onTrack, words, signal, track = null } = {}) {
+export async function connect(onEvent, onLost, { onReconnecting, onResumed, onTrack, words, signal, track = null, speakers = null } = {}) {
   const connection = new Connection({
     onEvent,
     onLost,
     onReconnecting: onReconnecting ?? nothing,
     onResumed: onResumed ?? nothing,
     onTrack: onTrack ?? nothing,
-  });
-  connection.setTrack(track);
+  }, speakers);
+  if (!speakers) connection.setTrack(track);
   signal?.addEventListener("abort", () => connection.abandon());
   try {
     await connection.open();
@@ -48,7 +50,8 @@ export async function connect(onEvent, onLost, { onReconnecting, onResumed, onTr
 class Connection {
   #told;
   #wire = null;
-  #sound = new KeptSound();
+  #sounds = new Map(); // by speaker
+  #isCall;
   #token = "";
   #last = 0; // number of the newest event that has come
   #sent = []; // the newest messages
@@ -63,8 +66,10 @@ class Connection {
   #awakeUntil = 0;
   #listening = new AbortController();
 
-  constructor(told) {
+  constructor(told, speakers) {
     this.#told = told;
+    this.#isCall = speakers !== null;
+    for (const name of speakers ?? [undefined]) this.#sounds.set(name, new KeptSound(name));
     const { signal } = this.#listening;
     addEventListener("online", () => this.#lookUp(), { signal });
     document.addEventListener("visibilitychange", () => document.hidden || this.#lookUp(), { signal });
@@ -83,8 +88,17 @@ class Connection {
     return true;
   }
 
-  setTrack(track) {
-    return this.#sound.setTrack(track);
+  // Listens to a track: of the speaker of this name, in a call.
+  setTrack(track, speaker = undefined) {
+    return this.#sounds.get(speaker).setTrack(track);
+  }
+
+  #setSoundsWire(wire) {
+    return Promise.all([...this.#sounds.values()].map((sound) => sound.setWire(wire)));
+  }
+
+  #forgetSounds() {
+    this.#sounds.forEach((sound) => sound.forget());
   }
 
   // Leaves for good. A page that is being closed can say so only by a beacon.
@@ -115,12 +129,12 @@ class Connection {
       onShaky: (isShaky) => attempt.isCurrent && this.#doubt(isShaky),
     };
     try {
-      const wire = await openFirst(resume, handlers, this.#opening.signal);
+      const wire = await openFirst(resume, handlers, this.#opening.signal, this.#isCall);
       if (this.#isOver) return wire.close(), this.#sayGoodbye(); // it was closed meanwhile
       this.#wire = wire;
       this.#isShaky = false;
       if (this.#lost > 0) this.#sent.slice(-this.#lost).forEach((message) => wire.send(message));
-      await this.#sound.setWire(wire);
+      await this.#setSoundsWire(wire);
     } catch (error) {
       attempt.isCurrent = false;
       throw error;
@@ -128,7 +142,7 @@ class Connection {
   }
 
   #take(event) {
-    if (event.type === "session.queued" || this.#isQueued) this.#sound.forget();
+    if (event.type === "session.queued" || this.#isQueued) this.#forgetSounds();
     this.#isQueued = event.type === "session.queued";
     if (event.type === "session.created") {
       this.#token = event.resume_token;
@@ -144,8 +158,8 @@ class Connection {
   #doubt(isShaky) {
     if (isShaky === this.#isShaky) return;
     this.#isShaky = isShaky;
-    if (!isShaky) this.#sound.forget();
-    this.#sound.setWire(isShaky ? null : this.#wire);
+    if (!isShaky) this.#forgetSounds();
+    this.#setSoundsWire(isShaky ? null : this.#wire);
   }
 
   #lose() {
@@ -153,7 +167,7 @@ class Connection {
     this.#wire?.close();
     this.#wire = null;
     if (this.#hasEnded) return this.#end("");
-    this.#sound.setWire(null);
+    this.#setSoundsWire(null);
     this.#told.onReconnecting();
     this.#reconnect();
   }
@@ -192,7 +206,7 @@ class Connection {
     this.#wake();
     this.#opening.abort();
     this.#listening.abort();
-    this.#sound.close();
+    this.#sounds.forEach((sound) => sound.close());
     this.#wire?.close();
     this.#wire = null;
   }
@@ -205,7 +219,9 @@ class Connection {
 }
 
 // One wire at a time, because a session goes on over the one that came last.
-async function openFirst(resume, handlers, signal) {
+// A call has two tracks, which a WebSocket carries.
+async function openFirst(resume, handlers, signal, isCall) {
+  if (isCall) return await openWebSocket(resume, handlers, signal, "call");
   try {
     const inTime = AbortSignal.timeout(FALLBACK_AFTER_MS);
     const { iceServers } = await (await reach("webrtc/ice-servers", { signal: inTime })).json();

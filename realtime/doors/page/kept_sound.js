@@ -9,12 +9,17 @@ import { recordMuLaw } from "./microphone.js";
 const MAX_KEPT = Math.round(20 / 0.032); // messages of 512 samples
 
 export class KeptSound {
+  #name; // of the track, in a call; else none
   #track = null;
   #wire = null;
   #kept = [];
   #recorder = null;
   #recorded = null; // the track that is recorded
   #routing = Promise.resolve();
+
+  constructor(name) {
+    this.#name = name;
+  }
 
   // Listens to another track, or to none.
   setTrack(track) {
@@ -72,7 +77,7 @@ export class KeptSound {
   }
 
   #take(payload) {
-    this.#kept.push({ event: "media", media: { payload } });
+    this.#kept.push({ event: "media", media: { payload, track: this.#name } });
     if (this.#wire && !this.#wire.setTrack) this.#flush(this.#wire);
     if (this.#kept.length > MAX_KEPT) this.#kept.shift();
   }

@@ -16,6 +16,7 @@ const DEFAULTS = {
   voice: "off", // or "browser", or "server"
   browser_voice: "",
   server_voice: "",
+  call_context: "", // what I want to be helped with in a call
 };
 
 function read() {

@@ -107,9 +107,9 @@ async function drained(channel) {
 
 // ---- WebSocket ----
 
-// `signal` gives it up while it opens.
-export async function openWebSocket(resume, { onEvent, onDown }, signal) {
-  const address = new URL("websocket/offer?rate=" + SAMPLE_RATE_HZ, location.href);
+// `signal` gives it up while it opens; `kind` is that of the session: "conversation" or "call".
+export async function openWebSocket(resume, { onEvent, onDown }, signal, kind = "conversation") {
+  const address = new URL(`websocket/offer?rate=${SAMPLE_RATE_HZ}&kind=${kind}`, location.href);
   address.protocol = address.protocol.replace("http", "ws");
   const socket = new WebSocket(address);
   const send = (message) => socket.readyState === WebSocket.OPEN && (socket.send(JSON.stringify(message)), true);
