@@ -207,7 +207,7 @@ class Session(Reception):
         transcribe = None if ears is None else partial(ears.transcribe, dialogue=self.id)
         for name in names:
             detector = make_detector(name)
-            detector.own_voice = own_voices.get(name)
+            detector.known_sound = own_voices.get(name)
             shown_name = name if len(names) > 1 else None
             listeners[name] = Listener(
                 name, detector, scorer=scorer, put=self._put, transcribe=transcribe, shown_name=shown_name

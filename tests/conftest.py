@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aioice.ice
 import numpy as np
@@ -13,6 +14,9 @@ from models.ears.loading import load_ears
 from models.types import SAMPLE_RATE_HZ, Samples
 from models.voices.loading import load_voice
 from realtime.hearing.files import read_audio_file
+
+if TYPE_CHECKING:
+    from tests.two_party import Speak
 
 CLIPS = Path(__file__).parent.parent / "assets" / "clips"
 
@@ -47,6 +51,14 @@ def real_ears() -> Transcriber:
 def real_voice() -> Voice:
     """A voice for English with its own weights, as a server has it that speaks."""
     return load_voice(default_cache_dir())
+
+
+@pytest.fixture(scope="session")
+def speak(real_voice: Voice) -> "Speak":
+    """Lets the real voice say the lines of calls, each once in a run."""
+    from tests.two_party import with_voice  # noqa: PLC0415  # brings ears for benchmarks, which few tests need
+
+    return with_voice(real_voice)
 
 
 def silence(seconds: float) -> Samples:

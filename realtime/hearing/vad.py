@@ -24,7 +24,6 @@ from models.types import SAMPLE_RATE_HZ, Samples
 from models.weights.checksums import sha256
 from realtime.hearing.foreground import Foreground
 from realtime.hearing.noise import NoiseSuppressor
-from realtime.hearing.own_voice import OwnVoice
 from realtime.turns.observations import DEFAULT_SPEAKER, DetectedFrame, SpeechStarted, SpeechStopped
 
 SILERO_VERSION = "6.2.3"  # of the wheel
@@ -89,6 +88,19 @@ class SpeechScorer(Protocol):
 
     def forget(self) -> None:
         """Forgets what came before: the next frame is the first of a stream."""
+        ...
+
+
+class KnownSound(Protocol):
+    """Knows a sound that comes into a stream from somewhere else, and is not to be taken for its speaker's."""
+
+    def listen(self, frame: Samples) -> None:
+        """Takes the next frame of the stream, float32 `(frame_samples,)`."""
+        ...
+
+    @property
+    def explains_microphone(self) -> bool:
+        """Whether the last frames are that sound."""
         ...
 
 
@@ -304,10 +316,11 @@ class SpeechDetector:
         speaker: whose audio it is.
 
     Attributes:
-        own_voice: knows what the assistant says, which is not to be taken for the speaker; None: it says nothing.
+        known_sound: what the assistant says (`OwnVoice`), or who speaks on the other channel of a call (`Crosstalk`), is
+            not to be taken for the speaker; None: there is no such sound.
     """
 
-    own_voice: OwnVoice | None = None
+    known_sound: KnownSound | None = None
 
     def __init__(
         self,
@@ -404,9 +417,9 @@ class SpeechDetector:
         start, self._sample = self._sample, self._sample + len(frame.samples)
         threshold = self.options.offset if self._onset_sample is not None else self.options.onset
         voiced = frame.is_audible and score >= threshold
-        if self.own_voice is not None:
-            self.own_voice.listen(frame.as_it_came)
-            voiced = voiced and not self.own_voice.explains_microphone
+        if self.known_sound is not None:
+            self.known_sound.listen(frame.as_it_came)
+            voiced = voiced and not self.known_sound.explains_microphone
         if self._foreground is not None:
             voiced = self._is_speaker(self._foreground, frame, is_voiced=voiced)
         if voiced:

@@ -85,7 +85,7 @@ def test_who_knows_the_own_voice_is_given_the_sound_as_it_came(speech: Callable[
 
     audio = noisy(speech("question_capital"), 0.02)
     detector = SpeechDetector(VadOptions(suppress_noise=True))
-    detector.own_voice = Listening()
+    detector.known_sound = Listening()
     list(detector.push(audio))
     joined = np.concatenate(heard)
     assert np.array_equal(joined, audio[: len(joined)])

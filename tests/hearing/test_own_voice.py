@@ -57,7 +57,7 @@ class Room:
         own_voice.begin()
         own_voice.add(self.answer)
         detector = SpeechDetector(VadOptions())
-        detector.own_voice = own_voice if knows else None
+        detector.known_sound = own_voice if knows else None
         found = []
         for start in range(0, self.n_samples, CHUNK_SAMPLES):
             played = start * VOICE_RATE_HZ // SAMPLE_RATE_HZ
