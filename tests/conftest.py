@@ -56,7 +56,7 @@ def real_voice() -> Voice:
 @pytest.fixture(scope="session")
 def speak(real_voice: Voice) -> "Speak":
     """Lets the real voice say the lines of calls, each once in a run."""
-    from tests.two_party import with_voice  # noqa: PLC0415  # brings ears for benchmarks, which few tests need
+    from tests.two_party import with_voice  # brings ears for benchmarks, which few tests need
 
     return with_voice(real_voice)
 

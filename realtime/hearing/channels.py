@@ -26,7 +26,9 @@ SENTENCES: dict[Channels, str] = {
     "them dead": "Nothing comes on the channel of them (the right one of a file), so nothing can be suggested.",
     "both dead": "Nothing comes on either channel: check which microphone and which sound are shared.",
 }
-ONE_CHANNEL = "There is one channel, and a call has two: both parties are taken to be in it; who speaks is told by voice."
+ONE_CHANNEL = (
+    "There is one channel, and a call has two: both parties are taken to be in it; who speaks is told by voice."
+)
 
 
 class ChannelWatch:

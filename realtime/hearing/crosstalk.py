@@ -63,8 +63,8 @@ class Channel:
         if share <= (STILL_EXPLAINED if self._is_echo else EXPLAINED):
             self._is_echo = None
             return False
-        # What comes back sounds like what was said a moment before, and so like what is being said: both channels explain
-        # each other. The echo is explained better, and is softer; where these do not agree, it stays what it was.
+        # What comes back sounds like what was said a moment before, and so like what is being said: both channels
+        # explain each other. The echo is explained better, and is softer; where these do not agree, nothing changes.
         softer = (_softer_db(self._own, self._other) - _softer_db(self._other, self._own)) / 2 / FULL_DB
         leaning = share - _share(self._other, self._own) + min(max(softer, -MOST_BY_LEVEL), MOST_BY_LEVEL)
         if self._is_echo is None or abs(leaning) > CLEAR:

@@ -316,7 +316,7 @@ class SpeechDetector:
         speaker: whose audio it is.
 
     Attributes:
-        known_sound: what the assistant says (`OwnVoice`), or who speaks on the other channel of a call (`Crosstalk`), is
+        known_sound: what the assistant says (`OwnVoice`), or what the other channel of a call carries (`Crosstalk`), is
             not to be taken for the speaker; None: there is no such sound.
     """
 
