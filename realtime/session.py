@@ -34,10 +34,11 @@ from realtime.events import (
     report_of,
 )
 from realtime.hearing.audio import AudioChunk
+from realtime.hearing.crosstalk import Crosstalk
 from realtime.hearing.listener import Listener
 from realtime.hearing.own_voice import OwnVoice
 from realtime.hearing.scoring import ears_at_pauses
-from realtime.hearing.vad import SpeechDetector, VadOptions
+from realtime.hearing.vad import KnownSound, SpeechDetector, VadOptions
 from realtime.inbox import (
     AnswerWanted,
     Captioned,
@@ -180,7 +181,8 @@ class Session(Reception):
         self.playout = Playout(self._put)
         own_voices = {name: OwnVoice() for name in options.speakers if voice is not None}
         speaking = self._make_speaking(voice, tuple(own_voices.values()))
-        self._listeners = self._make_listeners(make_detector, scorer, own_voices)
+        known = _channels_of_call(options) if options.kind == "call" else own_voices
+        self._listeners = self._make_listeners(make_detector, scorer, known)
         self.metrics.intakes = [listener.counters for listener in self._listeners.values()]
         self._dialogue = self._make_dialogue(speaking, load or AnswerLoad(), sound_scorer)
         self._settings = _first_settings(model.info.name, options, speaking)
@@ -199,7 +201,7 @@ class Session(Reception):
         self,
         make_detector: Callable[[str], SpeechDetector] | None,
         scorer: EndOfTurnScorer | None,
-        own_voices: Mapping[str, OwnVoice],
+        known: Mapping[str, KnownSound],
     ) -> dict[str, Listener]:
         make_detector = make_detector or (lambda speaker: SpeechDetector(self._options.vad, speaker=speaker))
         names, listeners = self._options.speakers, {}
@@ -207,7 +209,7 @@ class Session(Reception):
         transcribe = None if ears is None else partial(ears.transcribe, dialogue=self.id)
         for name in names:
             detector = make_detector(name)
-            detector.known_sound = own_voices.get(name)
+            detector.known_sound = known.get(name)
             shown_name = name if len(names) > 1 else None
             listeners[name] = Listener(
                 name, detector, scorer=scorer, put=self._put, transcribe=transcribe, shown_name=shown_name
@@ -444,6 +446,12 @@ class Session(Reception):
         self._dialogue.tend(state)
         if isinstance(observed, Closed) and observed.reason:
             self._send(SessionEnded(reason=observed.reason))
+
+
+def _channels_of_call(options: SessionOptions) -> Mapping[str, KnownSound]:
+    """What each party's channel knows of the other's, so that an echo makes no second speaker."""
+    crosstalk = Crosstalk()
+    return dict(zip(options.speakers, (crosstalk.me, crosstalk.them), strict=True))
 
 
 def _floor_options_of(

@@ -174,6 +174,11 @@ def write_call(seed: int, *, n_questions: int, n_tellings: int) -> list[_Written
     return written
 
 
+def written_questions(n_questions: int, gap_s: float) -> list[_Written]:
+    """Questions of *them* alone, with so much silence between them."""
+    return [_Written("them", "question", question, gap_s) for question, _ in QUESTIONS[:n_questions]]
+
+
 async def make_call(
     written: Sequence[_Written], speak: Speak, voices: tuple[str, str], line: Line, *, seed: int = 0
 ) -> TwoPartyCall:
