@@ -23,6 +23,10 @@ FULL_DB = 30.0  # softer weighs as much as all of the energy being explained ...
 MOST_BY_LEVEL = 0.3  # ... but a microphone's own gain may make an echo loud
 CLEAR = 0.3  # of these two together, where one verdict follows another
 STILL_EXPLAINED = 0.3  # of the energy, while it was the other's until now: a soft sound on its own is explained less
+SOFT_DB, SOFT_EXPLAINED = (
+    15.0,
+    0.2,
+)  # and where it is so much softer, as little is enough: the line's own noise is in it
 QUIET_POWER = 10 ** (-70 / 10)  # of a window: nothing in it that could come back
 
 
@@ -60,12 +64,14 @@ class Channel:
     def explains_microphone(self) -> bool:
         """Whether the newest sound of this channel is that of the other one; to be asked once a frame at most."""
         share = _share(self._own, self._other)
-        if share <= (STILL_EXPLAINED if self._is_echo else EXPLAINED):
+        softer_db = _softer_db(self._own, self._other)
+        still = SOFT_EXPLAINED if softer_db >= SOFT_DB else STILL_EXPLAINED
+        if share <= (still if self._is_echo else EXPLAINED):
             self._is_echo = None
             return False
         # What comes back sounds like what was said a moment before, and so like what is being said: both channels
         # explain each other. The echo is explained better, and is softer; where these do not agree, nothing changes.
-        softer = (_softer_db(self._own, self._other) - _softer_db(self._other, self._own)) / 2 / FULL_DB
+        softer = (softer_db - _softer_db(self._other, self._own)) / 2 / FULL_DB
         leaning = share - _share(self._other, self._own) + min(max(softer, -MOST_BY_LEVEL), MOST_BY_LEVEL)
         if self._is_echo is None or abs(leaning) > CLEAR:
             self._is_echo = leaning > 0

@@ -49,15 +49,19 @@ def measure_speech_s(samples: Samples) -> float:
 
     A recording may be quieter than any voice at a microphone, so its level says nothing: it is made louder first.
     """
-    pieces = np.pad(samples, (0, -len(samples) % LEVEL_SAMPLES)).reshape(-1, LEVEL_SAMPLES)
-    levels_rms = np.sort(np.sqrt(np.square(pieces).mean(axis=1)))
-    level_rms = float(levels_rms[-1 - min(N_LOUDER, len(levels_rms) - 1)])
-    if level_rms == 0:
-        return 0.0
-    louder = np.clip(samples * max(1.0, LOUD_RMS / level_rms), -1, 1).astype(np.float32)
-    frames = list(SpeechDetector(VadOptions(other_voices="hear")).push(louder))
+    frames = list(SpeechDetector(VadOptions(other_voices="hear")).push(made_louder(samples)))
     if not any(isinstance(frame.event, SpeechStarted) for frame in frames):
         return 0.0  # clicks
     log = SpeechLog()
     log.add(frames)
     return log.speech_s(0, len(samples))
+
+
+def made_louder(samples: Samples) -> Samples:
+    """Brings a recording, float32 `(n_samples,)` at 16 kHz, to the level that a detector is used to, if it is below."""
+    pieces = np.pad(samples, (0, -len(samples) % LEVEL_SAMPLES)).reshape(-1, LEVEL_SAMPLES)
+    levels_rms = np.sort(np.sqrt(np.square(pieces).mean(axis=1)))
+    level_rms = float(levels_rms[-1 - min(N_LOUDER, len(levels_rms) - 1)])
+    if level_rms == 0:
+        return samples
+    return np.clip(samples * max(1.0, LOUD_RMS / level_rms), -1, 1).astype(np.float32)
