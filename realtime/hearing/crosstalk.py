@@ -5,8 +5,8 @@ microphone: softer, up to 400 ms later, through a room or a telephone. Here each
 carried. Sound that it explains is the other's; sound that it does not explain is speech, whatever echoes beneath it.
 Nothing is taken out of the sound, and nothing waits: the verdict comes with the frame.
 
-An echo that comes earlier than 20 ms after its source, or before it, may not be known. Read
-`echo.py` for how a sound is explained, `vad.py` for who asks, `channels.py` for channels that are no two parties.
+An echo that comes less than 20 ms after its source, or before it, may not be known, nor one whose channel is delivered
+ahead of the other. Read `echo.py` for how a sound is explained, `vad.py` for who asks.
 """
 
 import math
