@@ -1,7 +1,7 @@
 """Plays calls of two people into a session, and judges what it made of them.
 
 A turn is right if a message of its own party is made of it. A message is strange if its party did not speak then: an
-echo that was taken for speech. A suggestion belongs to the question at whose end it began; what was withdrawn is none.
+echo that was taken for speech. A suggestion belongs to the question in which, or after which, it began; what was withdrawn is none.
 Read `two_party.py` for the calls.
 """
 
@@ -28,7 +28,6 @@ from tests.two_party import SpokenTurn, TwoPartyCall
 
 CHUNK_SAMPLES = 320  # 20 ms
 LEAST_GAP_S = 0.6  # between a question and its answer, in which a suggestion is to begin
-BEFORE_END_S = 0.5  # of a question: a pause in its last words may bring the suggestion to it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +118,9 @@ def judge(call: TwoPartyCall, heard: Sequence[Heard]) -> Verdict:
     for turn, answer in zip(call.turns, call.turns[1:], strict=False):
         if turn.kind != "question":
             continue
-        earliest = turn.end_sample - round(BEFORE_END_S * SAMPLE_RATE_HZ)
-        own = [sample for sample in begun if earliest <= sample < answer.end_sample]
+        own = [sample for sample in begun if turn.start_sample < sample < answer.end_sample]
         begun = [sample for sample in begun if sample not in own]
+        own = own[-1:]  # a pause within a question may have brought one, to which this is added
         delays_s += [(own[0] - turn.end_sample) / SAMPLE_RATE_HZ] if own else []
         if answer.gap_s >= LEAST_GAP_S:
             questions += 1
