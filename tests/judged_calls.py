@@ -1,8 +1,8 @@
 """Plays calls of two people into a session, and judges what it made of them.
 
 A turn is right if a message of its own party is made of it. A message is strange if its party did not speak then: an
-echo that was taken for speech. A suggestion belongs to the question in which, or after which, it began; what was withdrawn is none.
-Read `two_party.py` for the calls.
+echo that was taken for speech. A suggestion belongs to the question in which, or after which, it began; what was
+withdrawn is none. Read `two_party.py` for the calls.
 """
 
 import asyncio
