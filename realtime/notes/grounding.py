@@ -17,100 +17,12 @@ CITED_NEAR_LINES = 3  # as far as a small model's count is off
 DEADLINE_WEIGHT = 2  # of a deadline that is said in a line, in words that the line shares with the note
 MIN_STEM_CHARACTERS = 4  # words count as the same when they begin alike: "order", "ordered"
 SPEAKER_WORDS = frozenset({"i", "me", "myself", "i'll", "i will"})
-NOBODY_WORDS = frozenset(
-    [
-        "null",
-        "none",
-        "nobody",
-        "somebody",
-        "someone",
-        "anyone",
-        "we",
-        "us",
-        "you",
-        "they",
-        "everyone",
-        "everybody",
-        "team",
-        "unknown",
-        "unassigned",
-        "n/a",
-    ]
-)
-NO_TIME_WORDS = frozenset(["null", "none", "unknown", "n/a", "unspecified", "tbd"])
-COMMON_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "been",
-        "before",
-        "but",
-        "by",
-        "can",
-        "could",
-        "did",
-        "do",
-        "does",
-        "for",
-        "from",
-        "had",
-        "has",
-        "have",
-        "he",
-        "her",
-        "his",
-        "i",
-        "if",
-        "in",
-        "is",
-        "it",
-        "its",
-        "me",
-        "my",
-        "need",
-        "next",
-        "no",
-        "not",
-        "of",
-        "on",
-        "or",
-        "our",
-        "shall",
-        "she",
-        "should",
-        "so",
-        "some",
-        "that",
-        "the",
-        "their",
-        "them",
-        "then",
-        "there",
-        "they",
-        "this",
-        "to",
-        "until",
-        "up",
-        "us",
-        "was",
-        "we",
-        "were",
-        "what",
-        "when",
-        "which",
-        "who",
-        "will",
-        "with",
-        "would",
-        "you",
-        "your",
-    ]
-)
+NOBODY = """null none nobody somebody someone anyone we us you they everyone everybody team unknown unassigned n/a"""
+NO_TIME = """null none unknown n/a unspecified tbd"""
+COMMON = """a an and are as at be been before but by can could did do does for from had has have he her his i if in is
+it its me my need next no not of on or our shall she should so some that the their them then there they this to until up
+us was we were what when which who will with would you your"""
+NOBODY_WORDS, NO_TIME_WORDS, COMMON_WORDS = (frozenset(words.split()) for words in (NOBODY, NO_TIME, COMMON))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,10 @@ Read `prompts.py` for what the model is told, `grounding.py` and `keeping.py` fo
 """
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from models.base import AudioLanguageModel
 from models.types import AudioClip, GenerationOptions, Message, TextDelta
@@ -24,13 +26,50 @@ PROMPT_TOKENS = 900  # what is always said, its example included
 MAX_ANSWER_TOKENS = 900
 MAX_SUMMARY_TOKENS = 160
 MAX_WINDOW_TOKENS = 3000  # a small model loses sight of more
+MAX_WINDOW_SOUND_S = 120.0  # to a model that listens itself
 MAX_SUMMARIES = 20  # joined at a time
 CUT_OFF = "The notes of one part were cut off before they were whole; some may be missing."
 NO_SPEAKERS = "Who spoke is not known, so that tasks may lack their owner."
 NO_LINES = "Nothing was said that could be written down, so there are no notes."
 
+
+class Answers(Protocol):
+    """Keeps what a model said, so that whoever was interrupted need not ask again."""
+
+    def find(self, name: str) -> Any:
+        """What was kept under this name; None: nothing yet."""
+        ...
+
+    def keep(self, name: str, found: Any) -> None:
+        """Keeps it."""
+        ...
+
+
 Sound = Callable[[Span], AudioClip | None]
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asking:
+    """How the model is asked; the same for all windows."""
+
+    model: AudioLanguageModel
+    context: str
+    dialogue: str
+    sound: Sound | None
+    answers: Answers | None = None
+
+    async def say(self, name: str, asked: Sequence[Message], options: GenerationOptions | None = None) -> str:
+        """The whole answer of the model, or what it said before; a summary if nothing else is asked for."""
+        before = None if self.answers is None else self.answers.find(name)
+        if isinstance(before, str):
+            return before
+        options = options or GenerationOptions(max_new_tokens=MAX_SUMMARY_TOKENS)
+        events = self.model.generate(asked, options, dialogue=self.dialogue)
+        answer = "".join([event.text async for event in events if isinstance(event, TextDelta)]).strip()
+        if self.answers is not None:
+            self.answers.keep(name, answer)
+        return answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +111,8 @@ async def note_lines(
     kept = known or Kept()
     if not lines:
         return kept
-    return (await _note(model, lines, kept, context, dialogue, sound)).kept
+    asking = _Asking(model=model, context=context, dialogue=dialogue, sound=sound)
+    return (await _note(asking, "notes", lines, kept)).kept
 
 
 async def write_minutes(
@@ -85,6 +125,7 @@ async def write_minutes(
     context: str = "",
     dialogue: str = "notes",
     sound: Sound | None = None,
+    answers: Answers | None = None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Minutes:
     """Writes the minutes of a whole recording.
@@ -98,6 +139,7 @@ async def write_minutes(
         context: what it is about, from a person.
         dialogue: names the dialogue whose cache may be used; forgotten at the end.
         sound: gives the sound of a line to a model that listens itself.
+        answers: keeps those of the model; what it has is not asked again. For the same lines and model alone.
         progress: is told which share of the work is done.
 
     Raises:
@@ -106,16 +148,16 @@ async def write_minutes(
     """
     kept = known or Kept()
     said = [line for line in lines if line.text or sound is not None]
+    asking = _Asking(model=model, context=context, dialogue=dialogue, sound=sound, answers=answers)
     cut_off, summaries = False, list[str]()
-    windows = cut_windows(said, _window_characters(model, context))
+    windows = cut_windows(said, _window_characters(model, context), _window_s(model, sound))
     try:
         for number, window in enumerate(windows):
-            noted = await _note(model, window, kept, context, dialogue, sound)
+            noted = await _note(asking, f"notes {number}", window, kept)
             kept, cut_off = noted.kept, cut_off or noted.is_cut_off
-            if noted.answer:
-                summaries.append(await _say(model, summary_prompt(noted.asked, noted.answer), dialogue))
+            summaries.append(await asking.say(f"summary {number}", summary_prompt(noted.asked, noted.answer)))
             progress((number + 1) / (len(windows) + 1))
-        summary = await _join_summaries(model, [one for one in summaries if one], dialogue)
+        summary = await _join_summaries(asking, [one for one in summaries if one])
     finally:
         await model.forget(dialogue=dialogue)
     if summary and said:
@@ -126,20 +168,21 @@ async def write_minutes(
     return Minutes(title=title, duration_s=duration_s, notes=kept.notes, lines=tuple(lines), remarks=remarks)
 
 
-def cut_windows(lines: Sequence[Line], max_characters: int) -> list[Sequence[Line]]:
+def cut_windows(lines: Sequence[Line], max_characters: int, max_s: float = math.inf) -> list[Sequence[Line]]:
     """Cuts lines into windows that overlap; a line that is longer than a window is one by itself."""
     windows, start = list[Sequence[Line]](), 0
     while start < len(lines):
-        end, n_characters = start, 0
+        end, n_characters, length_s = start, 0, 0.0
         while end < len(lines) and end - start < MAX_WINDOW_LINES:
             n_characters += len(lines[end].text) + len(lines[end].span.speaker or "") + len("000 : ")
-            if n_characters > max_characters and end > start:
+            length_s += lines[end].span.end_s - lines[end].span.start_s
+            if (n_characters > max_characters or length_s > max_s) and end > start:
                 break
             end += 1
         windows.append(lines[start:end])
         if end == len(lines):
             break
-        start = max(start + 1, end - OVERLAP_LINES)
+        start = max(start + (end - start + 1) // 2, end - OVERLAP_LINES)
     return windows
 
 
@@ -148,32 +191,28 @@ def _window_characters(model: AudioLanguageModel, context: str) -> int:
     return max(1, min(rest, MAX_WINDOW_TOKENS)) * CHARACTERS_PER_TOKEN
 
 
-async def _note(
-    model: AudioLanguageModel, lines: Sequence[Line], kept: Kept, context: str, dialogue: str, sound: Sound | None
-) -> _Noted:
-    asked = notes_prompt(lines, context, sound)
-    options = GenerationOptions(max_new_tokens=MAX_ANSWER_TOKENS, json_schema=answer_schema(len(lines)))
-    answer = await _say(model, asked, dialogue, options)
+def _window_s(model: AudioLanguageModel, sound: Sound | None) -> float:
+    return math.inf if sound is None else min(model.info.max_audio_s or math.inf, MAX_WINDOW_SOUND_S)
+
+
+async def _note(asking: _Asking, name: str, lines: Sequence[Line], kept: Kept) -> _Noted:
+    asked = notes_prompt(lines, asking.context, asking.sound)
+    options = GenerationOptions(max_new_tokens=MAX_ANSWER_TOKENS, json_schema=answer_schema(lines))
+    answer = await asking.say(name, asked, options)
     drafts = read_answer(answer)
     found = [grounded for draft in drafts if (grounded := ground(draft, lines)) is not None]
     logger.info("notes: %d lines, %d notes, %d of them rest on what was said", len(lines), len(drafts), len(found))
     return _Noted(kept=add(kept, found), asked=asked, answer=answer, is_cut_off=not is_whole(answer))
 
 
-async def _join_summaries(model: AudioLanguageModel, parts: list[str], dialogue: str) -> str:
+async def _join_summaries(asking: _Asking, parts: list[str]) -> str:
+    level = 0
     while len(parts) > 1:
         groups = [parts[at : at + MAX_SUMMARIES] for at in range(0, len(parts), MAX_SUMMARIES)]
-        parts = [await _say(model, joined_summary_prompt(group), dialogue) for group in groups]
+        named = [(f"joined {level} {number}", joined_summary_prompt(group)) for number, group in enumerate(groups)]
+        parts = [await asking.say(name, prompt) for name, prompt in named]
+        level += 1
     return parts[0] if parts else ""
-
-
-async def _say(
-    model: AudioLanguageModel, asked: Sequence[Message], dialogue: str, options: GenerationOptions | None = None
-) -> str:
-    """The whole answer of a model; a summary if nothing else is asked for."""
-    options = options or GenerationOptions(max_new_tokens=MAX_SUMMARY_TOKENS)
-    events = model.generate(asked, options, dialogue=dialogue)
-    return "".join([event.text async for event in events if isinstance(event, TextDelta)]).strip()
 
 
 def _remarks(lines: Sequence[Line], said: Sequence[Line], *, cut_off: bool) -> tuple[str, ...]:

@@ -8,42 +8,46 @@ from collections.abc import Callable, Sequence
 
 from models.types import AudioClip, Message, Part
 from realtime.notes.minutes import Line, Span
+from realtime.notes.schema import line_name
 
-SYSTEM = """You take notes of meetings. You are given numbered lines, each with its speaker, and write JSON.
-decisions: what the people agreed on.
-action_items: what somebody has to do after the meeting. owner: the name of who does it, or null if nobody was named. \
-deadline: until when, in the words that were said, or null if no time was named.
-open_questions: what was asked and not answered.
-line: the number of the line where it was said.
-state: how it stands at the end of the meeting. "only if": somebody would do it only if something else happened.
-Leave out greetings and small talk. An empty list is a good answer."""
+SYSTEM = """You take notes of a meeting. You are given its numbered lines and write JSON: a list of notes, in order.
+line: the line where it was said, and who said it.
+kind: decision: what all agreed on in the end.
+task: what somebody has to do after the meeting. owner: who does it, null if nobody was named. deadline: when, in \
+the words that were said, null if no time was named.
+open question: what was asked and nobody could answer.
+maybe: what somebody would do only in some case. done: what was done before. small talk: what is not the subject."""
 
-EXAMPLE_LINES = """[1] Nora: How was your holiday?
-[2] Peter: Wonderful, thank you. So, the garden party. Shall we have it in June?
-[3] Nora: June is too wet. I would rather take the first of July.
-[4] Peter: All right, the first of July then.
-[5] Nora: I will order the tents by next Monday.
-[6] Peter: If it gets cold, I could bring heaters.
-[7] Nora: We will see. Somebody has to write the invitations.
-[8] Peter: True. Sam, could you call the baker before Friday?
-[9] Sam: Yes, I can do that.
-[10] Nora: I paid the band last week.
-[11] Peter: How many guests will come?
-[12] Nora: I have no idea yet."""
+EXAMPLE_LINES = """[1 Nora] How was your holiday?
+[2 Peter] Wonderful, thank you. So, the garden party. Shall we have it in June?
+[3 Nora] June is too wet. I would rather take the first of July.
+[4 Peter] All right, the first of July then.
+[5 Nora] I will order the tents by next Monday.
+[6 Peter] If it gets cold, I could bring heaters.
+[7 Nora] We will see. Somebody has to write the invitations.
+[8 Peter] True. Sam, could you call the baker before Friday?
+[9 Sam] Yes, I can do that.
+[10 Nora] I paid the band last week.
+[11 Peter] How many guests will come?
+[12 Nora] I have no idea yet."""
 
 EXAMPLE_ANSWER = {
-    "decisions": [
-        {"line": 2, "text": "The party is in June.", "state": "taken back"},
-        {"line": 4, "text": "The party is on the first of July.", "state": "agreed"},
-    ],
-    "action_items": [
-        {"line": 5, "text": "Order the tents.", "state": "taken on", "owner": "Nora", "deadline": "by next Monday"},
-        {"line": 6, "text": "Bring heaters.", "state": "only if", "owner": "Peter", "deadline": None},
-        {"line": 7, "text": "Write the invitations.", "state": "nobody yet", "owner": None, "deadline": None},
-        {"line": 8, "text": "Call the baker.", "state": "asked for", "owner": "Sam", "deadline": "before Friday"},
-        {"line": 10, "text": "Pay the band.", "state": "done", "owner": "Nora", "deadline": None},
-    ],
-    "open_questions": [{"line": 11, "text": "How many guests will come?", "state": "open"}],
+    "notes": [
+        {"line": "1 Nora", "kind": "small talk", "text": "Nora asks about the holiday."},
+        {"line": "4 Peter", "kind": "decision", "text": "The garden party is on the first of July."},
+        {
+            "line": "5 Nora",
+            "kind": "task",
+            "text": "Order the tents.",
+            "owner": "Nora",
+            "deadline": "by next Monday",
+        },
+        {"line": "6 Peter", "kind": "maybe", "text": "Bring heaters if it gets cold."},
+        {"line": "7 Nora", "kind": "task", "text": "Write the invitations.", "owner": None, "deadline": None},
+        {"line": "8 Peter", "kind": "task", "text": "Call the baker.", "owner": "Sam", "deadline": "before Friday"},
+        {"line": "10 Nora", "kind": "done", "text": "The band is paid."},
+        {"line": "11 Peter", "kind": "open question", "text": "How many guests will come?"},
+    ]
 }
 
 SUMMARISE = "Now write a summary of this part of the meeting in one to three sentences of plain text, without a list."
@@ -82,7 +86,7 @@ def joined_summary_prompt(parts: Sequence[str]) -> tuple[Message, ...]:
 
 def _written(lines: Sequence[Line], context: str, sound: Callable[[Span], AudioClip | None] | None) -> tuple[Part, ...]:
     head = f"About this meeting: {context}\n\n" if context else ""
-    texts = [f"[{number}] {line.span.speaker or 'somebody'}: {line.text}" for number, line in enumerate(lines, 1)]
+    texts = [f"[{line_name(number, line)}] {line.text}" for number, line in enumerate(lines, 1)]
     if sound is None:
         return (head + "\n".join(texts),)
     parts: list[Part] = [head] if head else []

@@ -1,34 +1,26 @@
 """The form in which a model writes notes: a JSON schema for its answer, and what of an answer can be used.
 
-A note cites the number of a line, never a time: a model that writes a time invents it. The number comes first, so that
-the words that follow rest on it; then the model says how things stand, so that what is no decision, no task or no open
-question can be left out. An answer that was cut off gives the notes that were whole.
+The notes are one list in the order of the lines. Each cites a line by its number and speaker, never by a time: a model
+that writes a time invents it. The line comes first, so that the words that follow rest on it. What somebody would do
+only in some case, and what is done already, have kinds of their own, so that a model need not call them tasks; they are
+left out. An answer that was cut off gives the notes that were whole.
 It refuses nothing: a note that is not of this form is left out. Read `grounding.py` for what becomes of the rest.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from realtime.notes.minutes import NoteKind
+from realtime.notes.minutes import Line, NoteKind
 
-MAX_NOTES = 12  # of one kind, of one answer
+MAX_NOTES = 24  # of one answer
 MAX_TEXT_CHARACTERS = 240
 MAX_NAME_CHARACTERS = 60  # of an owner, and of a deadline
-SECTIONS: dict[str, NoteKind] = {
-    "decisions": "decision",
-    "action_items": "action_item",
-    "open_questions": "open_question",
-}
-NOBODYS = "nobody yet"  # how a task stands that has no owner
-STATES: dict[NoteKind, tuple[str, ...]] = {  # those that are kept come first
-    "decision": ("agreed", "proposed", "taken back"),
-    "action_item": ("taken on", "asked for", NOBODYS, "only if", "refused", "done"),
-    "open_question": ("open", "answered", "small talk"),
-}
-N_KEPT: dict[NoteKind, int] = {"decision": 1, "action_item": 3, "open_question": 1}
+KINDS: dict[str, NoteKind] = {"decision": "decision", "task": "action_item", "open question": "open_question"}
+LEFT_OUT = ("maybe", "done", "small talk")
+UNKNOWN_SPEAKER = "somebody"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,23 +42,20 @@ class Draft:
     deadline: str | None = None
 
 
-def answer_schema(n_lines: int) -> dict[str, Any]:
-    """The schema of an answer about so many numbered lines."""
-    line = {"type": "integer", "minimum": 1, "maximum": n_lines}
+def line_name(number: int, line: Line) -> str:
+    """How a line is named in the prompt and in the answer: "7 Anna"."""
+    return f"{number} {line.span.speaker or UNKNOWN_SPEAKER}"
+
+
+def answer_schema(lines: Sequence[Line]) -> dict[str, Any]:
+    """The schema of an answer about lines that are numbered from 1."""
+    cited = {"enum": [line_name(number, line) for number, line in enumerate(lines, 1)]}
     text = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT_CHARACTERS}
     name = {"anyOf": [{"type": "string", "minLength": 1, "maxLength": MAX_NAME_CHARACTERS}, {"type": "null"}]}
-    sections = {
-        section: _object(
-            {
-                "line": line,
-                "text": text,
-                "state": {"enum": list(STATES[kind])},
-                **({"owner": name, "deadline": name} if kind == "action_item" else {}),
-            }
-        )
-        for section, kind in SECTIONS.items()
-    }
-    return _object({name: {"type": "array", "items": item, "maxItems": MAX_NOTES} for name, item in sections.items()})
+    task = _object({"line": cited, "kind": {"const": "task"}, "text": text, "owner": name, "deadline": name})
+    others = [kind for kind in (*KINDS, *LEFT_OUT) if kind != "task"]
+    other = _object({"line": cited, "kind": {"enum": others}, "text": text})
+    return _object({"notes": {"type": "array", "items": {"anyOf": [task, other]}, "maxItems": MAX_NOTES}})
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
@@ -75,49 +64,41 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 
 def read_answer(answer: str) -> tuple[Draft, ...]:
     """The notes of an answer that are whole, in its order."""
-    return tuple(
-        draft
-        for section, kind in SECTIONS.items()
-        for written in _whole_objects(answer, section)
-        if (draft := _draft(kind, written)) is not None
-    )
+    drafts = (_draft(written) for written in _whole_objects(answer))
+    return tuple(draft for draft in drafts if draft is not None)
 
 
 def is_whole(answer: str) -> bool:
     """Whether an answer is JSON to its end."""
     try:
         json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 
 
-def _whole_objects(answer: str, section: str) -> Iterator[Any]:
-    """The objects of one list, up to its end or to where the answer breaks off."""
-    begun = re.search(rf'"{section}"\s*:\s*\[', answer)
+def _whole_objects(answer: str) -> Iterator[Any]:
+    """The objects of the list, up to its end or to where the answer breaks off."""
+    begun = re.search(r'"notes"\s*:\s*\[', answer)
     if begun is None:
         return
     decoder, rest = json.JSONDecoder(), answer[begun.end() :].lstrip(" \n,")
     while rest.startswith("{"):
         try:
             value, end = decoder.raw_decode(rest)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         yield value
         rest = rest[end:].lstrip(" \n,")
 
 
-def _draft(kind: NoteKind, written: dict[str, Any]) -> Draft | None:
-    line, text, state = (written.get(name) for name in ("line", "text", "state"))
-    if type(line) is not int or not isinstance(text, str) or not text.strip():
-        return None
-    if state not in STATES[kind][: N_KEPT[kind]]:
-        return None
-    owner, deadline = (written.get(name) for name in ("owner", "deadline"))
-    return Draft(
-        kind=kind,
-        line=line,
-        text=" ".join(text.split()),
-        owner=owner if isinstance(owner, str) and state != NOBODYS else None,
-        deadline=deadline if isinstance(deadline, str) else None,
+def _draft(written: dict[str, Any]) -> Draft | None:
+    cited, kind, text, owner, deadline = (
+        value if isinstance(value := written.get(name), str) else None
+        for name in ("line", "kind", "text", "owner", "deadline")
     )
+    number = re.match(r"\d{1,6}(?=\s)", cited or "")
+    if number is None or kind not in KINDS or text is None or not text.strip():
+        return None
+    shown = " ".join(text.split())
+    return Draft(kind=KINDS[kind], line=int(number[0]), text=shown, owner=owner, deadline=deadline)
