@@ -1,8 +1,8 @@
-"""Compares what a model wrote with what was said: each note must rest on lines, its owner and deadline on their words.
+"""Compares what a model wrote of a line with what was said: a note, its owner and its deadline must rest on words.
 
-A note whose words are nowhere in the lines is left out; one that cites the wrong line is given the right one. "I" is
-whoever speaks. An owner that is neither a speaker nor named, and a deadline that nobody said, are taken away: a wrong
-name or day is worse than none. It knows no model and no time. Read `keeping.py` for what is done with the notes.
+A note whose words are nowhere near its line is left out. "I" is whoever speaks. An owner that is neither a speaker nor
+named, and a deadline that nobody said, are taken away: a wrong name or day is worse than none. It knows no model and no
+time. Read `keeping.py` for what is done with the notes.
 """
 
 import re
@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from realtime.notes.minutes import Line, NoteKind, Span
 from realtime.notes.schema import Draft
 
-NEAR_LINES = 2  # on both sides of a line that a note rests on: where its deadline may have been said
-CITED_NEAR_LINES = 3  # as far as a small model's count is off
-DEADLINE_WEIGHT = 2  # of a deadline that is said in a line, in words that the line shares with the note
+NEAR_LINES = 2  # on both sides of a line: where its subject and its deadline may have been said
 MIN_STEM_CHARACTERS = 4  # words count as the same when they begin alike: "order", "ordered"
 SPEAKER_WORDS = frozenset({"i", "me", "myself", "i'll", "i will"})
 NOBODY = """null none nobody somebody someone anyone we us you they everyone everybody team unknown unassigned n/a"""
@@ -44,32 +42,38 @@ class Grounded:
     deadline: str | None = None
 
 
-def ground(draft: Draft, lines: Sequence[Line]) -> Grounded | None:
-    """Compares one note with the lines that the model was given; None where nothing in them speaks of it."""
-    cited = _cited(draft, lines)
-    if not cited:
+def ground(draft: Draft, lines: Sequence[Line], at: int) -> Grounded | None:
+    """Compares the note that a model made of one line with it and those around it; None where they say something else.
+
+    Args:
+        draft: the note.
+        lines: some of a recording, in order.
+        at: the index of the note's own.
+    """
+    line, near = lines[at], lines[max(0, at - NEAR_LINES) : at + NEAR_LINES + 1]
+    is_spoken_of = any(_stems(draft.text) & _stems(other.text) for other in near)
+    if line.text and not is_spoken_of:  # of sound without words, the model alone knows
         return None
-    near = _near(cited, lines)
     return Grounded(
         kind=draft.kind,
         text=draft.text,
-        spans=tuple(lines[index].span for index in cited),
-        owner=said_owner(draft.owner, [lines[index] for index in cited], lines),
+        spans=(line.span,),
+        owner=said_owner(draft.owner, line, near),
         deadline=said_deadline(draft.deadline, near),
     )
 
 
-def said_owner(owner: str | None, cited: Sequence[Line], lines: Sequence[Line]) -> str | None:
+def said_owner(owner: str | None, line: Line, near: Sequence[Line]) -> str | None:
     """An owner as people know them: a speaker's name, or words that were said; None otherwise."""
     wanted = " ".join((owner or "").split()).strip(".,;:")
     if wanted.lower() in SPEAKER_WORDS:
-        return next((line.span.speaker for line in cited if re.search(r"\bI\b", line.text)), cited[0].span.speaker)
+        return line.span.speaker
     if not wanted or wanted.lower() in NOBODY_WORDS:
         return None
-    for speaker in dict.fromkeys(line.span.speaker for line in lines if line.span.speaker):
+    for speaker in dict.fromkeys(line.span.speaker for line in near if line.span.speaker):
         if wanted.lower() in (speaker.lower(), speaker.lower().split()[0]):
             return speaker
-    return wanted if any(_contains(line.text, wanted) for line in lines) else None
+    return wanted if any(_contains(line.text, wanted) for line in near) else None
 
 
 def said_deadline(deadline: str | None, near: Sequence[Line]) -> str | None:
@@ -88,36 +92,6 @@ def alike(one: str, other: str) -> float:
     """How much two sentences say with the same words, from 0 to 1."""
     first, second = _stems(one), _stems(other)
     return len(first & second) / max(1, min(len(first), len(second)))
-
-
-def _cited(draft: Draft, lines: Sequence[Line]) -> tuple[int, ...]:
-    """The indices of the lines that a note rests on, in order: the best one, and the cited one if it is beside it.
-
-    Small models count badly, so the words count more than the number: a line that shares most of them with the note
-    is the best, then one that is near to where the model saw it.
-    """
-    at = draft.line - 1
-    if not 0 <= at < len(lines):
-        return ()
-    if not lines[at].text:
-        return (at,)  # sound without words: the model alone listened to it
-    scores = [_shared(draft, line) + (abs(number - at) <= CITED_NEAR_LINES) for number, line in enumerate(lines)]
-    best = max(range(len(lines)), key=lambda number: (scores[number], -abs(number - at)))
-    if _shared(draft, lines[best]) < min(2, len(_stems(draft.text))) and abs(best - at) > CITED_NEAR_LINES:
-        return ()
-    if _shared(draft, lines[best]) == 0:
-        return ()
-    return tuple(sorted({best, at})) if abs(best - at) == 1 else (best,)
-
-
-def _shared(draft: Draft, line: Line) -> int:
-    """How much of a note's words a line has."""
-    shared = len(_stems(draft.text) & _stems(line.text))
-    return shared + DEADLINE_WEIGHT * (said_deadline(draft.deadline, [line]) is not None)
-
-
-def _near(cited: Sequence[int], lines: Sequence[Line]) -> list[Line]:
-    return list(lines[max(0, cited[0] - NEAR_LINES) : cited[-1] + NEAR_LINES + 1])
 
 
 def _contains(text: str, words: str) -> bool:

@@ -69,10 +69,10 @@ def _find(kept: Kept, note_id: str) -> Note:
 
 
 def _add_one(kept: Kept, found: Grounded) -> Kept:
-    if any(_is_same(note, found) for note in kept.removed):
+    if any(_is_same(note, found, is_edited=False) for note in kept.removed):
         return kept
     for at, note in enumerate(kept.notes):
-        if not _is_same(note, found):
+        if not _is_same(note, found, is_edited=note.id in kept.edited):
             continue
         if note.id in kept.edited:
             return kept
@@ -95,17 +95,17 @@ def _add_one(kept: Kept, found: Grounded) -> Kept:
     return replace(kept, notes=(*kept.notes, new))
 
 
-def _is_same(note: Note, found: Grounded) -> bool:
+def _is_same(note: Note, found: Grounded, *, is_edited: bool) -> bool:
     if note.kind != found.kind:
         return False
     if note.kind == "summary":
         return True
-    if note.owner and found.owner and note.owner != found.owner:
-        return False
     share = alike(note.text, found.text)
     if {span.start_s for span in note.spans} & {span.start_s for span in found.spans}:
-        return share >= SAME_PLACE_SHARE
-    return (share >= SAME_SHARE and note.kind != "open_question") or share == 1
+        return is_edited or share >= SAME_PLACE_SHARE
+    if note.owner and found.owner and note.owner != found.owner:
+        return False
+    return share == 1 if note.kind == "open_question" else share >= SAME_SHARE
 
 
 def _joined(older: Sequence[Span], newer: Sequence[Span]) -> tuple[Span, ...]:

@@ -1,34 +1,40 @@
-"""Asks a model for notes: of a call's newest lines while it goes on, or of a whole recording, window by window.
+"""Asks a model for notes: of a call's newest lines while it goes on, or of a whole recording.
 
-A window is as many lines as the model can keep in view. Its notes are compared with what was said, and the same thing
-twice becomes one note. What could not be judged is said in remarks. It never gives notes that rest on no line.
-Read `prompts.py` for what the model is told, `grounding.py` and `keeping.py` for what becomes of its answer.
+The model is asked about line after line, each with those around it. What it says is compared with what was said, and
+the same thing twice becomes one note. Summaries are written window by window, and joined. What could not be judged is
+said in remarks. Read `prompts.py` for what the model is told, `grounding.py` and `keeping.py` for what becomes of its
+answers.
 """
 
-import logging
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from models.base import AudioLanguageModel
-from models.types import AudioClip, GenerationOptions, Message, TextDelta
+from models.types import GenerationOptions, Message, TextDelta
 from realtime.notes.grounding import Grounded, ground
 from realtime.notes.keeping import Kept, add
 from realtime.notes.minutes import Line, Minutes, Span
-from realtime.notes.prompts import joined_summary_prompt, notes_prompt, summary_prompt
-from realtime.notes.schema import answer_schema, is_whole, read_answer
+from realtime.notes.prompts import (
+    AFTER_LINES,
+    BEFORE_LINES,
+    UNKNOWN_SPEAKER,
+    Sound,
+    joined_summary_prompt,
+    line_prompt,
+    summary_prompt,
+)
+from realtime.notes.schema import ANSWER_SCHEMA, is_whole, read_answer
 
-MAX_WINDOW_LINES = 40
-OVERLAP_LINES = 4  # of a window with the one before: an answer may stand behind the cut
-CHARACTERS_PER_TOKEN = 3  # at least, of what people say
-PROMPT_TOKENS = 900  # what is always said, its example included
-MAX_ANSWER_TOKENS = 900
+MIN_WORDS = 3  # of a line that is worth asking about: "Yes, sure." is about the line before
+MAX_ANSWER_TOKENS = 160
 MAX_SUMMARY_TOKENS = 160
-MAX_WINDOW_TOKENS = 3000  # a small model loses sight of more
-MAX_WINDOW_SOUND_S = 120.0  # to a model that listens itself
+MAX_WINDOW_LINES = 60  # of one summary
+MAX_WINDOW_TOKENS = 2500  # of it: a small model loses sight of more
+CHARACTERS_PER_TOKEN = 3  # at least, of what people say
+SUMMARY_PROMPT_TOKENS = 100  # what is always said
 MAX_SUMMARIES = 20  # joined at a time
-CUT_OFF = "The notes of one part were cut off before they were whole; some may be missing."
+CUT_OFF = "The model was cut off in a note, which is missing."
 NO_SPEAKERS = "Who spoke is not known, so that tasks may lack their owner."
 NO_LINES = "Nothing was said that could be written down, so there are no notes."
 
@@ -43,10 +49,6 @@ class Answers(Protocol):
     def keep(self, name: str, found: Any) -> None:
         """Keeps it."""
         ...
-
-
-Sound = Callable[[Span], AudioClip | None]
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,30 +74,22 @@ class _Asking:
         return answer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Noted:
-    """What one window gave."""
-
-    kept: Kept
-    asked: tuple[Message, ...]
-    answer: str
-    is_cut_off: bool
-
-
 async def note_lines(
     model: AudioLanguageModel,
     lines: Sequence[Line],
     *,
+    n_before: int = 0,
     known: Kept | None = None,
     context: str = "",
     dialogue: str = "notes",
     sound: Sound | None = None,
 ) -> Kept:
-    """Takes notes of some lines; one answer of the model.
+    """Takes notes of some lines; one short answer of the model for each.
 
     Args:
-        model: writes them.
-        lines: the new ones, and a few before them that they may refer to.
+        model: takes them.
+        lines: in order.
+        n_before: the first ones are there to be referred to, and are not asked about.
         known: what is kept so far.
         context: what it is about, from a person.
         dialogue: names the dialogue whose cache may be used.
@@ -105,14 +99,14 @@ async def note_lines(
         What is kept now: decisions, action items and open questions; no summary.
 
     Raises:
-        InvalidPrompt: the lines are too many for the model, or it cannot be held to a schema.
+        InvalidPrompt: the lines are too long for the model, or it cannot be held to a schema.
         GenerationFailed: the model failed.
     """
-    kept = known or Kept()
-    if not lines:
-        return kept
     asking = _Asking(model=model, context=context, dialogue=dialogue, sound=sound)
-    return (await _note(asking, "notes", lines, kept)).kept
+    kept = known or Kept()
+    for at in range(n_before, len(lines)):
+        kept = add(kept, (await _note(asking, lines, at)).found)
+    return kept
 
 
 async def write_minutes(
@@ -149,60 +143,65 @@ async def write_minutes(
     kept = known or Kept()
     said = [line for line in lines if line.text or sound is not None]
     asking = _Asking(model=model, context=context, dialogue=dialogue, sound=sound, answers=answers)
-    cut_off, summaries = False, list[str]()
-    windows = cut_windows(said, _window_characters(model, context), _window_s(model, sound))
+    n_cut_off, n_steps = 0, len(said) * 5 // 4 + 1  # summaries take about a fifth of the time
     try:
-        for number, window in enumerate(windows):
-            noted = await _note(asking, f"notes {number}", window, kept)
-            kept, cut_off = noted.kept, cut_off or noted.is_cut_off
-            summaries.append(await asking.say(f"summary {number}", summary_prompt(noted.asked, noted.answer)))
-            progress((number + 1) / (len(windows) + 1))
-        summary = await _join_summaries(asking, [one for one in summaries if one])
+        for at in range(len(said)):
+            noted = await _note(asking, said, at)
+            kept, n_cut_off = add(kept, noted.found), n_cut_off + noted.is_cut_off
+            progress((at + 1) / n_steps)
+        summary = await _summarise(asking, said)
     finally:
         await model.forget(dialogue=dialogue)
     if summary and said:
         whole = Span(start_s=said[0].span.start_s, end_s=said[-1].span.end_s)
         kept = add(kept, [Grounded(kind="summary", text=summary, spans=(whole,))])
     progress(1.0)
-    remarks = _remarks(lines, said, cut_off=cut_off)
+    remarks = _remarks(lines, said, n_cut_off=n_cut_off)
     return Minutes(title=title, duration_s=duration_s, notes=kept.notes, lines=tuple(lines), remarks=remarks)
 
 
-def cut_windows(lines: Sequence[Line], max_characters: int, max_s: float = math.inf) -> list[Sequence[Line]]:
-    """Cuts lines into windows that overlap; a line that is longer than a window is one by itself."""
-    windows, start = list[Sequence[Line]](), 0
-    while start < len(lines):
-        end, n_characters, length_s = start, 0, 0.0
-        while end < len(lines) and end - start < MAX_WINDOW_LINES:
-            n_characters += len(lines[end].text) + len(lines[end].span.speaker or "") + len("000 : ")
-            length_s += lines[end].span.end_s - lines[end].span.start_s
-            if (n_characters > max_characters or length_s > max_s) and end > start:
-                break
-            end += 1
-        windows.append(lines[start:end])
-        if end == len(lines):
-            break
-        start = max(start + (end - start + 1) // 2, end - OVERLAP_LINES)
-    return windows
+def cut_windows(lines: Sequence[Line], max_characters: int) -> list[Sequence[Line]]:
+    """Cuts lines into windows; a line that is longer than a window is one by itself."""
+    windows, start, n_characters = list[Sequence[Line]](), 0, 0
+    for end, line in enumerate(lines):
+        length = len(line.text) + len(line.span.speaker or UNKNOWN_SPEAKER) + len(": \n")
+        if end > start and (n_characters + length > max_characters or end - start == MAX_WINDOW_LINES):
+            windows.append(lines[start:end])
+            start, n_characters = end, 0
+        n_characters += length
+    return [*windows, lines[start:]] if lines else []
 
 
-def _window_characters(model: AudioLanguageModel, context: str) -> int:
-    rest = model.info.context_tokens - PROMPT_TOKENS - 2 * MAX_ANSWER_TOKENS - len(context) // CHARACTERS_PER_TOKEN
-    return max(1, min(rest, MAX_WINDOW_TOKENS)) * CHARACTERS_PER_TOKEN
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Noted:
+    """What a line gave: one note or none."""
+
+    found: tuple[Grounded, ...] = ()
+    is_cut_off: bool = False
 
 
-def _window_s(model: AudioLanguageModel, sound: Sound | None) -> float:
-    return math.inf if sound is None else min(model.info.max_audio_s or math.inf, MAX_WINDOW_SOUND_S)
+async def _note(asking: _Asking, lines: Sequence[Line], at: int) -> _Noted:
+    first = max(0, at - BEFORE_LINES)
+    around, at_around = lines[first : at + AFTER_LINES + 1], at - first
+    if len(lines[at].text.split()) < MIN_WORDS and asking.sound is None:
+        return _Noted()
+    asked = line_prompt(around, at_around, asking.context, asking.sound)
+    options = GenerationOptions(max_new_tokens=MAX_ANSWER_TOKENS, json_schema=ANSWER_SCHEMA)
+    answer = await asking.say(f"line {at}", asked, options)
+    draft = read_answer(answer)
+    grounded = None if draft is None else ground(draft, around, at_around)
+    return _Noted(found=() if grounded is None else (grounded,), is_cut_off=not is_whole(answer))
 
 
-async def _note(asking: _Asking, name: str, lines: Sequence[Line], kept: Kept) -> _Noted:
-    asked = notes_prompt(lines, asking.context, asking.sound)
-    options = GenerationOptions(max_new_tokens=MAX_ANSWER_TOKENS, json_schema=answer_schema(lines))
-    answer = await asking.say(name, asked, options)
-    drafts = read_answer(answer)
-    found = [grounded for draft in drafts if (grounded := ground(draft, lines)) is not None]
-    logger.info("notes: %d lines, %d notes, %d of them rest on what was said", len(lines), len(drafts), len(found))
-    return _Noted(kept=add(kept, found), asked=asked, answer=answer, is_cut_off=not is_whole(answer))
+async def _summarise(asking: _Asking, lines: Sequence[Line]) -> str:
+    context_characters = len(asking.context)
+    free_tokens = asking.model.info.context_tokens - SUMMARY_PROMPT_TOKENS - MAX_SUMMARY_TOKENS
+    max_characters = min(free_tokens, MAX_WINDOW_TOKENS) * CHARACTERS_PER_TOKEN - context_characters
+    with_words = [line for line in lines if line.text]
+    windows = cut_windows(with_words, max(1, max_characters))
+    prompts = [summary_prompt(window, asking.context) for window in windows]
+    parts = [await asking.say(f"summary {number}", prompt) for number, prompt in enumerate(prompts)]
+    return await _join_summaries(asking, [part for part in parts if part])
 
 
 async def _join_summaries(asking: _Asking, parts: list[str]) -> str:
@@ -215,7 +214,7 @@ async def _join_summaries(asking: _Asking, parts: list[str]) -> str:
     return parts[0] if parts else ""
 
 
-def _remarks(lines: Sequence[Line], said: Sequence[Line], *, cut_off: bool) -> tuple[str, ...]:
+def _remarks(lines: Sequence[Line], said: Sequence[Line], *, n_cut_off: int) -> tuple[str, ...]:
     remarks = list[str]()
     if not said:
         remarks.append(NO_LINES)
@@ -226,4 +225,4 @@ def _remarks(lines: Sequence[Line], said: Sequence[Line], *, cut_off: bool) -> t
         at = ", ".join(f"{int(span.start_s) // 60}:{int(span.start_s) % 60:02}" for span in unclear[:5])
         more = f" and {len(unclear) - 5} more" if len(unclear) > 5 else ""
         remarks.append(f"Somebody spoke whose words were not understood, at {at}{more}.")
-    return (*remarks, CUT_OFF) if cut_off else tuple(remarks)
+    return (*remarks, CUT_OFF) if n_cut_off else tuple(remarks)

@@ -1,82 +1,90 @@
-"""What a model is told when it writes notes: what counts, and one example of another subject.
+"""What a model is told when it takes notes: what counts, and one example meeting of another subject, line by line.
 
-The beginning is always the same, so that it is computed once. Read `schema.py` for the form of the answer.
+It is asked about one line at a time, with those around it: small models that are to list all notes of a meeting count
+lines badly and mix them up. The beginning is always the same, so that it is computed once and a line costs only itself.
+Read `schema.py` for the form of the answer.
 """
 
 import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from models.types import AudioClip, Message, Part
 from realtime.notes.minutes import Line, Span
-from realtime.notes.schema import line_name
 
-SYSTEM = """You take notes of a meeting. You are given its numbered lines and write JSON: a list of notes, in order.
-line: the line where it was said, and who said it.
-kind: decision: what all agreed on in the end.
-task: what somebody has to do after the meeting. owner: who does it, null if nobody was named. deadline: when, in \
-the words that were said, null if no time was named.
-open question: what was asked and nobody could answer.
-maybe: what somebody would do only in some case. done: what was done before. small talk: what is not the subject."""
+BEFORE_LINES = 2  # that are shown with a line
+AFTER_LINES = 1
+UNKNOWN_SPEAKER = "Somebody"
 
-EXAMPLE_LINES = """[1 Nora] How was your holiday?
-[2 Peter] Wonderful, thank you. So, the garden party. Shall we have it in June?
-[3 Nora] June is too wet. I would rather take the first of July.
-[4 Peter] All right, the first of July then.
-[5 Nora] I will order the tents by next Monday.
-[6 Peter] If it gets cold, I could bring heaters.
-[7 Nora] We will see. Somebody has to write the invitations.
-[8 Peter] True. Sam, could you call the baker before Friday?
-[9 Sam] Yes, I can do that.
-[10 Nora] I paid the band last week.
-[11 Peter] How many guests will come?
-[12 Nora] I have no idea yet."""
+SYSTEM = """You take notes of a meeting. You are given a part of it and say in JSON what one line is.
+decision: it settles what all agree on.
+task: somebody is to do something after the meeting. owner: who does it, null if nobody was named. deadline: until \
+when, in the words that were said, null if no time was named.
+open question: it asks something about the subject that nobody then answers.
+answered question: somebody answers it. proposal: it is not settled yet. maybe: somebody would do it only in some \
+case. done: it was done before. refused: somebody will not do it. nothing: small talk and all else."""
 
-EXAMPLE_ANSWER = {
-    "notes": [
-        {"line": "1 Nora", "kind": "small talk", "text": "Nora asks about the holiday."},
-        {"line": "4 Peter", "kind": "decision", "text": "The garden party is on the first of July."},
-        {
-            "line": "5 Nora",
-            "kind": "task",
-            "text": "Order the tents.",
-            "owner": "Nora",
-            "deadline": "by next Monday",
-        },
-        {"line": "6 Peter", "kind": "maybe", "text": "Bring heaters if it gets cold."},
-        {"line": "7 Nora", "kind": "task", "text": "Write the invitations.", "owner": None, "deadline": None},
-        {"line": "8 Peter", "kind": "task", "text": "Call the baker.", "owner": "Sam", "deadline": "before Friday"},
-        {"line": "10 Nora", "kind": "done", "text": "The band is paid."},
-        {"line": "11 Peter", "kind": "open question", "text": "How many guests will come?"},
-    ]
-}
+EXAMPLE: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("Nora: How was your holiday?", {"kind": "nothing"}),
+    ("Peter: Wonderful, thank you. So, shall we have the garden party in June?", {"kind": "proposal"}),
+    ("Nora: June is too wet. I would rather take the first of July.", {"kind": "proposal"}),
+    (
+        "Peter: All right, the first of July then.",
+        {"kind": "decision", "text": "The garden party is on the first of July."},
+    ),
+    (
+        "Nora: Good. I will order the tents by next Monday.",
+        {"kind": "task", "text": "Order the tents.", "owner": "Nora", "deadline": "by next Monday"},
+    ),
+    ("Peter: If it gets cold, I could bring heaters.", {"kind": "maybe"}),
+    (
+        "Nora: We will see. Somebody has to write the invitations.",
+        {"kind": "task", "text": "Write the invitations.", "owner": None, "deadline": None},
+    ),
+    (
+        "Peter: True. Sam, could you call the baker before Friday?",
+        {"kind": "task", "text": "Call the baker.", "owner": "Sam", "deadline": "before Friday"},
+    ),
+    ("Sam: Yes, I can do that.", {"kind": "nothing"}),
+    ("Nora: I paid the band last week.", {"kind": "done"}),
+    ("Peter: What time does the music start?", {"kind": "answered question"}),
+    ("Nora: At eight.", {"kind": "nothing"}),
+    ("Peter: How many guests will come?", {"kind": "open question", "text": "How many guests will come?"}),
+    ("Nora: I have no idea yet.", {"kind": "nothing"}),
+)
 
-SUMMARISE = "Now write a summary of this part of the meeting in one to three sentences of plain text, without a list."
+UNASKED = (1, 8, 11, 13)  # of the example, so that most of what is asked about is something
+
+SUMMARY_SYSTEM = "You summarise a part of a meeting in one to three sentences of plain text, without a list."
 SUMMARISE_ALL = """These are the summaries of the parts of one meeting, in order:
 {parts}
 Write one summary of the whole meeting in two to four sentences of plain text, without a list."""
 
+Sound = Callable[[Span], AudioClip | None]
 
-def notes_prompt(
-    lines: Sequence[Line], context: str = "", sound: Callable[[Span], AudioClip | None] | None = None
-) -> tuple[Message, ...]:
-    """Asks for the notes of some lines, which are numbered from 1.
+
+def line_prompt(lines: Sequence[Line], at: int, context: str = "", sound: Sound | None = None) -> tuple[Message, ...]:
+    """Asks what one line is.
 
     Args:
-        lines: at least one.
+        lines: it and those around it.
+        at: its index.
         context: what the meeting is about, from a person; "" if nobody said.
         sound: gives the sound of a line to a model that listens itself; None sends the words alone.
     """
-    return (
-        Message("system", (SYSTEM,)),
-        Message("user", (EXAMPLE_LINES,)),
-        Message("assistant", (json.dumps(EXAMPLE_ANSWER),)),
-        Message("user", _written(lines, context, sound)),
-    )
+    texts = [f"{line.span.speaker or UNKNOWN_SPEAKER}: {line.text}" for line in lines]
+    about = (Message("system", (f"{SYSTEM}\n\nAbout this meeting: {context}",)) if context else _BEGINNING[0],)
+    clip = None if sound is None else sound(lines[at].span)
+    shown = _excerpt(texts, at)
+    parts: tuple[Part, ...] = (shown,) if clip is None else (shown, clip)
+    return (*about, *_BEGINNING[1:], Message("user", parts))
 
 
-def summary_prompt(asked: Sequence[Message], answer: str) -> tuple[Message, ...]:
-    """Asks for a summary behind the notes, so that the lines need not be computed again."""
-    return (*asked, Message("assistant", (answer,)), Message("user", (SUMMARISE,)))
+def summary_prompt(lines: Sequence[Line], context: str = "") -> tuple[Message, ...]:
+    """Asks for a summary of some lines."""
+    head = f"About this meeting: {context}\n\n" if context else ""
+    said = "\n".join(f"{line.span.speaker or UNKNOWN_SPEAKER}: {line.text}" for line in lines if line.text)
+    return Message("system", (SUMMARY_SYSTEM,)), Message("user", (head + said,))
 
 
 def joined_summary_prompt(parts: Sequence[str]) -> tuple[Message, ...]:
@@ -84,13 +92,20 @@ def joined_summary_prompt(parts: Sequence[str]) -> tuple[Message, ...]:
     return (Message("user", (SUMMARISE_ALL.format(parts="\n".join(f"- {part}" for part in parts)),)),)
 
 
-def _written(lines: Sequence[Line], context: str, sound: Callable[[Span], AudioClip | None] | None) -> tuple[Part, ...]:
-    head = f"About this meeting: {context}\n\n" if context else ""
-    texts = [f"[{line_name(number, line)}] {line.text}" for number, line in enumerate(lines, 1)]
-    if sound is None:
-        return (head + "\n".join(texts),)
-    parts: list[Part] = [head] if head else []
-    for line, text in zip(lines, texts, strict=True):
-        clip = sound(line.span)
-        parts += [text] if clip is None else [text, clip]
-    return tuple(parts)
+def _excerpt(texts: Sequence[str], at: int) -> str:
+    """The line, behind those around it: what stands last is what a small model looks at."""
+    around = "\n".join(texts[max(0, at - BEFORE_LINES) : at + AFTER_LINES + 1])
+    return f"Part of the meeting:\n{around}\n\nThe line:\n{texts[at]}"
+
+
+def _beginning() -> tuple[Message, ...]:
+    texts = [text for text, _ in EXAMPLE]
+    messages = [Message("system", (SYSTEM,))]
+    for at, (_, answer) in enumerate(EXAMPLE):
+        if at in UNASKED:
+            continue
+        messages += [Message("user", (_excerpt(texts, at),)), Message("assistant", (json.dumps(answer),))]
+    return tuple(messages)
+
+
+_BEGINNING = _beginning()

@@ -1,8 +1,6 @@
 """Lines and models for tests of notes."""
 
 import json
-from collections.abc import Sequence
-from typing import Any
 
 from models.scripted import ScriptedModel
 from realtime.notes.minutes import Line, Span
@@ -18,18 +16,15 @@ def lines(*said: str) -> list[Line]:
     return made
 
 
-def note(line: str, kind: str, text: str, owner: str | None = None, deadline: str | None = None) -> dict[str, Any]:
+def note(kind: str, text: str, owner: str | None = None, deadline: str | None = None) -> str:
     """A note as a model writes it."""
     names = {"owner": owner, "deadline": deadline} if kind == "task" else {}
-    return {"line": line, "kind": kind, "text": text, **names}
+    return json.dumps({"kind": kind, "text": text, **names})
 
 
-def answer(*notes: dict[str, Any]) -> str:
-    """An answer of a model."""
-    return json.dumps({"notes": notes})
+NOTHING = json.dumps({"kind": "nothing"})
 
 
 def model_of(*answers: str) -> ScriptedModel:
     """A model that gives these answers one after the other."""
-    scripts: Sequence[Sequence[str]] = [[text] for text in answers]
-    return ScriptedModel(scripts)
+    return ScriptedModel([[text] for text in answers])

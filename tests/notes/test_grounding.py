@@ -16,8 +16,7 @@ SAID = lines(
 
 
 def grounded(line: int, text: str, owner: str | None = None, deadline: str | None = None) -> Grounded | None:
-    draft = Draft(kind="action_item", line=line, text=text, owner=owner, deadline=deadline)
-    return ground(draft, SAID)
+    return ground(Draft(kind="action_item", text=text, owner=owner, deadline=deadline), SAID, line - 1)
 
 
 def test_a_note_has_the_place_of_its_line() -> None:
@@ -29,19 +28,6 @@ def test_a_note_has_the_place_of_its_line() -> None:
         owner="Ben Smith",
         deadline="by next Monday",
     )
-
-
-@pytest.mark.parametrize("cited", [1, 3, 4, 5])
-def test_a_wrong_number_is_mended_by_the_words(cited: int) -> None:
-    note = grounded(cited, "Ben orders the tents.")
-    assert note is not None
-    assert SAID[1].span in note.spans
-    assert len(note.spans) <= 2
-
-
-@pytest.mark.parametrize("cited", [0, 6, 99])
-def test_a_line_that_is_not_there_is_no_line(cited: int) -> None:
-    assert grounded(cited, "Order the tents.") is None
 
 
 def test_what_nobody_spoke_of_is_left_out() -> None:
@@ -66,12 +52,12 @@ def test_what_nobody_spoke_of_is_left_out() -> None:
     ],
 )
 def test_an_owner_is_a_speaker_or_was_named(owner: str | None, known_as: str | None) -> None:
-    assert said_owner(owner, [SAID[1]], SAID) == known_as
+    assert said_owner(owner, SAID[1], SAID) == known_as
 
 
 def test_i_of_nobody_is_nobody() -> None:
     said = lines("I will order the tents.")
-    assert said_owner("I", said, said) is None
+    assert said_owner("I", said[0], said) is None
 
 
 @pytest.mark.parametrize(
@@ -92,13 +78,13 @@ def test_a_deadline_was_said(deadline: str | None, said: str | None) -> None:
 
 
 def test_a_deadline_that_was_said_of_something_else_is_taken_away() -> None:
-    note = grounded(2, "Order the tents.", "Ben", "until Friday evening")
+    note = grounded(2, "Order the tents.", "Ben", "until Friday evening")  # three lines further on
     assert note is not None
     assert note.deadline is None
 
 
 def test_a_line_without_words_is_believed() -> None:
-    draft = Draft(kind="decision", line=1, text="They take the blue one.")
-    note = ground(draft, lines("Anna: "))
+    said = lines("Anna: ")
+    note = ground(Draft(kind="decision", text="They take the blue one."), said, 0)
     assert note is not None
-    assert note.spans == (lines("Anna: ")[0].span,)
+    assert note.spans == (said[0].span,)
