@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -17,11 +18,13 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from commands.errors import NothingUnderstood, UsageError
 from commands.loading import load
-from commands.review import check_readable, ears_of, opened_journal, read_with_progress
+from commands.review import check_readable, clock, ears_of, opened_journal, read_with_progress
 from models.base import AudioLanguageModel
+from models.types import AudioClip
 from realtime.hearing.files import printable
-from realtime.notes.minutes import Minutes
+from realtime.notes.minutes import Line, Minutes, Span
 from realtime.notes.noting import write_minutes
+from realtime.notes.prompts import Sound
 from realtime.notes.published import to_json
 from realtime.notes.subtitles import to_srt, to_vtt
 from realtime.notes.writing import to_markdown
@@ -29,6 +32,7 @@ from realtime.review.journal import Journal
 from realtime.review.transcript import SPEAKERS, Transcript
 
 MAX_CONTEXT_CHARACTERS = 8000
+MAX_SOUND_S = 1800.0  # of speech, 115 MB, that is kept for a model that listens itself
 WRITERS: dict[str, Callable[[Minutes], str]] = {
     "markdown": to_markdown,
     "json": lambda minutes: json.dumps(to_json(minutes), ensure_ascii=False, indent=1) + "\n",
@@ -58,9 +62,9 @@ def notes(options: argparse.Namespace) -> None:
     with opened_journal(options, "notes", *kept_apart) as journal:
         minutes = asyncio.run(_minutes(options, model, journal, speakers, with_notes=form not in SUBTITLES))
         name = printable(options.clip)
-        for remark in minutes.remarks:
+        for remark in minutes.remarks if form != "markdown" else ():  # which has them
             print(f"earpiece: {name}: {remark}", file=sys.stderr)
-        if not any(line.text for line in minutes.lines):
+        if not minutes.notes and not any(line.text for line in minutes.lines):
             raise NothingUnderstood(f"{name}: no words were understood in it")
         _write(WRITERS[form](minutes), options.output)
 
@@ -97,23 +101,34 @@ async def _minutes(
     *,
     with_notes: bool,
 ) -> Minutes:
+    listens = with_notes and model.info.listens
+    ears = model.transcriber if listens else ears_of(model)
+    sounds = dict[Span, AudioClip]()
     try:
         known = () if journal is None else tuple(journal.lines)
-        transcript = Transcript(options.clip, ears_of(model), track=options.track, speakers=speakers, known=known)
-        lines = [spoken.line async for spoken in read_with_progress(transcript, journal, "Writing it down")]
+        transcript = Transcript(options.clip, ears, track=options.track, speakers=speakers, known=known)
+        lines, speech_s = list[Line](), 0.0
+        async for spoken in read_with_progress(transcript, journal, "Writing it down"):
+            lines.append(spoken.line)
+            speech_s += spoken.passage.clip.duration_s
+            if listens and speech_s <= MAX_SOUND_S:
+                sounds[spoken.line.span] = spoken.passage.clip
         title = "standard input" if options.clip == "-" else printable(Path(options.clip).name)
         minutes = Minutes(title=title, duration_s=transcript.duration_s, lines=tuple(lines))
-        if with_notes and any(line.text for line in lines):
-            minutes = await _noted(model, minutes, options.about, journal)
+        if with_notes and (sounds or any(line.text for line in lines)):
+            minutes = await _noted(model, minutes, options.about, journal, sounds.get if sounds else None)
     finally:
         await model.close()
-    remarks = tuple(dict.fromkeys((*transcript.remarks, *minutes.remarks)))
-    return Minutes(
-        title=minutes.title, duration_s=minutes.duration_s, notes=minutes.notes, lines=minutes.lines, remarks=remarks
-    )
+    unheard = []
+    if listens and len(sounds) < len(minutes.lines):
+        unheard = [f"from {clock(list(sounds)[-1].end_s)} on, the model was given the words alone"] if sounds else []
+    remarks = tuple(dict.fromkeys((*transcript.remarks, *unheard, *minutes.remarks)))
+    return replace(minutes, remarks=remarks)
 
 
-async def _noted(model: AudioLanguageModel, minutes: Minutes, about: str, journal: Journal | None) -> Minutes:
+async def _noted(
+    model: AudioLanguageModel, minutes: Minutes, about: str, journal: Journal | None, sound: Sound | None
+) -> Minutes:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Taking notes", total=1.0)
@@ -124,6 +139,7 @@ async def _noted(model: AudioLanguageModel, minutes: Minutes, about: str, journa
             duration_s=minutes.duration_s,
             context=about,
             answers=journal,
+            sound=sound,
             progress=lambda share: progress.update(task, completed=share),
         )
 

@@ -18,6 +18,7 @@ from commands.fetch import fetch
 from commands.key import DEFAULT_FILE, KEY_ACTIONS, keep_keys
 from commands.loading import DEFAULT_MODEL
 from commands.models import list_models
+from commands.notes_parser import add_notes_command
 from commands.options import CommandParser, Options
 from commands.replay import replay
 from commands.serve import TURN_VARIABLES, serve
@@ -278,6 +279,7 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
     )
     one.add_argument("--json", action="store_true", help="one JSON object instead of streamed text")
     one.set_defaults(command=ask)
+    add_notes_command(commands.add_parser("notes", parents=[weights, model], help="write the minutes of a recording"))
     many = commands.add_parser(
         "talk",
         parents=[weights, model, _talking_options(behind=True), store_options(behind=True)],

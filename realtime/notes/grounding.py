@@ -12,15 +12,19 @@ from dataclasses import dataclass
 from realtime.notes.minutes import Line, NoteKind, Span
 from realtime.notes.schema import Draft
 
-NEAR_LINES = 2  # on both sides of a line: where its subject and its deadline may have been said
+NEAR_LINES = 2  # on both sides of a line: where its subject may have been said
+QUESTION_MARKS = "?？؟"
 MIN_STEM_CHARACTERS = 4  # words count as the same when they begin alike: "order", "ordered"
 SPEAKER_WORDS = frozenset({"i", "me", "myself", "i'll", "i will"})
 NOBODY = """null none nobody somebody someone anyone we us you they everyone everybody team unknown unassigned n/a"""
+ANYBODY = "somebody someone anybody anyone nobody"
 NO_TIME = """null none unknown n/a unspecified tbd"""
 COMMON = """a an and are as at be been before but by can could did do does for from had has have he her his i if in is
 it its me my need next no not of on or our shall she should so some that the their them then there they this to until up
 us was we were what when which who will with would you your"""
-NOBODY_WORDS, NO_TIME_WORDS, COMMON_WORDS = (frozenset(words.split()) for words in (NOBODY, NO_TIME, COMMON))
+NOBODY_WORDS, ANYBODY_WORDS, NO_TIME_WORDS, COMMON_WORDS = (
+    frozenset(words.split()) for words in (NOBODY, ANYBODY, NO_TIME, COMMON)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +58,14 @@ def ground(draft: Draft, lines: Sequence[Line], at: int) -> Grounded | None:
     is_spoken_of = any(_stems(draft.text) & _stems(other.text) for other in near)
     if line.text and not is_spoken_of:  # of sound without words, the model alone knows
         return None
+    if draft.kind == "open_question" and line.text and not _asks(lines[max(0, at - 1) : at + 1]):
+        return None
     return Grounded(
         kind=draft.kind,
         text=draft.text,
         spans=(line.span,),
         owner=said_owner(draft.owner, line, near),
-        deadline=said_deadline(draft.deadline, near),
+        deadline=said_deadline(draft.deadline, _where_a_deadline_is(draft, lines, at)),
     )
 
 
@@ -70,6 +76,8 @@ def said_owner(owner: str | None, line: Line, near: Sequence[Line]) -> str | Non
         return line.span.speaker
     if not wanted or wanted.lower() in NOBODY_WORDS:
         return None
+    if wanted == line.span.speaker and ANYBODY_WORDS & set(_words(line.text)):
+        return None  # small models take whoever says "somebody should" for the owner
     for speaker in dict.fromkeys(line.span.speaker for line in near if line.span.speaker):
         if wanted.lower() in (speaker.lower(), speaker.lower().split()[0]):
             return speaker
@@ -92,6 +100,17 @@ def alike(one: str, other: str) -> float:
     """How much two sentences say with the same words, from 0 to 1."""
     first, second = _stems(one), _stems(other)
     return len(first & second) / max(1, min(len(first), len(second)))
+
+
+def _where_a_deadline_is(draft: Draft, lines: Sequence[Line], at: int) -> Sequence[Line]:
+    """The lines whose times are this note's: the next one, and the one before where the line only says yes to it."""
+    names_it = bool(_stems(draft.text) & _stems(lines[at].text))
+    return lines[at if names_it else max(0, at - 1) : at + 2]
+
+
+def _asks(lines: Sequence[Line]) -> bool:
+    """Whether one of these asks something, as ears write it."""
+    return any(mark in line.text for line in lines for mark in QUESTION_MARKS)
 
 
 def _contains(text: str, words: str) -> bool:

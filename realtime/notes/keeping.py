@@ -12,7 +12,8 @@ from realtime.notes.grounding import Grounded, alike
 from realtime.notes.minutes import Note, Span
 
 SAME_SHARE = 0.6  # of the words of the shorter of two notes, from which on they say the same
-SAME_PLACE_SHARE = 0.34  # the same for notes that rest on a common line
+SAME_PLACE_SHARE = 0.3  # the same for notes that rest on a common line, and for decisions that follow each other
+NEAR_S = 15.0  # between two such decisions: people propose, agree and change their mind
 KIND_ORDER = ("summary", "decision", "action_item", "open_question")
 
 
@@ -103,6 +104,8 @@ def _is_same(note: Note, found: Grounded, *, is_edited: bool) -> bool:
     share = alike(note.text, found.text)
     if {span.start_s for span in note.spans} & {span.start_s for span in found.spans}:
         return is_edited or share >= SAME_PLACE_SHARE
+    if note.kind == "decision" and abs(found.spans[0].start_s - note.spans[-1].end_s) <= NEAR_S:
+        return share >= SAME_PLACE_SHARE
     if note.owner and found.owner and note.owner != found.owner:
         return False
     return share == 1 if note.kind == "open_question" else share >= SAME_SHARE

@@ -183,7 +183,8 @@ class _Noted:
 async def _note(asking: _Asking, lines: Sequence[Line], at: int) -> _Noted:
     first = max(0, at - BEFORE_LINES)
     around, at_around = lines[first : at + AFTER_LINES + 1], at - first
-    if len(lines[at].text.split()) < MIN_WORDS and asking.sound is None:
+    has_sound = asking.sound is not None and asking.sound(lines[at].span) is not None
+    if len(lines[at].text.split()) < MIN_WORDS and not has_sound:
         return _Noted()
     asked = line_prompt(around, at_around, asking.context, asking.sound)
     options = GenerationOptions(max_new_tokens=MAX_ANSWER_TOKENS, json_schema=ANSWER_SCHEMA)

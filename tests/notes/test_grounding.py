@@ -83,8 +83,39 @@ def test_a_deadline_that_was_said_of_something_else_is_taken_away() -> None:
     assert note.deadline is None
 
 
+def test_the_deadline_of_another_task_is_taken_away() -> None:
+    said = lines("Anna: I order it today.", "Ben: Clean the fridge, Carla.", "Carla: Sure, tomorrow.")
+    for deadline, known_as in (("today", None), ("tomorrow", "tomorrow")):
+        note = ground(Draft(kind="action_item", text="Clean the fridge.", deadline=deadline), said, 1)
+        assert note is not None
+        assert note.deadline == known_as
+
+
+def test_who_says_yes_takes_on_the_deadline_of_the_question() -> None:
+    said = lines("Anna: Could you clean the fridge today?", "Ben: Sure, will do.")
+    note = ground(Draft(kind="action_item", text="Clean the fridge.", owner="Ben", deadline="today"), said, 1)
+    assert note is not None
+    assert (note.owner, note.deadline) == ("Ben", "today")
+
+
+def test_who_says_somebody_does_not_take_it_on() -> None:
+    said = lines("Anna: Somebody should clean the fridge.")
+    assert said_owner("Anna", said[0], said) is None
+
+
 def test_a_line_without_words_is_believed() -> None:
     said = lines("Anna: ")
     note = ground(Draft(kind="decision", text="They take the blue one."), said, 0)
     assert note is not None
     assert note.spans == (said[0].span,)
+
+
+def test_an_open_question_was_asked() -> None:
+    said = lines(
+        "Anna: The server is slow.",
+        "Ben: If it stays slow, I call them.",
+        "Anna: Who pays for the server?",
+        "Ben: No idea.",
+    )
+    drafts = [ground(Draft(kind="open_question", text="Who pays for the server?"), said, at) for at in range(4)]
+    assert [draft is not None for draft in drafts] == [False, False, True, True]

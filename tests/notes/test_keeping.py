@@ -39,6 +39,14 @@ def test_something_else_is_another_note(other: Grounded) -> None:
     assert len({note.id for note in kept.notes}) == 2
 
 
+def test_a_decision_that_is_changed_at_once_is_the_newer_one() -> None:
+    kept = add(Kept(), [found("The date is the first of March.", kind="decision")])
+    assert texts(add(kept, [found("The date is the second of March.", 9.0, "decision")])) == [
+        "The date is the second of March."
+    ]
+    assert len(add(kept, [found("The door opens at eight.", 9.0, "decision")]).notes) == 2
+
+
 def test_what_a_person_edited_stays() -> None:
     kept = add(Kept(), [found("Order the tents.")])
     kept = edit(kept, kept.notes[0].id, text="Order three tents.", owner="Carla", is_done=True)

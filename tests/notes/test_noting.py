@@ -65,7 +65,7 @@ async def test_the_prompt_begins_the_same_whatever_was_said() -> None:
     await note_lines(model, lines("Carla: Something else again."))
     beginnings = {tuple(message.id for message in request[:-1]) for request in model.requests}
     assert len(beginnings) == 1
-    assert model.requests[-1][-1].text == "=> Carla: Something else again."
+    assert model.requests[-1][-1].text.endswith("The line:\nCarla: Something else again.")
 
 
 async def test_what_it_is_about_is_told() -> None:
@@ -78,10 +78,9 @@ async def test_lines_before_are_shown_and_not_asked_about() -> None:
     model = model_of(NOTHING)
     await note_lines(model, SAID, n_before=3)
     (request,) = model.requests
-    assert request[-1].text.splitlines() == [
-        *(f"{line.span.speaker}: {line.text}" for line in SAID[:3]),
-        "=> Ben: I have no idea.",
-    ]
+    assert request[-1].text.endswith(
+        "Anna: Who pays for the server?\nBen: I have no idea.\n\nThe line:\nBen: I have no idea."
+    )
 
 
 async def test_running_notes_keep_what_people_did() -> None:
