@@ -17,9 +17,9 @@ AFTER_LINES = 1
 UNKNOWN_SPEAKER = "Somebody"
 
 SYSTEM = """You take notes of a meeting. You are given a part of it and say in JSON what one line is.
-decision: it settles what all agree on.
-task: somebody is to do something after the meeting. owner: who does it, null if nobody was named. deadline: until \
-when, in the words that were said, null if no time was named.
+task: somebody says "I will", or is to do something after the meeting. owner: who does it, null if nobody was named. \
+deadline: until when, in the words that were said, null if no time was named.
+decision: it settles what all agree on, and is nobody's task.
 open question: it asks something about the subject that nobody then answers.
 answered question: somebody answers it. proposal: it is not settled yet. maybe: somebody would do it only in some \
 case. done: it was done before. refused: somebody will not do it. nothing: small talk and all else."""
@@ -46,6 +46,10 @@ EXAMPLE: tuple[tuple[str, dict[str, Any]], ...] = (
         {"kind": "task", "text": "Call the baker.", "owner": "Sam", "deadline": "before Friday"},
     ),
     ("Sam: Yes, I can do that.", {"kind": "nothing"}),
+    (
+        "Nora: And I can talk to the neighbours on Sunday.",
+        {"kind": "task", "text": "Talk to the neighbours.", "owner": "Nora", "deadline": "on Sunday"},
+    ),
     ("Nora: I paid the band last week.", {"kind": "done"}),
     ("Peter: What time does the music start?", {"kind": "answered question"}),
     ("Nora: At eight.", {"kind": "nothing"}),
@@ -53,7 +57,7 @@ EXAMPLE: tuple[tuple[str, dict[str, Any]], ...] = (
     ("Nora: I have no idea yet.", {"kind": "nothing"}),
 )
 
-UNASKED = (1, 8, 11, 13)  # of the example, so that most of what is asked about is something
+UNASKED = (1, 8, 12, 14)  # of the example, so that most of what is asked about is something
 
 SUMMARY_SYSTEM = "You summarise a part of a meeting in one to three sentences of plain text, without a list."
 SUMMARISE_ALL = """These are the summaries of the parts of one meeting, in order:
