@@ -54,8 +54,11 @@ def ground(draft: Draft, lines: Sequence[Line], at: int) -> Grounded | None:
         lines: some of a recording, in order.
         at: the index of the note's own.
     """
+    words = _stems(draft.text)
+    if at + 1 < len(lines) and not words & _stems(lines[at].text) and words & _stems(lines[at + 1].text):
+        at += 1  # the model has looked ahead
     line, near = lines[at], lines[max(0, at - NEAR_LINES) : at + NEAR_LINES + 1]
-    is_spoken_of = any(_stems(draft.text) & _stems(other.text) for other in near)
+    is_spoken_of = any(words & _stems(other.text) for other in near)
     if line.text and not is_spoken_of:  # of sound without words, the model alone knows
         return None
     if draft.kind == "open_question" and line.text and not _asks(lines[max(0, at - 1) : at + 1]):
