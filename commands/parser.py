@@ -15,6 +15,7 @@ from commands.ask import ask
 from commands.call import call
 from commands.environment import defaults_from
 from commands.fetch import fetch
+from commands.judging import describe, judge_intent
 from commands.key import DEFAULT_FILE, KEY_ACTIONS, keep_keys
 from commands.loading import DEFAULT_MODEL
 from commands.models import list_models
@@ -288,6 +289,7 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
     many.add_argument("clips", nargs="+", metavar="clip", help="any audio or video file")
     many.add_argument("--realtime", action="store_true", help="as fast as they were spoken, so that they can interrupt")
     many.set_defaults(command=talk)
+    _add_judging_commands(commands)
     _add_call_command(commands)
     again = commands.add_parser("replay", help="play a recorded session again, and check that it decides the same")
     again.add_argument("recording", type=Path, help="folder of one session, in the folder given to --record")
@@ -300,6 +302,21 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
     commands.add_parser("fetch", parents=[weights], help=fetch_help).set_defaults(command=fetch)
     _add_key_command(commands)
     commands.add_parser("models", help="list the models").set_defaults(command=list_models, needs_weights=False)
+
+
+def _add_judging_commands(commands: Any) -> None:
+    parents = [_weights_options(behind=True), _model_options(behind=True)]
+    intent = commands.add_parser("intent", parents=parents, help="say what somebody means, and which words show it")
+    intent.set_defaults(command=judge_intent)
+    sound = commands.add_parser("describe", parents=parents, help="say what there is to listen to: sounds, music")
+    sound.set_defaults(command=describe)
+    for each in (intent, sound):
+        each.add_argument("clip", help="any audio or video file; - for the standard input")
+        each.add_argument(
+            "--track", type=int, metavar="N", help="which audio track of several; its default if not given"
+        )
+        each.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    sound.add_argument("prompt", nargs="?", default="", help="what to say about it; everything if not given")
 
 
 def _add_call_command(commands: Any) -> None:
