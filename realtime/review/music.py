@@ -2,19 +2,18 @@
 
 librosa finds beats, chroma and timbre; the key is the one whose profile fits the chroma best (Krumhansl and Kessler,
 1982, in Krumhansl, "Cognitive Foundations of Musical Pitch", 1990). What is found is given with how clear it is. A
-tempo may as well be counted twice as fast, or half: both are named. It needs the package `librosa`.
+tempo may as well be counted twice as fast, or half: both are named.
 """
 
 import itertools
 from dataclasses import dataclass, replace
 from typing import Any
 
+import librosa
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import ModelUnavailable
 from models.types import SAMPLE_RATE_HZ, Samples
-from realtime.review.librosa_package import find_librosa
 
 MIN_S = 5.0  # of sound; less has no tempo and no sections
 MAX_S = 300.0  # that are looked at: a song
@@ -28,9 +27,6 @@ SECTION_S = 18.0  # about, of which as many are looked for as fit
 MAX_SECTIONS = 10
 MIN_SECTION_S = 8.0  # what is shorter belongs to the one before it
 SAME_SECTION = 0.93  # likeness of two sections that get one letter
-INSTALL = (
-    "it measures tempo, key and sections with librosa; install it with: pip install -c constraints.txt -e '.[music]'"
-)
 
 PITCHES = ("C", "C sharp", "D", "E flat", "E", "F", "F sharp", "G", "A flat", "A", "B flat", "B")
 MAJOR = np.array([6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88])
@@ -75,30 +71,23 @@ class Music:
 
 
 def measure_music(samples: Samples) -> Music:
-    """Measures mono float32 `(n_samples,)` at 16 kHz; its first five minutes. Takes a tenth of its length.
-
-    Raises:
-        ModelUnavailable: librosa is not installed.
-    """
-    librosa = find_librosa()
-    if librosa is None:
-        raise ModelUnavailable(INSTALL)
+    """Measures mono float32 `(n_samples,)` at 16 kHz; its first five minutes."""
     samples = samples[: round(MAX_S * SAMPLE_RATE_HZ)]
     if len(samples) < MIN_S * SAMPLE_RATE_HZ or not np.abs(samples).max() > 0:
         return Music(tempo_bpm=None, other_tempo_bpm=None, key=None, key_fit=0.0, sections=())
     chroma = librosa.feature.chroma_cqt(y=samples, sr=SAMPLE_RATE_HZ, hop_length=HOP_SAMPLES)
-    tempo_bpm, beats = _measure_tempo(librosa, samples)
+    tempo_bpm, beats = _measure_tempo(samples)
     key, key_fit = find_key(chroma.mean(axis=1))
     return Music(
         tempo_bpm=tempo_bpm,
         other_tempo_bpm=None if tempo_bpm is None else tempo_bpm * (2 if tempo_bpm < 100 else 0.5),
         key=key,
         key_fit=key_fit,
-        sections=_find_sections(librosa, samples, chroma, beats),
+        sections=_find_sections(samples, chroma, beats),
     )
 
 
-def _measure_tempo(librosa: Any, samples: Samples) -> tuple[float | None, NDArray[np.int64]]:
+def _measure_tempo(samples: Samples) -> tuple[float | None, NDArray[np.int64]]:
     """The tempo, None where beats are not steady, and the frames of the beats."""
     _, beats = librosa.beat.beat_track(y=samples, sr=SAMPLE_RATE_HZ, hop_length=HOP_SAMPLES, trim=False)
     if len(beats) < MIN_BEATS:
@@ -131,7 +120,7 @@ def find_key(chroma: NDArray[np.floating[Any]]) -> tuple[str | None, float]:
 
 
 def _find_sections(
-    librosa: Any, samples: Samples, chroma: NDArray[np.floating[Any]], beats: NDArray[np.int64]
+    samples: Samples, chroma: NDArray[np.floating[Any]], beats: NDArray[np.int64]
 ) -> tuple[Section, ...]:
     """Where harmony and timbre change, and which parts are alike."""
     length_s = len(samples) / SAMPLE_RATE_HZ
@@ -142,7 +131,7 @@ def _find_sections(
     n_frames = min(chroma.shape[1], timbre.shape[1])
     scaled = (timbre - timbre.mean(axis=1, keepdims=True)) / (timbre.std(axis=1, keepdims=True) + 1e-6)
     features = np.vstack((chroma[:, :n_frames], 0.3 * scaled[:, :n_frames]))
-    by_beat = librosa.util.sync(features, beats, aggregate=np.median)
+    by_beat = librosa.util.sync(features, beats.tolist(), aggregate=np.median)
     starts = librosa.segment.agglomerative(by_beat, n_sections)
     edges = [0, *beats[starts[1:] - 1], n_frames]
     means = [features[:, start:end].mean(axis=1) for start, end in itertools.pairwise(edges)]

@@ -1,17 +1,16 @@
 """Measures how something was said: how fast, with which pauses and hesitations, how high and how lively the voice is.
 
-It is evidence for who judges what a speaker means, above all for models that are given words alone. Pitch needs the
-package `librosa`, and is left out without it.
+It is evidence for who judges what a speaker means, above all for models that are given words alone.
 """
 
 import itertools
 import re
 from dataclasses import dataclass
 
+import librosa
 import numpy as np
 
 from models.types import SAMPLE_RATE_HZ, AudioClip, Samples, Transcript
-from realtime.review.librosa_package import find_librosa
 
 PAUSE_S = 0.3  # between words, from which it is a pause
 MAX_PITCH_S = 60.0  # of sound in which pitch is measured
@@ -73,9 +72,8 @@ def measure_voice(clip: AudioClip, transcript: Transcript | None) -> VoiceMeasur
 
 
 def _measure_pitch(samples: Samples) -> tuple[float | None, float | None]:
-    librosa = find_librosa()
     samples = samples[: round(MAX_PITCH_S * SAMPLE_RATE_HZ)]
-    if librosa is None or len(samples) < SAMPLE_RATE_HZ // 2:
+    if len(samples) < SAMPLE_RATE_HZ // 2:
         return None, None
     pitches_hz, is_voiced, _ = librosa.pyin(
         samples, fmin=LOWEST_HZ, fmax=HIGHEST_HZ, sr=SAMPLE_RATE_HZ, frame_length=1024, hop_length=512
