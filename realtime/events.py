@@ -9,6 +9,7 @@ from typing import Literal
 
 from models.errors import InvalidPrompt, ModelError
 from models.types import SAMPLE_RATE_HZ, Role, VoiceInfo, Word
+from realtime.notes.minutes import Note
 from realtime.turns.observations import DEFAULT_SPEAKER, Address, Patience
 from realtime.turns.options import SessionKind
 
@@ -384,6 +385,13 @@ class ConversationWindow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotesUpdated:
+    """The notes of a call have changed; all of them are named."""
+
+    notes: tuple[Note, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionMetricsReported:
     """What has happened in the session so far; `SessionMetrics` says what each number means."""
 
@@ -462,6 +470,7 @@ SessionEvent = (
     | AudioCleared
     | ConversationWasCleared
     | ConversationWindow
+    | NotesUpdated
     | SessionMetricsReported
     | ErrorReported
 )

@@ -6,12 +6,13 @@ other sessions of the process is among them. Read `session.py` for what handles 
 
 import asyncio
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from models.errors import ModelError
 from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationEvent, Speech, Transcript
 from realtime.events import ErrorReported, StoringStopped
 from realtime.hearing.audio import AudioChunk
+from realtime.notes.keeping import Kept
 from realtime.turns.observations import (
     Address,
     CancelRequested,
@@ -72,6 +73,32 @@ class WordsDrafted:
 
     item_id: str
     transcript: Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What the model noted of the next line of a call, in this session's n-th attempt; None: it failed."""
+
+    attempt: int
+    kept: Kept | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteEdited:
+    """The user changed a note of a call, or removed it; None leaves a part of it as it is, "" takes it away."""
+
+    note_id: str
+    is_removed: bool = False
+    text: str | None = None
+    owner: str | None = None
+    deadline: str | None = None
+    is_done: bool | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """What is to be changed of the note."""
+        given = {"text": self.text, "owner": self.owner, "deadline": self.deadline, "is_done": self.is_done}
+        changed = {name: value for name, value in given.items() if value is not None}
+        return {name: value if name in ("text", "is_done") else value or None for name, value in changed.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +195,7 @@ Request = (
     | ConversationImported
     | RecordingSubmitted
     | MetricsRequested
+    | NoteEdited
 )
 InboxItem = (
     AudioChunk
@@ -179,6 +207,7 @@ InboxItem = (
     | WordsDrafted
     | Spoken
     | Played
+    | Noted
     | ErrorReported
     | StoringStopped
 )
@@ -198,6 +227,7 @@ _FROM_WITHIN = (
     | WordsDrafted
     | Spoken
     | Played
+    | Noted
     | StoringStopped
 )
 _TOO_MANY = ErrorReported(

@@ -22,6 +22,7 @@ from realtime.inbox import (
     KeyMoved,
     MessagesRemoved,
     MetricsRequested,
+    NoteEdited,
     RecordingSubmitted,
     SettingsChanged,
 )
@@ -151,6 +152,13 @@ class Reception(ABC):
     def submit_recording(self, samples: Samples, file_name: str) -> None:
         """Takes a recording, float32 `(n_samples,)` at 16 kHz, as (part of) the user's turn, to be answered."""
         self._put(RecordingSubmitted(AudioClip(rounded_to_16_bits(samples)), _whole_characters(file_name)))
+
+    def edit_note(self, edit: NoteEdited) -> None:
+        """Changes a note of a call, or removes it; reports one that is not there, and a text that is empty."""
+        if edit.text is not None and not edit.text.strip():
+            self.report(InvalidPrompt("a note needs some text; remove it instead"))
+        else:
+            self._put(edit)
 
     def request_metrics(self) -> None:
         """Has the metrics sent now; they come after each answer anyway."""

@@ -108,7 +108,7 @@ def create_app(
     def open_measured(kind: SessionKind) -> Session:
         metrics = SessionMetrics()
         taps = [numbers.tap(metrics), *([] if tracing is None else [tracing.tap()])]
-        options_of_it = call_options(session_options) if kind == "call" else session_options
+        options_of_it = call_options(session_options, takes_notes=True) if kind == "call" else session_options
         return open_one(options_of_it, taps=taps, metrics=metrics)
 
     @asynccontextmanager

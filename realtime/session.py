@@ -21,6 +21,7 @@ from functools import partial
 from models.base import AudioLanguageModel, Voice
 from models.errors import GenerationFailed, InvalidPrompt
 from models.types import SAMPLE_RATE_HZ, GenerationOptions, Samples
+from realtime.call_notes import CallNotes
 from realtime.conversation import ConversationOptions
 from realtime.dialogue import Dialogue
 from realtime.events import (
@@ -50,6 +51,8 @@ from realtime.inbox import (
     KeyMoved,
     MessagesRemoved,
     MetricsRequested,
+    Noted,
+    NoteEdited,
     Played,
     RecordingSubmitted,
     Request,
@@ -108,6 +111,7 @@ class SessionOptions:
         speakers: who is listened to, each with a name and audio of their own, which comes all the time.
         stored: somebody keeps the conversation, and the client is told so.
         kind: "call": the speakers talk to each other, and the first of them is helped.
+        takes_notes: of a call, while it goes on, where ears write it down.
     """
 
     vad: VadOptions = field(default_factory=VadOptions)
@@ -119,6 +123,7 @@ class SessionOptions:
     speakers: tuple[str, ...] = (DEFAULT_SPEAKER,)
     stored: bool = False
     kind: SessionKind = "conversation"
+    takes_notes: bool = False
 
 
 class Session(Reception):
@@ -174,6 +179,7 @@ class Session(Reception):
         self._now_s = 0.0  # wall time that counts for the item being handled
         self._taps = Taps(taps, self.id)
         self._inbox, self._outbox = Inbox(), Outbox()
+        self._notes: CallNotes | None = None
         self._floor_options = _floor_options_of(options, model, scorer, sound_scorer)
         self._floor = make_floor(self._floor_options)
         self._shown_state = self._floor.state
@@ -185,6 +191,7 @@ class Session(Reception):
         self._listeners = self._make_listeners(make_detector, scorer, known)
         self.metrics.intakes = [listener.counters for listener in self._listeners.values()]
         self._dialogue = self._make_dialogue(speaking, load or AnswerLoad(), sound_scorer)
+        self._notes = self._make_notes()
         self._settings = _first_settings(model.info.name, options, speaking)
 
     def _make_speaking(self, voice: Voice | None, own_voices: tuple[OwnVoice, ...]) -> Speaking:
@@ -231,6 +238,11 @@ class Session(Reception):
             put=self._put,
             observe=self._observe,
         )
+
+    def _make_notes(self) -> CallNotes | None:
+        if not self._options.takes_notes or not self._model.has_ears:
+            return None
+        return CallNotes(self._model, self.id, put=self._put, send=self._send)
 
     # What a door reads.
 
@@ -312,6 +324,9 @@ class Session(Reception):
                 self._dialogue.take_summary(item)
             case Captioned() | WordsDrafted():
                 self._dialogue.take_words(item)
+            case Noted():
+                if self._notes is not None:
+                    self._notes.take(item)
             case ErrorReported():
                 self.metrics.rejected += 1
                 self._send(item)
@@ -319,6 +334,13 @@ class Session(Reception):
                 self._send(item)
             case _:
                 self._take_request(item)
+        self._tend_notes()
+
+    def _tend_notes(self) -> None:
+        """Has notes taken while nothing is being suggested, and nobody may be about to ask something."""
+        if self._notes is not None and self._floor.state is not TurnState.CLOSED:
+            other = self._listeners[self._options.speakers[-1]]
+            self._notes.tend(may_work=other.turn is None and not self._dialogue.is_answering)
 
     def _take_request(self, item: Request | ForFloor) -> None:
         """Does what the client asks for; most of it is the floor's to decide."""
@@ -340,8 +362,15 @@ class Session(Reception):
                     self._observe(TextSubmitted(""))
             case MetricsRequested():
                 self._send(self.metrics.report())
+            case NoteEdited():
+                self._edit_note(item)
             case _:
                 self._observe(item)
+
+    def _edit_note(self, edited: NoteEdited) -> None:
+        if self._notes is None or not self._notes.edit(edited):
+            self.metrics.rejected += 1
+            self._send(report_of(InvalidPrompt("there is no such note any more; look at the list as it is now")))
 
     async def end(self) -> None:
         """Frees everything and lets `events` end, even if nobody has read it for long; the last part of `run`."""
@@ -355,6 +384,8 @@ class Session(Reception):
             for listener in self._listeners.values():
                 listener.close()
             try:
+                if self._notes is not None:
+                    await self._notes.close()
                 await self._dialogue.close()
             finally:
                 await self._taps.close()
@@ -387,6 +418,8 @@ class Session(Reception):
         if self._outbox.put(event):
             logger.warning("session %s: the client reads nothing; closing it", self.id)
             self._put(Closed())  # not at once: what is being carried out ends first
+        if self._notes is not None:
+            self._notes.take_event(event)
 
     # What arrives.
 

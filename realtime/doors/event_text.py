@@ -25,6 +25,7 @@ from realtime.events import (
     MessageDrafted,
     MessageRemoved,
     MessageTranscribed,
+    NotesUpdated,
     ResponseCommitted,
     ResponseCreated,
     ResponseDelta,
@@ -74,6 +75,7 @@ WIRE_NAMES: dict[type, str] = {
     AudioCleared: "output_audio_buffer.cleared",
     ConversationWasCleared: "conversation.cleared",
     ConversationWindow: "conversation.window",
+    NotesUpdated: "call.notes.updated",
     SessionMetricsReported: "session.metrics",
     ErrorReported: "error",
 }

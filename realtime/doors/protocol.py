@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
-from realtime.inbox import ImportedMessage
+from realtime.inbox import ImportedMessage, NoteEdited
 from realtime.settings import SettingChanges
 from realtime.turns.observations import Address, Patience
 
@@ -25,6 +25,7 @@ MAX_VALUES = 30_000  # in one JSON message, by its commas and brackets; a typed 
 MAX_DIGITS = 20  # of an integer; long ones take long to read
 MAX_NESTING = 16  # of objects and lists in one message; the deepest command has 4
 MAX_ECHOED_CHARACTERS = 100  # of what a client sent, in an error
+MAX_NOTE_CHARACTERS = 2000  # of all that changes in one
 MAX_TOKEN_CHARACTERS = 64  # of what a client says to come back to its session
 
 
@@ -104,6 +105,13 @@ class ImportConversation:
 
 
 @dataclass(frozen=True, slots=True)
+class EditNote:
+    """A note of a call is to change, or to go."""
+
+    edit: NoteEdited
+
+
+@dataclass(frozen=True, slots=True)
 class CloseSession:
     """The client goes for good: nobody will come back for its session."""
 
@@ -121,6 +129,7 @@ Command = (
     | ChangeSettings
     | TakeBack
     | ImportConversation
+    | EditNote
     | CloseSession
 )
 
@@ -161,6 +170,12 @@ def command_of(message: dict[str, Any]) -> Command:
         case {"type": "conversation.import", "items": list(items)}:
             _refuse_others(message, "type", "event_id", "items")
             return ImportConversation(tuple(map(_imported, items)))
+        case {"type": "call.note.update", "note": dict(note)}:
+            _refuse_others(message, "type", "event_id", "note")
+            return EditNote(_edit_of(note))
+        case {"type": "call.note.delete", "id": str(note_id)}:
+            _refuse_others(message, "type", "event_id", "id")
+            return EditNote(NoteEdited(note_id=note_id, is_removed=True))
         case {"type": str(name)} if name in _PLAIN_COMMANDS:
             _refuse_others(message, "type", "event_id")
             return _PLAIN_COMMANDS[name]
@@ -207,6 +222,23 @@ def _imported(item: Any) -> ImportedMessage:
         case _:
             raise ProtocolError(
                 f'an item to import is {{"role": "user" or "assistant", "text": "…"}}, and not {short(item)}'
+            )
+
+
+def _edit_of(note: dict[str, Any]) -> NoteEdited:
+    _refuse_others(note, "id", "text", "owner", "deadline", "is_done")
+    match note:
+        case {"id": str(note_id)} if (
+            all(isinstance(note.get(name, ""), str) for name in ("text", "owner", "deadline"))
+            and isinstance(note.get("is_done", False), bool)
+            and sum(len(str(value)) for value in note.values()) <= MAX_NOTE_CHARACTERS
+        ):
+            changes = {name: value for name, value in note.items() if name != "id"}
+            return NoteEdited(note_id=note_id, **changes)
+        case _:
+            raise ProtocolError(
+                'a note has an "id", and of "text", "owner", "deadline" (texts) and "is_done" (true or false) those '
+                f"that change, of {MAX_NOTE_CHARACTERS} characters together at most"
             )
 
 

@@ -38,7 +38,8 @@ from models.types import (
 )
 from realtime.events import SessionEvent
 from realtime.hearing.audio import AudioChunk, to_int16
-from realtime.inbox import Generated, InboxItem, RecordingSubmitted, SettingsChanged, Spoken
+from realtime.inbox import Generated, InboxItem, Noted, RecordingSubmitted, SettingsChanged, Spoken
+from realtime.notes.keeping import Kept
 from realtime.session import SessionOptions
 from realtime.turns.actions import Action
 from realtime.turns.observations import DEFAULT_SPEAKER, Observation
@@ -243,5 +244,7 @@ def _fields_of(item: InboxItem) -> dict[str, Any]:
         case Spoken(number, Speech() as speech):
             words = [asdict(word) for word in speech.words]
             return {"number": number, "n_samples": len(speech.samples), "words": words}
+        case Noted(attempt, Kept() as kept):
+            return {"attempt": attempt, "kept": asdict(kept) | {"edited": sorted(kept.edited)}}
         case _:
             return asdict(item)

@@ -46,10 +46,13 @@ from realtime.inbox import (
     Generated,
     ImportedMessage,
     InboxItem,
+    Noted,
     RecordingSubmitted,
     Spoken,
     WordsDrafted,
 )
+from realtime.notes.keeping import Kept
+from realtime.notes.minutes import Note, Span
 from realtime.recordings.recorder import (
     ANSWERS_NAME,
     EVENTS_NAME,
@@ -68,7 +71,7 @@ from realtime.turns.options import FloorOptions
 _ITEM_TYPES = {
     kind.__name__: kind
     for kind in get_args(InboxItem)
-    if kind not in (AudioChunk, Generated, Captioned, WordsDrafted, Spoken)
+    if kind not in (AudioChunk, Generated, Captioned, WordsDrafted, Spoken, Noted)
 }
 _GENERATION_EVENT_TYPES = {kind.__name__: kind for kind in (TextDelta, GenerationStats)}
 _OBSERVATION_TYPES = {kind.__name__: kind for kind in (*get_args(Observation), SpeechStarted, SpeechStopped)}
@@ -226,6 +229,9 @@ def _item_of(line: dict[str, Any], audio: _AudioReader) -> InboxItem:
             return Captioned(**fields, transcript=None if written is None else _transcript_of(**written))
         case "WordsDrafted":
             return WordsDrafted(fields["item_id"], _transcript_of(**fields["transcript"]))
+        case "Noted":
+            kept = fields["kept"]
+            return Noted(fields["attempt"], None if kept is None else _kept_of(**kept))
         case "Spoken" if "words" in fields:
             words = tuple(SpokenWord(**word) for word in fields["words"])
             return Spoken(fields["number"], Speech(audio.take(ANSWERS_NAME, fields["n_samples"]), words))
@@ -234,6 +240,14 @@ def _item_of(line: dict[str, Any], audio: _AudioReader) -> InboxItem:
         case name:
             item: InboxItem = _ITEM_TYPES[name](**fields)
             return item
+
+
+def _kept_of(notes: list[dict[str, Any]], edited: list[str], removed: list[dict[str, Any]]) -> Kept:
+    return Kept(notes=tuple(map(_note_of, notes)), edited=frozenset(edited), removed=tuple(map(_note_of, removed)))
+
+
+def _note_of(fields: dict[str, Any]) -> Note:
+    return Note(**{**fields, "spans": tuple(Span(**span) for span in fields["spans"])})
 
 
 def _generated_of(generation: int, event: str = "", error: str = "", **fields: Any) -> Generated:
@@ -272,6 +286,7 @@ def _options_of(fields: dict[str, Any]) -> SessionOptions:
         address=fields["address"],
         speakers=tuple(fields["speakers"]),
         stored=fields["stored"],
+        takes_notes=fields["takes_notes"],
         kind=fields["kind"],
     )
 

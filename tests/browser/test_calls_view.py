@@ -112,6 +112,36 @@ def test_a_call_with_another_tab(
     expect(page.locator("#ep-suggestion-text")).to_have_text("It is Paris."), "it stays readable"
 
 
+def test_notes_are_shown_edited_and_removed(context: BrowserContext, address: str) -> None:
+    page = open_calls(context, address)
+    span = {"start_s": 61.0, "end_s": 64.5, "speaker": "me"}
+    task = {"id": "n1", "kind": "action_item", "text": "Send the offer", "owner": "me", "deadline": "Friday"}
+    event = {"type": "call.notes.updated", "notes": [task | {"is_done": False, "spans": [span]}]}
+    page.evaluate(
+        """async (event) => {
+      const notes = await import("/page/call_notes.js");
+      window.sent = [];
+      notes.bindNotes((command) => window.sent.push(command));
+      notes.notesEvents["call.notes.updated"](event);
+      window.asMarkdown = notes.notesAsMarkdown;
+    }""",
+        event,
+    )
+    row = page.locator("#ep-notes li")
+    expect(row).to_contain_text("1:01–1:04")
+    assert page.evaluate("asMarkdown()") == "## Action items\n\n- [ ] Send the offer (me, Friday)\n"
+    row.get_by_label("Action item", exact=True).fill("Send it")
+    row.get_by_label("Who").fill("Anna")
+    row.get_by_label("Done").check()
+    row.get_by_label("Remove this note").click()
+    assert page.evaluate("sent") == [
+        {"type": "call.note.update", "note": {"id": "n1", "text": "Send it"}},
+        {"type": "call.note.update", "note": {"id": "n1", "owner": "Anna"}},
+        {"type": "call.note.update", "note": {"id": "n1", "is_done": True}},
+        {"type": "call.note.delete", "id": "n1"},
+    ]
+
+
 def test_without_the_sound_of_a_tab_the_person_is_told_what_to_do(context: BrowserContext, address: str) -> None:
     no_sound = (
         """navigator.mediaDevices.getDisplayMedia = async () => document.createElement("canvas").captureStream();"""

@@ -1,8 +1,9 @@
 // The view of calls: two tracks, mine and theirs, one session, and what it suggests.
 //
 // It is a client like any other. *Me* is the microphone, *them* the sound of a tab or of the screen that I share. Both
-// go over one WebSocket (`connection.js`). Read `suggestion.js` for what I could say, `user_items.js` for what was said.
+// go over one WebSocket (`connection.js`). Read `suggestion.js` for what I could say, `call_notes.js` for notes, `user_items.js` for what was said.
 import { answerEvents, endAnswer } from "./answers.js";
+import { bindNotes, notesAsMarkdown, notesEvents } from "./call_notes.js";
 import { connect } from "./connection.js";
 import { byId, icon, make, showError } from "./dom.js";
 import * as log from "./log.js";
@@ -37,7 +38,7 @@ const callEvents = {
 
 function take(told) {
   const event = { ...told, is_addressed: undefined }; // in a call nothing is said to the assistant
-  for (const events of [userEvents, answerEvents, suggestionEvents, callEvents]) events[event.type]?.(event);
+  for (const events of [userEvents, answerEvents, suggestionEvents, notesEvents, callEvents]) events[event.type]?.(event);
   log.follow();
 }
 
@@ -172,6 +173,8 @@ function bind() {
   byId("call").addEventListener("click", () => (call ? end(call) : start()));
   byId("pause").addEventListener("click", pause);
   byId("suggest").addEventListener("click", () => call.connection.send({ type: "response.create" }));
+  bindNotes((command) => call?.connection?.send(command) || showError(words("call.notes_over")));
+  byId("notes-copy").addEventListener("click", () => navigator.clipboard.writeText(notesAsMarkdown()).catch(() => showError(words("item.copy_refused"))));
   byId("error-close").addEventListener("click", () => showError(""));
   window.addEventListener("pagehide", () => end(call));
 }
