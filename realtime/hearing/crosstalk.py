@@ -23,10 +23,8 @@ FULL_DB = 30.0  # softer weighs as much as all of the energy being explained ...
 MOST_BY_LEVEL = 0.3  # ... but a microphone's own gain may make an echo loud
 CLEAR = 0.3  # of these two together, where one verdict follows another
 STILL_EXPLAINED = 0.3  # of the energy, while it was the other's until now: a soft sound on its own is explained less
-SOFT_DB, SOFT_EXPLAINED = (
-    15.0,
-    0.2,
-)  # and where it is so much softer, as little is enough: the line's own noise is in it
+SOFT_DB = 15.0  # below the other channel's, from which the line's own noise is in an echo ...
+SOFT_EXPLAINED = 0.2  # ... and as little of its energy is enough
 QUIET_POWER = 10 ** (-70 / 10)  # of a window: nothing in it that could come back
 
 
