@@ -49,12 +49,9 @@ def ask(options: argparse.Namespace) -> None:
         return
     check_clip(AudioClip(recording.samples))
     clip = AudioClip(recording.samples, measure_speech_s(recording.samples))
-    if options.transcribe is not None and (options.prompt or options.system_prompt):
-        raise UsageError("--transcribe writes down the recording alone; leave out the question and --system-prompt")
+    _check_options(options)
     generation = generation_options(options)
     if options.schema is not None:
-        if options.transcribe is not None or options.speak is not None:
-            raise UsageError("--schema makes the answer JSON; leave out --transcribe and --speak")
         generation = with_schema(generation, options.schema)
     reader = load_reader(options)
     model = load(options)
@@ -83,12 +80,21 @@ def ask(options: argparse.Namespace) -> None:
 def _ask_long(options: argparse.Namespace) -> None:
     from commands.ask_long import ask_long
 
+    _check_options(options)
     if options.speak is not None:
         raise UsageError(f"--speak reads answers about recordings up to {SHORT_S / 60:g} minutes aloud; leave it out")
     generation = generation_options(options)
     if options.schema is not None:
         generation = with_schema(generation, options.schema)
     ask_long(options, load(options), generation)
+
+
+def _check_options(options: argparse.Namespace) -> None:
+    """Refuses options that do not go together."""
+    if options.transcribe is not None and (options.prompt or options.system_prompt):
+        raise UsageError("--transcribe writes down the recording alone; leave out the question and --system-prompt")
+    if options.schema is not None and (options.transcribe is not None or options.speak is not None):
+        raise UsageError("--schema makes the answer JSON; leave out --transcribe and --speak")
 
 
 async def _ask(

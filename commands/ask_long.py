@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from commands.errors import NothingUnderstood
+from commands.errors import NothingUnderstood, UsageError
 from commands.review import cited, opened_journal, read_with_progress, say_remarks, transcript_of
 from commands.schema import parse_answer
 from models.base import AudioLanguageModel
@@ -31,7 +31,9 @@ def ask_long(options: argparse.Namespace, model: AudioLanguageModel, generation:
     question = options.prompt or DEFAULT_QUESTION
     if options.transcribe is not None:
         question = ""
-    about = (model.info.name, str(options.ears), str(options.track), question, str(options.system_prompt))
+    elif options.system_prompt:
+        question = f"{options.system_prompt}\n\n{question}"
+    about = (model.info.name, str(options.ears), str(options.track), question, str(options.transcribe))
     with opened_journal(options, *about) as journal:
         if options.transcribe is not None:
             asyncio.run(_transcribe(options, model, journal))
@@ -40,7 +42,8 @@ def ask_long(options: argparse.Namespace, model: AudioLanguageModel, generation:
 
 
 async def _transcribe(options: argparse.Namespace, model: AudioLanguageModel, journal: Journal | None) -> None:
-    transcript = transcript_of(options, model, journal)
+    language = None if options.transcribe == "auto" else options.transcribe
+    transcript = transcript_of(options, model, journal, language=language)
     lines = []
     try:
         async for spoken in read_with_progress(transcript, journal, "Writing it down"):
@@ -76,15 +79,18 @@ async def _ask(
     finally:
         await model.close()
     spans = asked.spans()
+    value, cut_off = (None, None) if options.schema is None else parse_answer(text, "length")
     if options.json:
         report: dict[str, Any] = {"text": text, "spans": [asdict(span) for span in spans]}
         report |= {"audio_s": transcript.duration_s, "model": model.info.name, "notes": list(transcript.remarks)}
         if options.schema is not None:
-            report["answer"], _ = parse_answer(text, "stop")
+            report["answer"] = value
         print(json.dumps(report, ensure_ascii=False))
     else:
-        print("\n" + " ".join(map(cited, spans)) if spans else "")
+        print("\n" + " ".join(map(cited, spans)) if spans and options.schema is None else "")
     _finish(options.clip, transcript.remarks, transcript)
+    if cut_off is not None:
+        raise UsageError(f"{printable(options.clip)}: {cut_off}")
 
 
 def _finish(name: str, remarks: tuple[str, ...], transcript: Any) -> None:

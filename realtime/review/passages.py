@@ -4,6 +4,7 @@ A passage is what ears write down at once. It ends at a pause; where somebody sp
 break there is. Memory is that of one passage, however long the recording is.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -48,10 +49,11 @@ class Passages:
 
     def __init__(self, detector: SpeechDetector | None = None) -> None:
         self._detector = detector or SpeechDetector(VadOptions(other_voices="hear", pause_s=PAUSE_S))
-        self._kept = np.zeros(0, np.float32)
-        self._first_sample = 0  # of what is kept
+        self._kept: deque[Samples] = deque()
+        self._first_sample = self._end_sample = 0  # of what is kept
         self._start_sample: int | None = None  # of the passage under way
         self._frame_sample = 0  # end of the last frame
+        self._cut_sample = 0  # end of the last passage
         self._voiced_samples = 0
 
     @property
@@ -60,13 +62,10 @@ class Passages:
         sample = self._end_sample if self._start_sample is None else self._start_sample
         return max(0.0, sample / SAMPLE_RATE_HZ - PRE_ROLL_S)
 
-    @property
-    def _end_sample(self) -> int:
-        return self._first_sample + len(self._kept)
-
     def push(self, samples: Samples) -> Iterator[Passage]:
         """Takes the next sound, float32 `(n_samples,)` at 16 kHz, and yields the passages that have ended."""
-        self._kept = np.concatenate((self._kept, samples))
+        self._kept.append(samples)
+        self._end_sample += len(samples)
         for frame in self._detector.push(samples):
             yield from self._take(frame)
         if self._start_sample is None:
@@ -80,7 +79,7 @@ class Passages:
     def _take(self, frame: DetectedFrame) -> Iterator[Passage]:
         if isinstance(frame.event, SpeechStarted):
             start_sample = frame.event.onset_sample - round(PRE_ROLL_S * SAMPLE_RATE_HZ)
-            self._start_sample = max(self._first_sample, start_sample)
+            self._start_sample = max(self._cut_sample, start_sample)
             self._voiced_samples = frame.end_sample - frame.event.onset_sample
         elif self._start_sample is not None:
             self._voiced_samples += 0 if frame.silence_samples else frame.end_sample - self._frame_sample
@@ -89,7 +88,7 @@ class Passages:
                 yield from self._cut(frame.event.offset_sample + round(TAIL_S * SAMPLE_RATE_HZ))
             elif length_s > MAX_S or (length_s > LONG_S and frame.silence_samples > BREAK_S * SAMPLE_RATE_HZ):
                 yield from self._cut(frame.end_sample)
-                self._start_sample = self._first_sample  # somebody speaks on
+                self._start_sample = frame.end_sample  # somebody speaks on
         self._frame_sample = frame.end_sample
 
     def _cut(self, end_sample: int) -> Iterator[Passage]:
@@ -98,12 +97,13 @@ class Passages:
         start_sample, end_sample = self._start_sample, min(end_sample, self._end_sample)
         voiced_samples, self._start_sample, self._voiced_samples = self._voiced_samples, None, 0
         if voiced_samples:
-            samples = self._kept[start_sample - self._first_sample : end_sample - self._first_sample].copy()
+            kept = np.concatenate(self._kept)
+            samples = kept[start_sample - self._first_sample : end_sample - self._first_sample].copy()
             speech_s = min(voiced_samples, len(samples)) / SAMPLE_RATE_HZ
+            self._cut_sample = end_sample
             self._drop_before(end_sample)
             yield Passage(start_sample / SAMPLE_RATE_HZ, AudioClip(samples, speech_s))
 
     def _drop_before(self, sample: int) -> None:
-        n_samples = max(0, sample - self._first_sample)
-        self._kept = self._kept[n_samples:]
-        self._first_sample += n_samples
+        while self._kept and self._first_sample + len(self._kept[0]) <= sample:
+            self._first_sample += len(self._kept.popleft())

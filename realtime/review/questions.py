@@ -18,7 +18,7 @@ from realtime.review.journal import Journal
 from realtime.review.parts import PART_CHARACTERS, RecordingPart
 
 DIALOGUE = "review"
-FOUND_TOKENS = 200
+FOUND_TOKENS = 400
 MAX_CITED = 6  # lines of one part
 MAX_FOUND_CHARACTERS = 500
 GROUP_CHARACTERS = PART_CHARACTERS  # of findings that are put together at once
@@ -91,12 +91,9 @@ class Question:
         messages = [Message("system", (ASK_PART,)), Message("user", (*part.content(self._model.info), question))]
         options = GenerationOptions(max_new_tokens=FOUND_TOKENS, json_schema=_schema(len(part.spoken)))
         text = "".join([delta async for delta in generated(self._model, messages, options)])
-        try:
-            found = json.loads(text)
-        except ValueError:  # cut off at its longest length
-            return {"answer": "", "spans": []}
-        lines = [part.spoken[number - 1].line for number in dict.fromkeys(found["lines"])]
-        return {"answer": found["answer"].strip(), "spans": [asdict(line.span) for line in lines]}
+        numbers, answer = _read(text)
+        known = [number for number in dict.fromkeys(numbers) if 1 <= number <= len(part.spoken)]
+        return {"answer": answer, "spans": [asdict(part.spoken[number - 1].line.span) for number in known]}
 
     async def answer(self) -> AsyncIterator[str]:
         """Yields the last answer, piece by piece, from what was found.
@@ -146,6 +143,19 @@ async def generated(
         async for event in events:
             if isinstance(event, TextDelta):
                 yield event.text
+
+
+def _read(text: str) -> tuple[list[int], str]:
+    """The lines and the answer that a model gave; none where it was cut off, or kept to no schema."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return [], ""
+    match found:
+        case {"lines": list(lines), "answer": str(answer)}:
+            return [line for line in lines if isinstance(line, int) and not isinstance(line, bool)], answer.strip()
+        case _:
+            return [], ""
 
 
 def _groups(texts: Sequence[str]) -> list[list[str]]:

@@ -26,8 +26,8 @@ LOOKED_AT_S = 180.0  # at most, however silent it is
 
 REMARKS: dict[SidesKind, str] = {
     "same": "both channels are the same, so they are read as one; who speaks is not told apart by channel",
-    "left_dead": "the left channel is silent; the right one alone is read",
-    "right_dead": "the right channel is silent; the left one alone is read",
+    "left_dead": "nobody speaks on the left channel, which is silent",
+    "right_dead": "nobody speaks on the right channel, which is silent",
     "stereo": "its two channels carry one sound; who speaks is not told apart by channel",
 }
 
@@ -39,23 +39,20 @@ class Sides:
     kind: SidesKind
 
     @property
+    def has_two(self) -> bool:
+        """Whether each channel is read by itself; a silent one is, too, for somebody may speak on it later."""
+        return self.kind in ("two", "left_dead", "right_dead")
+
+    @property
     def remark(self) -> str | None:
         """What a person should know of it, in a sentence."""
         return REMARKS.get(self.kind)
 
     def split(self, block: Channels) -> tuple[NDArray[np.float32], ...]:
-        """Gives the sounds that are read, mono float32 `(n_samples,)`: two of two parties, else one."""
+        """Gives the sounds that are read, mono float32 `(n_samples,)`: two where each channel is read by itself."""
         if block.shape[1] == 1:
-            return (block[:, 0],) if self.kind != "two" else (block[:, 0], np.zeros(len(block), np.float32))
-        match self.kind:
-            case "two":
-                return (block[:, 0], block[:, 1])
-            case "left_dead":
-                return (block[:, 1],)
-            case "right_dead" | "same":
-                return (block[:, 0],)
-            case _:
-                return (block.mean(axis=1),)
+            return (block[:, 0], np.zeros(len(block), np.float32)) if self.has_two else (block[:, 0],)
+        return (block[:, 0], block[:, 1]) if self.has_two else (block.mean(axis=1),)
 
 
 class SideWatch:

@@ -12,13 +12,16 @@ from pathlib import Path
 
 from models.base import Transcriber
 from models.types import SAMPLE_RATE_HZ, Word
+from realtime.hearing.crosstalk import Crosstalk
 from realtime.hearing.decoding import Channels
 from realtime.hearing.files import AudioStream
+from realtime.hearing.vad import SpeechDetector, VadOptions
 from realtime.notes.minutes import Line, Span
-from realtime.review.passages import Passage, Passages
+from realtime.review.passages import PAUSE_S, Passage, Passages
 from realtime.review.sides import Sides, SideWatch
 
 SPEAKERS = ("left", "right")  # of two parties, unless somebody names them
+STEP_SAMPLES = 512  # of two channels in turn, as they come in a call
 NO_SPEECH = "nobody speaks in it"
 
 
@@ -39,6 +42,7 @@ class Transcript:
         track: which of several audio tracks, from 1.
         speakers: the names of two parties on two channels, left and right.
         known: the first lines of the same recording, as they were written down before, in the order of `lines`.
+        language: the one that is spoken, in two letters; None lets the ears find out.
 
     Attributes:
         duration_s: of what has been read.
@@ -54,6 +58,7 @@ class Transcript:
         track: int | None = None,
         speakers: tuple[str, str] = SPEAKERS,
         known: Sequence[Line] = (),
+        language: str | None = None,
     ) -> None:
         self.duration_s = 0.0
         self.remarks: tuple[str, ...] = ()
@@ -61,6 +66,7 @@ class Transcript:
         self._ears = ears
         self._speakers = speakers
         self._known = known
+        self._language = language
         self._n_given = 0
 
     @property
@@ -76,9 +82,10 @@ class Transcript:
             GenerationFailed: the ears failed.
         """
         blocks = self._stream.blocks()
-        first, sides = await asyncio.to_thread(_look_at, blocks)
-        names = self._speakers if sides.kind == "two" else (None,)
-        cutters = [Passages() for _ in names]
+        first, watch = await asyncio.to_thread(_look_at, blocks)
+        sides = watch.judge()
+        names = self._speakers if sides.has_two else (None,)
+        cutters = _cutters_of_two() if sides.has_two else [Passages()]
         waiting: list[tuple[Passage, str | None]] = []
         for block in first:
             waiting += await asyncio.to_thread(self._cut, block, sides, cutters, names)
@@ -86,11 +93,13 @@ class Transcript:
         while (newest := await asyncio.to_thread(_next, blocks)) is not None:
             async for spoken in self._write_down(waiting, min(cutter.open_s for cutter in cutters)):
                 yield spoken
+            watch.add(newest)
             waiting += await asyncio.to_thread(self._cut, newest, sides, cutters, names)
         for cutter, name in zip(cutters, names, strict=True):
             waiting += [(passage, name) for passage in cutter.finish()]
         async for spoken in self._write_down(waiting, float("inf")):
             yield spoken
+        sides = watch.judge() if sides.has_two else sides  # somebody may have begun to speak on a silent channel
         remarks = (*self._stream.notes, *([sides.remark] if sides.remark else []))
         self.remarks = remarks if self._n_given else (*remarks, NO_SPEECH)
 
@@ -98,8 +107,14 @@ class Transcript:
         self, block: Channels, sides: Sides, cutters: Sequence[Passages], names: Sequence[str | None]
     ) -> list[tuple[Passage, str | None]]:
         self.duration_s += len(block) / SAMPLE_RATE_HZ
-        sounds = zip(sides.split(block), cutters, names, strict=True)
-        return [(passage, name) for sound, cutter, name in sounds for passage in cutter.push(sound)]
+        sounds = list(zip(sides.split(block), cutters, names, strict=True))
+        step = len(block) if len(sounds) == 1 else STEP_SAMPLES
+        return [
+            (passage, name)
+            for start in range(0, len(block), max(1, step))
+            for sound, cutter, name in sounds
+            for passage in cutter.push(sound[start : start + step])
+        ]
 
     async def _write_down(self, waiting: list[tuple[Passage, str | None]], until_s: float) -> AsyncIterator[Spoken]:
         waiting.sort(key=lambda each: each[0].start_s)
@@ -114,20 +129,31 @@ class Transcript:
         span = Span(start_s=round(passage.start_s, 3), end_s=round(passage.end_s, 3), speaker=speaker)
         if self._ears is None:
             return Line(span=span, text="")
-        transcript = await self._ears.transcribe(passage.clip, dialogue="review")
+        transcript = await self._ears.transcribe(passage.clip, dialogue="review", language=self._language)
         words = tuple(_moved(word, passage.start_s) for word in transcript.words)
         return Line(span=span, text=transcript.text, words=words)
 
 
-def _look_at(blocks: Iterator[Channels]) -> tuple[list[Channels], Sides]:
-    """Reads the beginning, and says what the channels are."""
+def _cutters_of_two() -> list[Passages]:
+    """Cut two channels of which each knows what the other one carried: an echo makes no second speaker."""
+    crosstalk = Crosstalk()
+    cutters = []
+    for channel in (crosstalk.me, crosstalk.them):
+        detector = SpeechDetector(VadOptions(other_voices="hear", pause_s=PAUSE_S))
+        detector.known_sound = channel
+        cutters.append(Passages(detector))
+    return cutters
+
+
+def _look_at(blocks: Iterator[Channels]) -> tuple[list[Channels], SideWatch]:
+    """Reads the beginning, by which is judged what the channels are."""
     watch, first = SideWatch(), []
     for block in blocks:
         watch.add(block)
         first.append(block)
         if watch.has_enough:
             break
-    return first, watch.judge()
+    return first, watch
 
 
 def _next(blocks: Iterator[Channels]) -> Channels | None:

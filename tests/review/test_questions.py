@@ -88,8 +88,21 @@ async def test_where_nothing_answers_that_is_said() -> None:
     assert question.spans() == ()
 
 
-@pytest.mark.parametrize("broken", ['{"lines": [1], "answer": "It is cut o', ""])
-async def test_an_answer_that_was_cut_off_counts_as_none(broken: str) -> None:
+@pytest.mark.parametrize(
+    "broken",
+    [
+        '{"lines": [1], "answer": "It is cut o',
+        "",
+        "null",
+        '["a"]',
+        '{"answer": "x"}',
+        '{"lines": [99], "answer": "x"}',
+        '{"lines": [0, -1, true], "answer": "x"}',
+        '{"lines": [1], "answer": null}',
+        "[" * 100_000,
+    ],
+)
+async def test_an_answer_that_is_cut_off_or_keeps_to_no_schema_counts_as_none(broken: str) -> None:
     question = Question(ScriptedModel([[broken]]), "?", OPTIONS)
     await question.ask(RecordingPart(1, (spoken(0, "A line."),)))
     assert question.findings == []
@@ -129,7 +142,7 @@ def test_a_line_of_the_journal_that_a_crash_cut_off_is_left_out(tmp_path: Path) 
         journal.add_line(line)
     journal.close()
     path = tmp_path / "one" / "journal.jsonl"
-    path.write_bytes(path.read_bytes()[:-20])
+    path.write_bytes(path.read_bytes()[: path.read_bytes().index("ä".encode()) + 1])  # in the middle of a letter
     again = Journal(tmp_path / "one")
     assert again.lines == lines[:1]
     again.add_line(lines[1])

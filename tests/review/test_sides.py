@@ -46,7 +46,7 @@ def test_channels_are_told_apart_by_their_levels(left: Samples, right: Samples, 
     assert sides.kind == kind
     assert (sides.remark is None) == (kind == "two")
     sounds = sides.split(block)
-    assert [len(sound) for sound in sounds] == [len(block)] * (2 if kind == "two" else 1)
+    assert [len(sound) for sound in sounds] == [len(block)] * (2 if sides.has_two else 1)
 
 
 def test_mono_needs_no_remark() -> None:

@@ -63,14 +63,14 @@ async def test_two_parties_are_told_apart_by_channel_and_lines_are_in_order(
     assert transcript.duration_s == pytest.approx(len(left) / SAMPLE_RATE_HZ, abs=0.01)
 
 
-@pytest.mark.parametrize(("swap", "remark"), [(False, "right channel is silent"), (True, "left channel is silent")])
+@pytest.mark.parametrize(("swap", "remark"), [(False, "on the right channel"), (True, "on the left channel")])
 async def test_a_dead_channel_is_said(
     speech: Callable[[str], Samples], tmp_path: Path, swap: bool, remark: str
 ) -> None:
     clip = np.concatenate((speech("question_capital"), silence(1)))
     channels = (np.zeros_like(clip), clip) if swap else (clip, np.zeros_like(clip))
     transcript = Transcript(write(tmp_path / "dead.wav", *channels), ears("One."))
-    assert [line.span.speaker for line in await lines_of(transcript)] == [None]
+    assert [line.span.speaker for line in await lines_of(transcript)] == ["right" if swap else "left"]
     assert remark in " ".join(transcript.remarks)
 
 
@@ -138,3 +138,23 @@ async def test_text_that_is_named_as_sound_is_refused_in_a_sentence(tmp_path: Pa
     path.write_text("these are only words " * 1000)
     with pytest.raises(AudioFileError, match=r"notes\.wav: not readable as audio"):
         await lines_of(Transcript(path, ears("never")))
+
+
+async def test_who_begins_to_speak_late_on_a_silent_channel_is_read(
+    speech: Callable[[str], Samples], tmp_path: Path
+) -> None:
+    clip = np.concatenate((speech("question_capital"), silence(1)))
+    one, other = np.tile(clip, 20), np.tile(clip, 3)
+    left, right = np.concatenate((one, 0 * other)), np.concatenate((0 * one, other))
+    transcript = Transcript(write(tmp_path / "late.wav", left, right), ears("Words."))
+    speakers = [line.span.speaker for line in await lines_of(transcript)]
+    assert speakers == ["left"] * 20 + ["right"] * 3
+    assert transcript.remarks == ()
+
+
+async def test_what_comes_back_as_an_echo_is_one_line(speech: Callable[[str], Samples], tmp_path: Path) -> None:
+    clip, other = (np.concatenate((speech(name), silence(1.5))) for name in ("question_capital", "question_river"))
+    left = np.concatenate((clip, 0 * other, clip, 0 * other))
+    right = np.concatenate((0 * clip, other, 0 * clip, other)) + 0.3 * np.roll(left, 1600)
+    transcript = Transcript(write(tmp_path / "echo.wav", left, np.clip(right, -1, 1)), ears("Words."))
+    assert [line.span.speaker for line in await lines_of(transcript)] == ["left", "right", "left", "right"]
