@@ -508,6 +508,7 @@ async def test_there_is_nothing_but_the_page_the_doors_and_the_health(besieged: 
     ours = set(besieged.server.ask()["routes"])
     assert {path for path in ours if not path.startswith("/page/")} == {
         "/",
+        "/calls",
         "/health",
         "/healthz",
         "/readyz",
