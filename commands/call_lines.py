@@ -5,7 +5,6 @@ A suggestion that is withdrawn is said to be. Read `event_lines.py` for all even
 
 from rich.console import Console
 
-from commands.review import clock
 from realtime.events import (
     ErrorReported,
     MessageAdded,
@@ -16,6 +15,7 @@ from realtime.events import (
     SessionEvent,
     UserSpeechStarted,
 )
+from realtime.notes.writing import clock
 
 
 class CallLines:

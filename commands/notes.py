@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from commands.errors import NothingUnderstood, UsageError
 from commands.loading import load
-from commands.review import check_readable, clock, ears_of, opened_journal, read_with_progress
+from commands.review import check_readable, ears_of, opened_journal, read_with_progress
 from models.base import AudioLanguageModel
 from models.types import AudioClip
 from realtime.hearing.files import printable
@@ -28,7 +28,7 @@ from realtime.notes.noting import write_minutes
 from realtime.notes.prompts import Sound
 from realtime.notes.published import to_json
 from realtime.notes.subtitles import to_srt, to_vtt
-from realtime.notes.writing import to_markdown
+from realtime.notes.writing import clock, to_markdown
 from realtime.review.journal import Journal
 from realtime.review.transcript import SPEAKERS, Transcript
 

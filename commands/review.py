@@ -18,7 +18,8 @@ from commands.errors import UsageError
 from models.base import AudioLanguageModel, Transcriber
 from realtime.hearing.files import AudioFileError, printable
 from realtime.notes.minutes import Span
-from realtime.review.journal import Journal, JournalInUse, key_of
+from realtime.notes.writing import clock
+from realtime.review.journal import Journal, JournalError, key_of
 from realtime.review.transcript import Spoken, Transcript
 
 FOLDER = "reviews"  # in that of the weights
@@ -47,7 +48,7 @@ def opened_journal(options: argparse.Namespace, *about: str) -> Iterator[Journal
     path = Path(options.clip)
     try:
         journal = Journal(options.cache_dir / FOLDER / key_of(path, *about))
-    except JournalInUse as error:
+    except JournalError as error:
         raise UsageError(f"{printable(options.clip)}: {error}") from error
     except OSError as error:
         raise UsageError(
@@ -57,17 +58,15 @@ def opened_journal(options: argparse.Namespace, *about: str) -> Iterator[Journal
         print(f"earpiece: going on at {clock(journal.lines[-1].span.end_s)}, where it was stopped", file=sys.stderr)
     try:
         yield journal
-    except OSError as error:
-        journal.close()
-        raise UsageError(f"{options.cache_dir}: {error.strerror}; make room, or give another --cache-dir") from error
+    except JournalError as error:
+        raise UsageError(str(error)) from error
     except (KeyboardInterrupt, asyncio.CancelledError):
-        journal.close()
         print("earpiece: stopped; run the same again to go on from here", file=sys.stderr)
         raise
-    except BaseException:
+    else:
+        journal.remove()
+    finally:
         journal.close()
-        raise
-    journal.remove()
 
 
 async def read_with_progress(transcript: Transcript, journal: Journal | None, what: str) -> AsyncIterator[Spoken]:
@@ -97,13 +96,6 @@ def say_remarks(name: str, transcript: Transcript) -> None:
     """Says on stderr what a person should know of a recording."""
     for remark in transcript.remarks:
         print(f"earpiece: {printable(name)}: {remark}", file=sys.stderr)
-
-
-def clock(seconds: float) -> str:
-    """A position as people write it: 0:07, 12:03, 1:02:03."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def cited(span: Span) -> str:

@@ -25,6 +25,7 @@ from realtime.notes.prompts import (
     summary_prompt,
 )
 from realtime.notes.schema import ANSWER_SCHEMA, is_whole, read_answer
+from realtime.notes.writing import clock
 
 MIN_WORDS = 3  # of a line that is worth asking about: "Yes, sure." is about the line before
 MAX_ANSWER_TOKENS = 160
@@ -223,7 +224,7 @@ def _remarks(lines: Sequence[Line], said: Sequence[Line], *, n_cut_off: int) -> 
         remarks.append(NO_SPEAKERS)
     unclear = [line.span for line in lines if not line.text and line not in said]
     if unclear:
-        at = ", ".join(f"{int(span.start_s) // 60}:{int(span.start_s) % 60:02}" for span in unclear[:5])
+        at = ", ".join(clock(span.start_s) for span in unclear[:5])
         more = f" and {len(unclear) - 5} more" if len(unclear) > 5 else ""
         remarks.append(f"Somebody spoke whose words were not understood, at {at}{more}.")
     return (*remarks, CUT_OFF) if n_cut_off else tuple(remarks)

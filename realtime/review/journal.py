@@ -29,8 +29,8 @@ def key_of(path: Path, *about: str) -> str:
     return digest.hexdigest()[:32]
 
 
-class JournalInUse(Exception):
-    """Another process has the journal."""
+class JournalError(Exception):
+    """A journal that cannot be used; the message says why and what to do."""
 
 
 class Journal:
@@ -43,7 +43,7 @@ class Journal:
         lines: that were written down, in order.
 
     Raises:
-        JournalInUse: another process has it.
+        JournalError: another process has it.
         OSError: it cannot be written.
     """
 
@@ -57,7 +57,7 @@ class Journal:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._file.close()
-            raise JournalInUse("another process is at work on this recording; wait until it has ended") from None
+            raise JournalError("another process is at work on this recording; wait until it has ended") from None
         self._file.truncate(self._read())  # what a crash cut off goes
 
     def add_line(self, line: Line) -> None:
@@ -84,7 +84,10 @@ class Journal:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _write(self, entry: dict[str, Any]) -> None:
-        self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        try:
+            self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise JournalError(f"{self._folder}: {error.strerror}; make room, or give another --cache-dir") from error
 
     def _read(self) -> int:
         """Reads the entries that are whole, and gives where the last of them ends, in bytes."""

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.types import SAMPLE_RATE_HZ, Samples
+from realtime.notes.writing import clock
 
 MIN_S = 5.0  # of sound; less has no tempo and no sections
 MAX_S = 300.0  # that are looked at: a song
@@ -66,7 +67,7 @@ class Music:
         if self.tempo_bpm is not None:
             tempo = f"tempo: {self.tempo_bpm:.0f} beats a minute (or {self.other_tempo_bpm:.0f}, counted otherwise)"
         key = "no key is clear" if self.key is None else f"key: {self.key} (fit {self.key_fit:.2f} of 1)"
-        listed = ", ".join(f"{each.letter} {_clock(each.start_s)}–{_clock(each.end_s)}" for each in self.sections)
+        listed = ", ".join(f"{each.letter} {clock(each.start_s)}–{clock(each.end_s)}" for each in self.sections)
         return (tempo, key, *((f"sections: {listed}",) if listed else ()))
 
 
@@ -162,8 +163,3 @@ def _letters_of(means: list[NDArray[np.floating[Any]]]) -> list[str]:
             best = len(known) - 1
         letters.append(chr(ord("A") + best))
     return letters
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02}"

@@ -54,7 +54,7 @@ from realtime.turns.speaker import Speaker
 
 ME, THEM = "me", "them"
 HEAD_START_SAMPLES = SAMPLE_RATE_HZ * 60 // 1000  # of silence, after which scorer and model are given the turn
-MY_TURN_SAMPLES = SAMPLE_RATE_HZ * 500 // 1000  # of my speech; less may be an "mm-hm" (Heldner and Edlund, 2010)
+MY_TURN_SAMPLES = SAMPLE_RATE_HZ * 500 // 1000  # of my speech; less may be an "mm-hm"; chosen, not measured
 MAY_ASK_SAMPLES = SAMPLE_RATE_HZ * 3 // 2  # of their speech, where the words are not known
 
 

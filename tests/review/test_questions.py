@@ -10,7 +10,7 @@ import pytest
 from models.scripted import ScriptedModel
 from models.types import AudioClip, GenerationOptions, ModelInfo
 from realtime.notes.minutes import Line, Span
-from realtime.review.journal import Journal, JournalInUse, key_of
+from realtime.review.journal import Journal, JournalError, key_of
 from realtime.review.parts import PART_AUDIO_S, PART_CHARACTERS, RecordingPart, divide
 from realtime.review.passages import Passage
 from realtime.review.questions import NOTHING_FOUND, Question
@@ -154,7 +154,7 @@ def test_a_line_of_the_journal_that_a_crash_cut_off_is_left_out(tmp_path: Path) 
 
 def test_one_recording_is_reviewed_by_one_process_at_a_time(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "one")
-    with pytest.raises(JournalInUse):
+    with pytest.raises(JournalError, match="another process"):
         Journal(tmp_path / "one")
     journal.close()
     Journal(tmp_path / "one").close()

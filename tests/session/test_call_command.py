@@ -33,6 +33,24 @@ def test_a_question_of_the_right_channel_has_a_suggestion(
     assert "s after they ended)" in shown
 
 
+def test_a_call_is_stored_with_both_parties(
+    model: list[str], speech: Callable[[str], Samples], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = np.concatenate((speech("question_capital"), silence(2)))
+    path = write(tmp_path / "call.wav", np.concatenate((0 * clip, clip)), np.concatenate((clip, 0 * clip)))
+    store = ["--store", str(tmp_path / "talks.db")]
+    assert main([*model, "call", str(path), "--max-new-tokens", "3", *store]) == 0
+    capsys.readouterr()
+    assert main(["store", "list", *store]) == 0
+    name = capsys.readouterr().out.split()[0]
+    assert main(["store", "show", name, *store]) == 0
+    shown = capsys.readouterr().out
+    assert shown.index("**them** (0:00)") < shown.index("**me** (0:0")
+    assert shown.count("What is the capital of France?") == 2
+    assert main(["store", "play", name, *store]) == 0
+    assert len({Path(line).name for line in capsys.readouterr().out.split()}) == 2, "the sound of each"
+
+
 @pytest.mark.parametrize(("channels", "reason"), [(1, "it has one channel"), (2, "both channels are the same")])
 def test_one_sound_is_no_call(
     speech: Callable[[str], Samples],
