@@ -13,20 +13,14 @@ from realtime.turns.actions import (
     AddText,
     AnnouncePause,
     ClearConversation,
-    CommitResponse,
     CommitTurn,
     DiscardTurn,
-    InterruptResponse,
     NoteMissingScore,
     OpenTurn,
     PrefillTurns,
     Refuse,
-    RetractResponse,
     ScoreTurn,
     SkipProvisional,
-    StartProvisional,
-    StartResponse,
-    StoreResponse,
 )
 from realtime.turns.events import InterruptionConfirmed, SaidToOthers, SilenceElapsed, TurnEvent, TurnTooLong
 from realtime.turns.machine import TurnState
@@ -51,6 +45,7 @@ from realtime.turns.observations import (
 )
 from realtime.turns.options import FloorOptions
 from realtime.turns.speaker import Speaker
+from realtime.turns.suggestion import Suggestion
 
 ME, THEM = "me", "them"
 HEAD_START_SAMPLES = SAMPLE_RATE_HZ * 60 // 1000  # of silence, after which scorer and model are given the turn
@@ -77,10 +72,9 @@ class CallFloor:
         self._max_turn_samples = options.endpointing.max_turn_samples
         self._may_speculate = True
         self._is_closed = False
-        self._has_suggestion = False
-        self._is_provisional = False
-        self._is_whole = False  # all of the suggestion has been generated
+        self._suggestion = Suggestion()
         self._is_skipped = False  # there is none to this pause, because the load allows none
+        self._is_declined = False  # ... because I want none
         self._nothing_said = False
         self._was_said = False  # something, in the call so far
         self._actions: list[Action] = []
@@ -95,7 +89,7 @@ class CallFloor:
             return TurnState.USER_SPEAKING
         if any(party.turn is not None for party in parties):
             return TurnState.PAUSED
-        return TurnState.RESPONDING if self._has_suggestion else TurnState.LISTENING
+        return TurnState.RESPONDING if self._suggestion.is_under_way else TurnState.LISTENING
 
     def observe(self, observation: Observation) -> tuple[Action, ...]:
         """Takes what happened, in the order in which it happened.
@@ -120,8 +114,7 @@ class CallFloor:
                 for party in self._parties.values():
                     party.endpointing.wanted = patience
             case AnswerFinished():
-                self._is_whole = self._has_suggestion
-                self._store_if_whole()
+                self._actions += self._suggestion.finish()
             case NothingSaid():
                 self._take_nothing_said()
             case _:
@@ -134,17 +127,18 @@ class CallFloor:
             case AnswerRequested():
                 self._suggest_now(request)
             case CancelRequested():
-                self._stop_suggestion(request)
+                self._actions += self._suggestion.stop(request)
+                self._is_declined = True
             case SpeechCleared():
                 self._discard_turns(request)
             case ConversationCleared():
-                self._stop_suggestion(request)
+                self._actions += self._suggestion.stop(request)
                 self._discard_turns(request)
                 self._actions.append(ClearConversation())
             case KeyPressed():
                 self._actions.append(Refuse("a call has no push-to-talk; both parties are listened to all the time"))
             case Closed():
-                self._stop_suggestion(request)
+                self._actions += self._suggestion.stop(request)
                 self._discard_turns(request)
                 self._is_closed = True
 
@@ -195,7 +189,7 @@ class CallFloor:
         if party.end_sample is not None:
             return
         party.end_sample = frame.end_sample
-        if party is self._them and self._may_speculate and not self._has_suggestion:
+        if party is self._them and self._may_speculate and not self._suggestion.is_under_way:
             self._actions.append(PrefillTurns((party.end,)))
         self._score(party)
 
@@ -210,12 +204,12 @@ class CallFloor:
             self._score(party)
         party.score.expect(party.sample)
         if party is self._them:
-            self._is_skipped = self._nothing_said = False
+            self._is_skipped = self._is_declined = self._nothing_said = False
 
     def _follow_pause(self, party: Speaker, frame: DetectedFrame) -> None:
         if party.score.is_pending:
             return
-        if party is self._them and self._asks() and not self._is_provisional and not self._is_skipped:
+        if party is self._them and self._asks() and not self._suggestion.is_provisional and not self._is_skipped:
             self._start_provisional()
         score = party.score
         if frame.silence_samples >= party.endpointing.wait_samples(score.value, asks_to_wait=score.asks_to_wait):
@@ -237,13 +231,13 @@ class CallFloor:
             self._retract()
             self._actions.append(DiscardTurn(party.leave().speaker, NothingSaid()))
             return
-        is_answered = party is self._them and (self._is_provisional or (self._asks() and self._is_skipped))
+        is_answered = party is self._them and (self._suggestion.is_provisional or (self._asks() and self._is_skipped))
         cause: TurnEvent = SaidToOthers(party.name, sample)
         if is_answered:
             cause = SilenceElapsed(party.name, sample, waited_samples)
         self._commit(party, cause)
         if is_answered:
-            self._commit_suggestion()
+            self._keep_suggestion()
 
     def _commit(self, party: Speaker, cause: TurnEvent) -> None:
         end_sample, self._was_said = party.end.end_sample, True
@@ -270,84 +264,57 @@ class CallFloor:
 
     def _give_floor_to_me(self) -> None:
         """I speak: a turn of theirs that may just be ending has ended, and the suggestion stays as it is."""
-        if not self._has_suggestion:
-            return
-        if self._is_provisional:
+        if self._suggestion.is_provisional:
             waited_samples = self._them.sample - self._them.last_voiced_sample
             self._commit(self._them, SilenceElapsed(THEM, self._them.sample, waited_samples))
-            self._commit_suggestion()
-        if self._has_suggestion:
-            self._actions.append(InterruptResponse(InterruptionConfirmed()))
-            self._forget_suggestion()
+            self._keep_suggestion()
+        self._actions += self._suggestion.stop(InterruptionConfirmed())
 
     # Suggestions.
 
     def _asks(self) -> bool:
         """Whether their turn, as far as it has come, asks something that I do not answer already."""
         turn = self._them.turn
-        if turn is None or self._speaks_for_long(self._me):
+        if turn is None or self._is_declined or self._speaks_for_long(self._me):
             return False
         if self._them.score.asks is None:
             return self._them.last_voiced_sample - turn.onset_sample >= MAY_ASK_SAMPLES
         return self._them.score.asks
 
     def _start_provisional(self) -> None:
-        self._stop_suggestion(InterruptionConfirmed())  # one to an earlier question
+        self._actions += self._suggestion.stop(InterruptionConfirmed())  # one to an earlier question
         if not self._may_speculate:
             self._is_skipped = True
             self._actions.append(SkipProvisional())
             return
-        self._has_suggestion = self._is_provisional = True
         assert isinstance(self._them.speech, SpeechStopped), "only a pause has a suggestion"
-        self._actions.append(StartProvisional((self._them.end,), THEM, self._them.speech.offset_sample))
+        self._actions += self._suggestion.suggest(self._them.end, self._them.speech.offset_sample)
 
-    def _commit_suggestion(self) -> None:
-        if self._is_provisional:
-            self._is_provisional = False
-            self._actions.append(CommitResponse())
-            self._store_if_whole()
+    def _keep_suggestion(self) -> None:
+        """Their turn has ended: what was suggested counts; where the load allowed none, one is begun now."""
+        self._is_skipped = False
+        if self._suggestion.is_provisional:
+            self._actions += self._suggestion.keep()
         else:
-            self._start_response(THEM, self._them.last_voiced_sample)
-
-    def _start_response(self, name: str, last_voiced_sample: int | None) -> None:
-        self._has_suggestion, self._is_provisional, self._is_skipped = True, False, False
-        self._actions.append(StartResponse(name, last_voiced_sample))
-
-    def _store_if_whole(self) -> None:
-        if self._has_suggestion and self._is_whole and not self._is_provisional:
-            self._actions.append(StoreResponse())
-            self._forget_suggestion()
+            self._actions += self._suggestion.start(THEM, self._them.last_voiced_sample)
 
     def _retract(self) -> None:
         """They go on: what was suggested to the words so far is withdrawn."""
         self._is_skipped = self._nothing_said = False
-        if self._is_provisional:
-            self._actions.append(RetractResponse())
-            self._forget_suggestion()
-
-    def _stop_suggestion(self, cause: TurnEvent) -> None:
-        if self._is_provisional:
-            self._retract()
-        elif self._has_suggestion:
-            self._actions.append(InterruptResponse(cause))
-            self._forget_suggestion()
-
-    def _forget_suggestion(self) -> None:
-        self._has_suggestion = self._is_provisional = self._is_whole = False
+        self._actions += self._suggestion.retract()
 
     def _take_nothing_said(self) -> None:
         """The model found no words in the turn that it was to suggest something to."""
-        if self._is_provisional:
+        if self._suggestion.is_provisional:
             self._nothing_said = True
-        elif self._has_suggestion:
-            self._actions.append(InterruptResponse(NothingSaid()))
-            self._forget_suggestion()
+        else:
+            self._actions += self._suggestion.stop(NothingSaid())
 
     # What I ask for.
 
     def _ask(self, text: str) -> None:
         """I type: that is a question to the assistant, and is answered at once."""
-        self._stop_suggestion(InterruptionConfirmed())
+        self._actions += self._suggestion.stop(InterruptionConfirmed())
         is_speaking = self._me.turn is not None
         self._me.add_text()
         self._actions.append(AddText(ME, text))
@@ -356,11 +323,11 @@ class CallFloor:
         else:
             turn = self._me.commit(self._me.sample)
             self._actions.append(CommitTurn(turn, self._me.sample, TextSubmitted(text)))
-        self._start_response(ME, None)
+        self._actions += self._suggestion.start(ME, None)
 
     def _suggest_now(self, request: AnswerRequested) -> None:
         """I want a suggestion, whether anything was asked or not."""
-        if self._has_suggestion:
+        if self._suggestion.is_under_way:
             return
         if self._them.turn is not None and self._them.is_speaking:
             self._cut(self._them, request)
@@ -369,4 +336,4 @@ class CallFloor:
         elif not self._was_said:
             self._actions.append(Refuse("nobody has said anything yet; a suggestion needs something to go by"))
             return
-        self._start_response(THEM, self._them.last_voiced_sample)
+        self._actions += self._suggestion.start(THEM, self._them.last_voiced_sample)

@@ -197,6 +197,13 @@ def test_clearing_and_closing_leave_nothing_open() -> None:
     assert closed.floor.observe(KeyPressed(0)) == ()
 
 
+def test_a_suggestion_that_i_do_not_want_is_not_begun_again() -> None:
+    call = Call().let(2, THEM).let(0.3).tell(CancelRequested()).let(2)
+    assert call.kinds() == ["OpenTurn", "StartProvisional", "RetractResponse", "CommitTurn"]
+    call.let(2, THEM).let(0.3)
+    assert call.kinds()[-1] == "StartProvisional", "the next question has one"
+
+
 def test_there_is_no_push_to_talk() -> None:
     (refusal,) = of(Call().tell(KeyPressed(0)).asked, actions.Refuse)
     assert "push-to-talk" in refusal.reason
