@@ -66,8 +66,9 @@ def list_all(options: argparse.Namespace) -> None:
     with opened(options) as store:
         heads = list_conversations(store)
     for head in heads:
-        length = "" if head.ended_s is None else f"{(head.ended_s - head.started_s) / 60:.1f} min"
-        print(f"{head.id}  {head.started}  {length:>9}  {head.n_messages:>4} messages  {printable(head.title)}")
+        length = "" if head.duration_s is None else f"{head.duration_s / 60:.1f} min"
+        kind, count = f"{head.kind:<12}", f"{head.n_messages:>4} messages"
+        print(f"{head.id}  {head.started}  {kind}  {length:>9}  {count}  {printable(head.title)}")
     if not heads:
         print("There are no conversations in this store", file=sys.stderr)
 
@@ -115,7 +116,7 @@ def export(options: argparse.Namespace) -> None:
     from realtime.recordings.store import exporting
     from realtime.recordings.store.reading import list_conversations
 
-    if options.format in ("wav", "srt") and not options.id:
+    if options.format in ("wav", "srt", "vtt") and not options.id:
         raise UsageError(f"--format {options.format}: it takes the id of one conversation; zip takes all")
     with opened(options) as store:
         ids = [options.id] if options.id else [head.id for head in reversed(list_conversations(store))]
@@ -129,8 +130,9 @@ def export(options: argparse.Namespace) -> None:
             case "json":
                 found = [exporting.to_json(each) for each in conversations]
                 _write_text(json.dumps(found[0] if options.id else found, ensure_ascii=False, indent=1), options)
-            case "srt":
-                _write_text(exporting.to_srt(conversations[0]).rstrip("\n"), options)
+            case "srt" | "vtt":
+                write = exporting.to_srt if options.format == "srt" else exporting.to_vtt
+                _write_text(write(conversations[0]).rstrip("\n"), options)
             case _:
                 _write_text("\n".join(map(exporting.to_markdown, conversations)).rstrip("\n"), options)
 
@@ -174,7 +176,7 @@ def _read(store: "Store", beginning: str) -> "StoredConversation":
 
 
 def _write_wav(conversation: "StoredConversation", path: Path) -> None:
-    from realtime.recordings.store.exporting import write_wav
+    from realtime.recordings.store.mixing import write_wav
 
     with _writing(path):
         write_wav(conversation, path)

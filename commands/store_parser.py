@@ -6,7 +6,7 @@ from typing import Any
 from commands import store
 from commands.options import CommandParser, Options
 
-FORMATS = ("markdown", "json", "srt", "wav", "zip")
+FORMATS = ("markdown", "json", "srt", "vtt", "wav", "zip")
 
 
 def store_options(*, behind: bool) -> Options:

@@ -34,6 +34,7 @@ def open_session(
     taps: Sequence[Tap] = (),
     metrics: SessionMetrics | None = None,
     store: StoreWriter | None = None,
+    owner: str = "",
 ) -> Session:
     """Makes one session.
 
@@ -49,16 +50,18 @@ def open_session(
         taps: listen to it, beside the recorder.
         metrics: where it counts.
         store: writes into the store in which the session is kept; shared; nothing is if not given.
+        owner: whose it is there; "" where nobody is asked for a key.
     """
 
     def make_detector(speaker: str) -> SpeechDetector:
         return SpeechDetector(options.vad, batch=batch, speaker=speaker)
 
+    def tell(message: str, is_over: bool) -> None:
+        session.report_storing(message, has_stopped=is_over)
+
     listening = [*_recorders(record), *taps]
     if store is not None:
-        listening.append(
-            StoredSession(store, lambda message, is_over: session.report_storing(message, has_stopped=is_over))
-        )
+        listening.append(StoredSession(store, tell, owner=owner))
         options = replace(options, stored=True)
     session = Session(
         model,

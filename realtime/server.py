@@ -23,6 +23,7 @@ from models.watched import WatchedModel
 from realtime.calls import call_options
 from realtime.doors import DoorOptions, open_doors
 from realtime.doors.attendance import Attendance
+from realtime.doors.callers import Caller
 from realtime.doors.connections import HttpConnection, WebSocketConnection
 from realtime.doors.entrance import Entrance, read_origin
 from realtime.doors.gate import Gate
@@ -105,11 +106,11 @@ def create_app(
         store=store,
     )
 
-    def open_measured(kind: SessionKind) -> Session:
+    def open_measured(kind: SessionKind, caller: Caller) -> Session:
         metrics = SessionMetrics()
         taps = [numbers.tap(metrics), *([] if tracing is None else [tracing.tap()])]
         options_of_it = call_options(session_options, takes_notes=True) if kind == "call" else session_options
-        return open_one(options_of_it, taps=taps, metrics=metrics)
+        return open_one(options_of_it, taps=taps, metrics=metrics, owner=caller.stored_owner)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -133,7 +134,10 @@ def create_app(
 
 
 def _make_lobby(
-    open_measured: Callable[[SessionKind], Session], model_name: str, options: ServerOptions, attendance: Attendance
+    open_measured: Callable[[SessionKind, Caller], Session],
+    model_name: str,
+    options: ServerOptions,
+    attendance: Attendance,
 ) -> Lobby:
     return Lobby(
         open_measured,

@@ -41,6 +41,11 @@ class Caller:
         """Whose a session is that this caller begins."""
         return self.name, self.key_id
 
+    @property
+    def stored_owner(self) -> str:
+        """The same as a store keeps it; "" without a key."""
+        return f"{self.name} {self.key_id}" if self.key_id else ""
+
 
 def address_of(scope: MutableMapping[str, Any]) -> str:
     """Gives the address from which a connection comes; a trusted proxy has said it, where there is one."""

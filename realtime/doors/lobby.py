@@ -44,7 +44,7 @@ class Lobby:
     """Lets clients in, one place each.
 
     Args:
-        open_session: makes the session of one visit.
+        open_session: makes the session of one visit, of this kind and for whoever comes.
         model_name: what answers, for `health`.
         max_sessions: places.
         max_waiting: clients that may wait for one; 0: who finds none is refused at once.
@@ -58,7 +58,7 @@ class Lobby:
 
     def __init__(
         self,
-        open_session: Callable[[SessionKind], Session],
+        open_session: Callable[[SessionKind, Caller], Session],
         *,
         model_name: str = "",
         max_sessions: int = 16,
@@ -212,7 +212,7 @@ class Lobby:
         """Begins the session of a visit that has a place."""
         stay = Stay(
             visit.name,
-            self._open_session(visit.kind),
+            self._open_session(visit.kind, visit.caller),
             visit.counters,
             owner=visit.caller.owner,
             max_session_s=self._max_session_s,

@@ -69,9 +69,9 @@ class FakeTransport:
         return [event for event in self.events if isinstance(event, kind)][-1]
 
 
-def open_session(model: ScriptedModel | None = None) -> Callable[[SessionKind], Session]:
+def open_session(model: ScriptedModel | None = None) -> Callable[[SessionKind, Caller], Session]:
     model = model or ScriptedModel([["Yes."]])
-    return lambda _kind: Session(model, OPTIONS, make_detector=partial(loudness_detector, OPTIONS.vad))
+    return lambda _kind, _caller: Session(model, OPTIONS, make_detector=partial(loudness_detector, OPTIONS.vad))
 
 
 def ask(visit: Visit) -> None:

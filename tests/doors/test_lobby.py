@@ -10,6 +10,7 @@ import pytest
 
 from models.scripted import ScriptedModel
 from realtime.doors import visit as visit_module
+from realtime.doors.callers import Caller
 from realtime.doors.lobby import Lobby, Refused
 from realtime.doors.protocol import AddText, ChangeSettings, PressToTalk, ReleaseToTalk, RequestMetrics
 from realtime.doors.transport import Ending
@@ -116,7 +117,7 @@ async def test_who_does_not_begin_in_time_loses_the_place(lobby: Lobby) -> None:
 
 
 async def test_a_session_that_cannot_begin_is_told_by_the_ending() -> None:
-    def fail(_: SessionKind) -> Session:
+    def fail(_: SessionKind, __: Caller) -> Session:
         raise OSError("no space left")
 
     transport, lobby = FakeTransport(), Lobby(fail)

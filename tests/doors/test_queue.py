@@ -242,12 +242,12 @@ async def test_a_key_that_has_all_it_may_have_takes_no_place_in_the_queue() -> N
 async def test_a_session_that_cannot_begin_lets_the_next_in() -> None:
     n_opened = 0
 
-    def open_all_but_the_second(kind: SessionKind) -> Session:
+    def open_all_but_the_second(kind: SessionKind, caller: Caller) -> Session:
         nonlocal n_opened
         n_opened += 1
         if n_opened == 2:
             raise OSError("no space left")
-        return open_session()(kind)
+        return open_session()(kind, caller)
 
     lobby = Lobby(open_all_but_the_second, max_sessions=1, max_waiting=2)
     first, _ = await come(lobby)

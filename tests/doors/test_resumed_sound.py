@@ -25,7 +25,9 @@ def seconds(transport: FakeTransport) -> float:
 async def test_what_a_lost_connection_did_not_play_is_played_over_the_next() -> None:
     model, voice = ScriptedModel([WORDS]), ScriptedVoice()
     make_detector = partial(loudness_detector, OPTIONS.vad)
-    lobby = Lobby(lambda _kind: Session(model, SPOKEN, voice=voice, make_detector=make_detector), max_sessions=1)
+    lobby = Lobby(
+        lambda _kind, _caller: Session(model, SPOKEN, voice=voice, make_detector=make_detector), max_sessions=1
+    )
     before, after = FakeTransport(), FakeTransport()
     visit = admit(lobby, before, resume=Resume("", 0))
     visit.begin()

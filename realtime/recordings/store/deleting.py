@@ -32,7 +32,8 @@ def delete_conversations(store: Store, conversations: Sequence[str]) -> None:
     with store.writing() as connection:
         table = tables.conversations
         for conversation in conversations:
-            connection.execute(delete(tables.messages).where(tables.messages.c.conversation == conversation))
+            for words in (tables.messages, tables.notes):  # by themselves: their triggers keep the index
+                connection.execute(delete(words).where(words.c.conversation == conversation))
             connection.execute(delete(table).where(table.c.id == conversation))
     if conversations:
         clean_up(store)
@@ -72,10 +73,11 @@ def clean_up(store: Store) -> None:
     """
     if not store.is_sqlite:
         with store.alone() as connection:
-            connection.exec_driver_sql("VACUUM messages, captions, answers, sounds, conversations")
+            connection.exec_driver_sql("VACUUM messages, captions, answers, sounds, notes, reviews, conversations")
         return
     with store.writing() as connection:
-        connection.exec_driver_sql("INSERT INTO word_index(word_index) VALUES ('rebuild')")
+        for index in ("word_index", "note_index"):
+            connection.exec_driver_sql(f"INSERT INTO {index}({index}) VALUES ('rebuild')")
     with store.alone() as connection:
         connection.exec_driver_sql("VACUUM")
         is_busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()

@@ -3,3 +3,7 @@
 
 class StoreError(Exception):
     """A store that cannot be used, or something that is not in it; the message names it and says what to do."""
+
+
+class NotStored(StoreError):
+    """There is no such conversation, or no such part of one."""

@@ -14,6 +14,7 @@ from realtime.events import (
     MessageAdded,
     MessageRemoved,
     MessageTranscribed,
+    NotesUpdated,
     ResponseCommitted,
     ResponseCreated,
     ResponseDone,
@@ -22,6 +23,7 @@ from realtime.events import (
     UserSpeechStarted,
     UserSpeechStopped,
 )
+from realtime.notes.minutes import Note, Span
 from realtime.recordings.recorder import EVENTS_NAME
 from realtime.recordings.replay import read_recording
 from realtime.recordings.store.deleting import delete_conversations
@@ -91,9 +93,21 @@ def _event_of(fields: dict[str, Any]) -> SessionEvent | None:
     """The event that was recorded, if a store keeps something of it."""
     name = fields.pop("name")
     if name == MessageTranscribed.__name__:
-        words = tuple(Word(**{key: value for key, value in word.items() if key != "name"}) for word in fields["words"])
+        words = tuple(Word(**_unnamed(word)) for word in fields["words"])
         return MessageTranscribed(**{**fields, "words": words})
+    if name == NotesUpdated.__name__:
+        return NotesUpdated(notes=tuple(map(_note_of, fields["notes"])))
     if name == ResponseDone.__name__:
         return ResponseDone(**{key: value for key, value in fields.items() if key != "timing"})
     kind = _KINDS.get(name)
     return None if kind is None else kind(**fields)
+
+
+def _note_of(fields: dict[str, Any]) -> Note:
+    spans = tuple(Span(**_unnamed(span)) for span in fields["spans"])
+    return Note(**{**_unnamed(fields), "spans": spans})
+
+
+def _unnamed(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields without the name of their kind."""
+    return {key: value for key, value in fields.items() if key != "name"}

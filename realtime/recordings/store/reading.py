@@ -5,30 +5,38 @@ What it gives is frozen, and knows neither rows nor a terminal. Read `exporting.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import (
     LABEL_STYLE_TABLENAME_PLUS_COL,
     ColumnElement,
     Connection,
     Select,
+    Table,
     func,
+    literal,
     literal_column,
     select,
     text,
+    true,
 )
 
 from models.types import Word
+from realtime.notes.keeping import KIND_ORDER
+from realtime.notes.minutes import Note, Span
 from realtime.recordings.store import tables
 from realtime.recordings.store.database import Store
-from realtime.recordings.store.errors import StoreError
-from realtime.recordings.store.rows import StoredMessage, plain
+from realtime.recordings.store.errors import NotStored, StoreError
+from realtime.recordings.store.rows import StoredKind, StoredMessage, plain
 
-MAX_FOUND = 100  # messages of one search
+MAX_FOUND = 100  # messages and notes of one search
 MAX_TITLE_CHARACTERS = 60
+NOTE = "note"  # the role of a note that was found
+
+ReviewState = Literal["queued", "listening", "noting", "ready", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +85,27 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """How far the work on a recording has come.
+
+    Attributes:
+        state: what is done now, or was done at last.
+        failure: why it failed, in a sentence; "" if it did not.
+        about: what a person said of the recording.
+        n_speakers: in one channel; 0: that is found out; None: they are not told apart.
+        duration_s: of the recording, as far as it was read.
+        remarks: sentences that a person should read.
+    """
+
+    state: ReviewState
+    failure: str = ""
+    about: str = ""
+    n_speakers: int | None = None
+    duration_s: float = 0.0
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationHead:
     """What a list shows of a conversation.
 
@@ -86,7 +115,10 @@ class ConversationHead:
         started_s: seconds since 1970.
         ended_s: the same; None: it goes on, or was cut off.
         n_messages: in it.
-        title: how it begins.
+        title: its name, or how it begins.
+        kind: what it is.
+        owner: whose it is; "" where nobody was asked for a key.
+        review: of a recording; None of anything else.
     """
 
     id: str
@@ -95,6 +127,16 @@ class ConversationHead:
     ended_s: float | None
     n_messages: int = 0
     title: str = ""
+    kind: StoredKind = "conversation"
+    owner: str = ""
+    review: Review | None = None
+
+    @property
+    def duration_s(self) -> float | None:
+        """Its length in seconds; None while nobody knows."""
+        if self.review is not None:
+            return self.review.duration_s
+        return None if self.ended_s is None else self.ended_s - self.started_s
 
     @property
     def started(self) -> str:
@@ -104,36 +146,50 @@ class ConversationHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredConversation:
-    """One conversation: what was said in it, and where its sound is."""
+    """One conversation: what was said and noted in it, and where its sound is."""
 
     head: ConversationHead
     said: tuple[Said, ...] = ()
-    sounds: tuple[Sound, ...] = field(default=())
+    sounds: tuple[Sound, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A message in which something was found."""
+    """A message or a note in which something was found.
+
+    Attributes:
+        conversation: in which it is.
+        started_s: when that began, in seconds since 1970.
+        role: whose message it is, or `NOTE`.
+        words: of the message or the note.
+        start_s: where it is in the sound.
+    """
 
     conversation: str
     started_s: float
     role: str
     words: str
+    start_s: float
 
 
-def list_conversations(store: Store) -> list[ConversationHead]:
-    """Gives all conversations, the newest first."""
-    messages, conversations = tables.messages, tables.conversations
+def list_conversations(store: Store, *, owner: str | None = None) -> list[ConversationHead]:
+    """Gives all conversations, or those of one owner, the newest first."""
+    messages, conversations, reviews = tables.messages, tables.conversations, tables.reviews
     counted = select(messages.c.conversation, func.count().label("n"), func.min(messages.c.id).label("first"))
     of_each = counted.group_by(messages.c.conversation).subquery()
     query = (
-        select(conversations, of_each.c.n, messages.c.words)
+        select(conversations, reviews, of_each.c.n, messages.c.words)
+        .set_label_style(LABEL_STYLE_TABLENAME_PLUS_COL)
         .outerjoin(of_each, of_each.c.conversation == conversations.c.id)
         .outerjoin(messages, messages.c.id == of_each.c.first)
+        .outerjoin(reviews, reviews.c.conversation == conversations.c.id)
+        .where(_of(owner))
         .order_by(conversations.c.started_s.desc(), conversations.c.id.desc())
     )
     with store.reading() as connection:
-        return [_head_of(row) for row in connection.execute(query)]
+        rows = [row._mapping for row in connection.execute(query)]
+    return [_head_of(row, n_messages=row[of_each.c.n] or 0, begins=row["messages_words"] or "") for row in rows]
 
 
 def full_id(store: Store, beginning: str) -> str:
@@ -153,32 +209,45 @@ def full_id(store: Store, beginning: str) -> str:
     raise StoreError(f"{beginning!r}: {what} whose id begins so; `store list` lists them")
 
 
-def read_conversation(store: Store, conversation: str) -> StoredConversation:
-    """Gives one conversation; raises `StoreError` if there is none of that id."""
-    table = tables.conversations
+def read_conversation(store: Store, conversation: str, *, owner: str | None = None) -> StoredConversation:
+    """Gives one conversation; raises `NotStored` if there is none of that id, or it is another's than the owner's."""
+    table, notes, reviews = tables.conversations, tables.notes, tables.reviews
+    query = (
+        select(table, reviews)
+        .set_label_style(LABEL_STYLE_TABLENAME_PLUS_COL)
+        .outerjoin(reviews, reviews.c.conversation == table.c.id)
+        .where(table.c.id == conversation, _of(owner))
+    )
     with store.reading() as connection:
-        row = connection.execute(select(table).where(table.c.id == conversation)).first()
+        row = connection.execute(query).first()
         if row is None:
-            raise StoreError(f"{conversation}: it is not in the store any more")
+            raise NotStored(f"{conversation}: it is not in the store any more")
         said = _said_in(connection, conversation)
+        noted = connection.execute(select(notes).where(notes.c.conversation == conversation).order_by(notes.c.id)).all()
         sounds = connection.execute(
             select(tables.sounds).where(tables.sounds.c.conversation == conversation).order_by(tables.sounds.c.track)
         ).all()
-    title = _title(said[0].shown) if said else ""
-    head = ConversationHead(
-        id=row.id,
-        model=row.model,
-        started_s=row.started_s,
-        ended_s=row.ended_s,
-        n_messages=len(said),
-        title=title,
+    head = _head_of(row._mapping, n_messages=len(said), begins=said[0].shown if said else "")
+    tracks = (Sound(track=each.track, path=store.sounds / each.path, rate_hz=each.rate_hz) for each in sounds)
+    in_order = sorted(map(_note_of, noted), key=lambda note: (KIND_ORDER.index(note.kind), note.spans[0].start_s))
+    return StoredConversation(head=head, said=said, sounds=tuple(tracks), notes=tuple(in_order))
+
+
+def unfinished(store: Store) -> list[str]:
+    """Gives the recordings on which there is work to be done, the oldest first."""
+    reviews, conversations = tables.reviews, tables.conversations
+    query = (
+        select(reviews.c.conversation)
+        .join(conversations, conversations.c.id == reviews.c.conversation)
+        .where(reviews.c.state.in_(("queued", "listening", "noting")))
+        .order_by(conversations.c.started_s, conversations.c.id)
     )
-    tracks = (Sound(track=row.track, path=store.sounds / row.path, rate_hz=row.rate_hz) for row in sounds)
-    return StoredConversation(head=head, said=said, sounds=tuple(tracks))
+    with store.reading() as connection:
+        return list(connection.scalars(query))
 
 
-def search(store: Store, query: str) -> list[Found]:
-    """Gives the messages in which all words of a query are, the newest conversation first.
+def search(store: Store, query: str, *, owner: str | None = None) -> list[Found]:
+    """Gives the messages and notes in which all words of a query are, the newest conversation first.
 
     Raises:
         StoreError: there is no word in the query.
@@ -186,28 +255,41 @@ def search(store: Store, query: str) -> list[Found]:
     words = re.findall(r"\w+", plain(query))
     if not words:
         raise StoreError("there is no word to search for; give one or more")
-    messages, conversations = tables.messages, tables.conversations
-    found = (
-        select(messages.c.conversation, conversations.c.started_s, messages.c.role, messages.c.words)
-        .join(conversations, conversations.c.id == messages.c.conversation)
-        .where(_contains(store, words))
-        .order_by(conversations.c.started_s.desc(), messages.c.id)
-        .limit(MAX_FOUND)
-    )
+    messages, notes, conversations = tables.messages, tables.notes, tables.conversations
+    said = select(messages.c.conversation, messages.c.words, messages.c.role, messages.c.start_ms.label("place"))
+    noted = select(notes.c.conversation, notes.c.words, literal(NOTE).label("role"), notes.c.spans.label("place"))
+    found: list[Found] = []
     with store.reading() as connection:
-        return [
-            Found(conversation=row.conversation, started_s=row.started_s, role=row.role, words=row.words)
-            for row in connection.execute(found)
-        ]
+        for chosen, table, index in ((noted, notes, "note_index"), (said, messages, "word_index")):
+            rows = connection.execute(
+                chosen.add_columns(conversations.c.started_s)
+                .join(conversations, conversations.c.id == table.c.conversation)
+                .where(_contains(store, table, index, words), _of(owner))
+                .order_by(conversations.c.started_s.desc(), table.c.id)
+                .limit(MAX_FOUND)
+            )
+            found += [_found_of(row) for row in rows]
+    return sorted(found, key=lambda each: each.started_s, reverse=True)[:MAX_FOUND]
 
 
-def _contains(store: Store, words: Sequence[str]) -> ColumnElement[bool]:
+def _of(owner: str | None) -> ColumnElement[bool]:
+    return true() if owner is None else tables.conversations.c.owner == owner
+
+
+def _contains(store: Store, table: Table, index: str, words: Sequence[str]) -> ColumnElement[bool]:
     if store.is_sqlite:
-        rowids: Select[Any] = select(literal_column("rowid")).select_from(text("word_index"))
+        rowids: Select[Any] = select(literal_column("rowid")).select_from(text(index))
         quoted = " ".join(f'"{word}"' for word in words)  # as words, not as operators
-        return tables.messages.c.id.in_(rowids.where(text("word_index MATCH :query").bindparams(query=quoted)))
+        return table.c.id.in_(rowids.where(text(f"{index} MATCH :query").bindparams(query=quoted)))
     query = func.plainto_tsquery(text("'simple'"), " ".join(words))
-    return literal_column("messages.word_index").op("@@", is_comparison=True)(query)
+    return literal_column(f"{table.name}.word_index").op("@@", is_comparison=True)(query)
+
+
+def _found_of(row: Any) -> Found:
+    start_s = row.place[0]["start_s"] if row.role == NOTE else row.place / 1000
+    return Found(
+        conversation=row.conversation, started_s=row.started_s, role=row.role, words=row.words, start_s=start_s
+    )
 
 
 def _said_in(connection: Connection, conversation: str) -> tuple[Said, ...]:
@@ -235,15 +317,31 @@ def _said_of(row: Any) -> Said:
     return Said(message=message, caption=caption, answer=answer)
 
 
-def _head_of(row: Any) -> ConversationHead:
-    return ConversationHead(
-        id=row.id,
-        model=row.model,
-        started_s=row.started_s,
-        ended_s=row.ended_s,
-        n_messages=row.n or 0,
-        title=_title(row.words or ""),
+def _note_of(row: Any) -> Note:
+    return Note(
+        id=row.note,
+        kind=row.kind,
+        text=row.text,
+        spans=tuple(Span(**span) for span in row.spans),
+        owner=row.owner,
+        deadline=row.deadline,
+        is_done=row.is_done,
     )
+
+
+def _head_of(row: Any, *, n_messages: int, begins: str) -> ConversationHead:
+    names = ("id", "model", "started_s", "ended_s", "kind", "owner")
+    return ConversationHead(
+        **{name: row[f"conversations_{name}"] for name in names},
+        n_messages=n_messages,
+        title=row["conversations_name"] or _title(begins),
+        review=None if row["reviews_state"] is None else _review_of(row),
+    )
+
+
+def _review_of(row: Any) -> Review:
+    names = ("state", "failure", "about", "n_speakers", "duration_s")
+    return Review(**{name: row[f"reviews_{name}"] for name in names}, remarks=tuple(row["reviews_remarks"]))
 
 
 def _title(words: str) -> str:

@@ -3,13 +3,17 @@
 Read `tables.py` for what they mean, `stored_session.py` for who calls.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, case, delete, insert, select, update
 
 from realtime.events import MessageTranscribed, ResponseDone
+from realtime.notes.minutes import Note
 from realtime.recordings.store import tables
+
+StoredKind = Literal["conversation", "call", "recording"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +50,36 @@ def plain(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
 
 
-def add_conversation(connection: Connection, conversation: str, *, model: str, started_s: float) -> None:
-    """Begins a conversation; `started_s` is in seconds since 1970."""
-    connection.execute(
-        insert(tables.conversations).values(id=conversation, model=plain(model), started_s=started_s, ended_s=None)
-    )
+def add_conversation(
+    connection: Connection,
+    conversation: str,
+    *,
+    model: str,
+    started_s: float,
+    kind: StoredKind = "conversation",
+    name: str = "",
+    owner: str = "",
+) -> None:
+    """Begins a conversation.
+
+    Args:
+        connection: to the store.
+        conversation: its id.
+        model: that answers.
+        started_s: when it began, in seconds since 1970.
+        kind: what it is.
+        name: as people read it.
+        owner: whose it is; "" where nobody is asked for a key.
+    """
+    values = {"id": conversation, "model": plain(model), "started_s": started_s, "ended_s": None}
+    values |= {"kind": kind, "name": plain(name), "owner": owner}
+    connection.execute(insert(tables.conversations).values(values))
+
+
+def change_conversation(connection: Connection, conversation: str, **changes: Any) -> None:
+    """Changes columns of a conversation: `name`, or `ended_s`."""
+    table = tables.conversations
+    connection.execute(update(table).where(table.c.id == conversation).values(changes))
 
 
 def end_conversation(connection: Connection, conversation: str, *, ended_s: float, n_samples: dict[str, int]) -> None:
@@ -111,6 +140,71 @@ def add_sound(connection: Connection, conversation: str, track: str, *, path: st
     """Says where the sound of a track is kept."""
     values = {"conversation": conversation, "track": track, "path": path, "rate_hz": rate_hz, "n_samples": None}
     connection.execute(insert(tables.sounds).values(values))
+
+
+def put_notes(connection: Connection, conversation: str, notes: Iterable[Note]) -> None:
+    """Puts these notes in the place of all that the conversation had."""
+    connection.execute(delete(tables.notes).where(tables.notes.c.conversation == conversation))
+    for note in notes:
+        connection.execute(insert(tables.notes).values({"conversation": conversation} | _note_values(note)))
+
+
+def change_note(connection: Connection, conversation: str, note: Note) -> None:
+    """Puts a note in the place of the one of the same id."""
+    table = tables.notes
+    row = (table.c.conversation == conversation) & (table.c.note == note.id)
+    connection.execute(update(table).where(row).values(_note_values(note)))
+
+
+def remove_note(connection: Connection, conversation: str, note: str) -> bool:
+    """Removes a note; whether there was one."""
+    table = tables.notes
+    row = (table.c.conversation == conversation) & (table.c.note == note)
+    return connection.execute(delete(table).where(row)).rowcount > 0
+
+
+def name_speakers(connection: Connection, conversation: str, names: Mapping[str, str]) -> None:
+    """Gives speakers other names, in all that was said and noted; all at once, so that two may change theirs."""
+    if not names:
+        return
+    names = {old: plain(new) for old, new in names.items()}
+    messages, notes = tables.messages, tables.notes
+    newer = case(names, value=messages.c.speaker)
+    named = (messages.c.conversation == conversation) & messages.c.speaker.in_(names)
+    connection.execute(update(messages).where(named).values(speaker=newer))
+    for row in connection.execute(select(notes).where(notes.c.conversation == conversation)).all():
+        spans = [{**span, "speaker": names.get(span["speaker"], span["speaker"])} for span in row.spans]
+        owner = names.get(row.owner, row.owner)
+        values = {"spans": spans, "owner": owner, "words": _words_of(row.text, owner, row.deadline)}
+        connection.execute(update(notes).where(notes.c.id == row.id).values(values))
+
+
+def add_review(connection: Connection, conversation: str, *, about: str, n_speakers: int | None) -> None:
+    """Says that the work on a recording is to be done."""
+    values: dict[str, Any] = {"conversation": conversation, "state": "queued", "failure": "", "about": plain(about)}
+    values |= {"n_speakers": n_speakers, "duration_s": 0.0, "remarks": []}
+    connection.execute(insert(tables.reviews).values(values))
+
+
+def change_review(connection: Connection, conversation: str, **changes: Any) -> None:
+    """Says how far the work has come: changes columns of `reviews`."""
+    table = tables.reviews
+    connection.execute(update(table).where(table.c.conversation == conversation).values(changes))
+
+
+def _note_values(note: Note) -> dict[str, Any]:
+    note = replace(note, text=plain(note.text))
+    values: dict[str, Any] = {"note": note.id, "kind": note.kind, "text": note.text, "owner": _plain(note.owner)}
+    values |= {"deadline": _plain(note.deadline), "is_done": note.is_done, "spans": [asdict(s) for s in note.spans]}
+    return values | {"words": _words_of(note.text, values["owner"], values["deadline"])}
+
+
+def _words_of(*texts: str | None) -> str:
+    return "\n".join(text for text in texts if text)
+
+
+def _plain(text: str | None) -> str | None:
+    return None if text is None else plain(text)
 
 
 def _named(conversation: str, item: str) -> Any:

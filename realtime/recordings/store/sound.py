@@ -6,6 +6,7 @@ to be mended after a crash. A file is as long as the clock of what is written in
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from realtime.recordings.store.errors import StoreError
 HEADER_BYTES = 512  # of Ogg and FLAC, before the first sound; both together are about 200
 PAGE_US = "200000"  # of sound in a page; FFmpeg writes the next one once so much has come
 MAX_PADDING_SAMPLES = 1 << 16  # of silence encoded at once
+SEEK_BEFORE_SAMPLES = 8192  # of the place that is looked for: FFmpeg goes to some frame near it
 
 Pcm = NDArray[np.int16]
 
@@ -106,18 +108,42 @@ class SoundWriter:
             raise self._file.error
 
 
-def read_sound(path: Path) -> Iterator[Pcm]:
-    """Yields the samples of a file, piece by piece, as far as they were written.
+def read_sound(path: Path, start: int = 0) -> Iterator[Pcm]:
+    """Yields the samples of a file from one on, piece by piece, as far as they were written.
 
     Raises:
         StoreError: the file is not there, or holds no sound.
     """
+    with _opened(path) as container:
+        if container is None:
+            return
+        stream = container.streams.audio[0]
+        if start:
+            container.seek(max(0, start - SEEK_BEFORE_SAMPLES), stream=stream)
+        for frame in container.decode(stream):
+            samples = frame.to_ndarray().reshape(-1).astype(np.int16, copy=False)
+            yield samples[max(0, start - frame.pts) :]
+
+
+def length_of(path: Path, rate_hz: int) -> int:
+    """The number of samples in a file, as far as they were written; raises as `read_sound` does."""
+    with _opened(path) as container:
+        if container is None:
+            return 0
+        stream = container.streams.audio[0]
+        length: int = round((stream.duration or 0) * stream.time_base * rate_hz)
+        return length
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Opens a file; gives None if nothing has been written into it."""
     try:
         if path.stat().st_size <= HEADER_BYTES:
-            return  # the process died, or has not come further yet
+            yield None  # the process died, or has not come further yet
+            return
         with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
-            for frame in container.decode(audio=0):
-                yield frame.to_ndarray().reshape(-1).astype(np.int16, copy=False)
+            yield container
     except FileNotFoundError as error:
         raise StoreError(f"{path}: the sound is not there any more; `store show` has the words") from error
     except (av.FFmpegError, IndexError) as error:

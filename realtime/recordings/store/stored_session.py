@@ -1,4 +1,4 @@
-"""Keeps a session in a store: a tap that writes its messages, captions, answers and sound while it goes on.
+"""Keeps a session in a store: a tap that writes messages, captions, answers, notes and sound while it goes on.
 
 Each message is one transaction, and so is each answer with how it went: what was written stays, whatever happens to the
 process. Sound is there up to the last half second. What is provisional is never written, a message that is taken back
@@ -26,6 +26,7 @@ from realtime.events import (
     MessageAdded,
     MessageRemoved,
     MessageTranscribed,
+    NotesUpdated,
     ResponseCommitted,
     ResponseCreated,
     ResponseDone,
@@ -74,6 +75,7 @@ class StoredSession:
     Args:
         writer: writes into the store.
         tell: tells the client, on the event loop, that nothing more is stored (True), or that something is missing.
+        owner: whose it is; "" where nobody is asked for a key.
         started_s: when it began, in seconds since 1970; now if not given.
 
     Attributes:
@@ -82,8 +84,14 @@ class StoredSession:
     """
 
     def __init__(
-        self, writer: StoreWriter, tell: Callable[[str, bool], None], *, started_s: float | None = None
+        self,
+        writer: StoreWriter,
+        tell: Callable[[str, bool], None],
+        *,
+        owner: str = "",
+        started_s: float | None = None,
     ) -> None:
+        self._owner = owner
         self._started_s = time.time() if started_s is None else started_s
         self._is_live = started_s is None
         self.id = new_conversation_id(self._started_s)
@@ -132,8 +140,8 @@ class StoredSession:
         self._clocks = {name: UserClock() for name in options.speakers}
         self._shown_names = {name: name if len(options.speakers) > 1 else None for name in options.speakers}
         logger.info("session %s is stored as %s", session_id, self.id)
-        name, began_s = model.name, self._started_s
-        self._write(lambda: self._rows(rows.add_conversation, model=name, started_s=began_s))
+        head = {"model": model.name, "started_s": self._started_s, "kind": options.kind, "owner": self._owner}
+        self._write(lambda: self._rows(rows.add_conversation, **head))
 
     def take_item(self, item: InboxItem, now_s: float) -> None:
         """Keeps sound."""
@@ -174,6 +182,8 @@ class StoredSession:
                 self._write(lambda: self._rows(rows.remove_message, item))
             case MessageTranscribed():
                 self._write(lambda: self._rows(rows.add_caption, event))
+            case NotesUpdated(notes=notes):
+                self._write(lambda: self._rows(rows.put_notes, notes))
             case ResponseCreated() | ResponseCommitted():
                 self._answer_start_ms, self._n_answer_samples = self._now_ms, 0
 

@@ -66,7 +66,10 @@ def test_a_conversation_is_exported_in_every_form(talk: str, tmp_path: Path, cap
             assert file.getnframes() == len(loud(1.0)) + len(quiet(1.5))
     run(capsys, "export", "--format", "zip", "-o", str(tmp_path / "all.zip"))
     with zipfile.ZipFile(tmp_path / "all.zip") as archive:
-        names = {f"{talk}/{name}" for name in ("user.oga", *(f"conversation.{form}" for form in ("md", "srt", "json")))}
+        names = {
+            f"{talk}/{name}"
+            for name in ("user.oga", *(f"conversation.{form}" for form in ("md", "srt", "vtt", "json")))
+        }
         assert set(archive.namelist()) == names
 
 
