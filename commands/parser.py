@@ -193,6 +193,13 @@ def _serving_options() -> Options:
         help="an answer for which the model gives nothing for so many seconds has failed (%(default)s)",
     )
     serving.add_argument(
+        "--max-upload-mb",
+        type=float,
+        default=500.0,
+        metavar="N",
+        help="the largest recording that somebody may bring (%(default)g)",
+    )
+    serving.add_argument(
         "--store-days", type=float, metavar="N", help="delete what --store keeps after so many days; never if not given"
     )
     serving.add_argument("--ice-servers", type=_ice_servers, default=[], metavar="JSON", help="STUN and TURN servers")

@@ -84,6 +84,7 @@ def _server_options(options: argparse.Namespace) -> "ServerOptions":
             ice_servers=tuple(options.ice_servers),
             turn=_turn_account(options),
             record=options.record,
+            max_upload_bytes=round(1e6 * options.max_upload_mb),
             store_days=options.store_days,
             answer_timeout_s=options.answer_timeout,
             keys=_keys(options),

@@ -75,13 +75,13 @@ def list_all(options: argparse.Namespace) -> None:
 
 def search(options: argparse.Namespace) -> None:
     """Prints the messages in which all words are."""
-    from realtime.recordings.store.reading import MAX_FOUND
+    from realtime.recordings.store.reading import MAX_FOUND, excerpt
     from realtime.recordings.store.reading import search as find
 
     with opened(options) as store:
         found = find(store, " ".join(options.words))
     for each in found:
-        print(f"{each.conversation}  {each.role:<9}  {printable(_around(each.words, options.words))}")
+        print(f"{each.conversation}  {each.role:<9}  {printable(excerpt(each.words, options.words, SHOWN_CHARACTERS))}")
     if not found:
         print("Nothing was found", file=sys.stderr)
     if len(found) == MAX_FOUND:
@@ -208,12 +208,3 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}; give another -o") from error
-
-
-def _around(text: str, words: Sequence[str]) -> str:
-    """The part of a message where the first of the words is, in one line."""
-    line = " ".join(text.split())
-    places = [place for word in words if (place := line.casefold().find(word.casefold())) >= 0]
-    start = max(0, min(places, default=0) - SHOWN_CHARACTERS // 2)
-    end = start + SHOWN_CHARACTERS
-    return f"{'…' if start else ''}{line[start:end]}{'…' if end < len(line) else ''}"

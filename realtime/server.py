@@ -20,6 +20,7 @@ from fastapi import FastAPI
 
 from models.base import AudioLanguageModel, Voice
 from models.watched import WatchedModel
+from realtime.archive.archive import Archive
 from realtime.calls import call_options
 from realtime.doors import DoorOptions, open_doors
 from realtime.doors.attendance import Attendance
@@ -93,6 +94,7 @@ def create_app(
     SpeechDetector(session_options.vad)  # loads what finds speech, before anybody comes
     watched = WatchedModel(model, options.answer_timeout_s)
     load, attendance, engines = AnswerLoad(options.speculate_below), Attendance(), engines_of(model)
+    archive = Archive(watched, load, store=store)
     numbers = Numbers(model.info.name, attendance=attendance, engines=engines)
     open_one = partial(
         open_session,
@@ -115,7 +117,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         removed_keys = ending_what_removed_keys_began(lobby, options.keys)
-        async with numbers.watching_the_loop(), looked_after(store, options.store_days), removed_keys:
+        kept = looked_after(store, options.store_days)
+        async with numbers.watching_the_loop(), kept, archive.working(), removed_keys:
             yield
             await lobby.drain(0)  # a server that is not ours has not drained it
         await watched.close()
@@ -124,7 +127,12 @@ def create_app(
 
     lobby = _make_lobby(open_measured, model.info.name, options, attendance)
     door_options = _door_options(
-        model, options, voice, failure=lambda: watched.failure or failure_of(engines), exposition=numbers.exposition
+        model,
+        options,
+        voice,
+        failure=lambda: watched.failure or failure_of(engines),
+        exposition=numbers.exposition,
+        archive=archive,
     )
     numbers.watch(_gauges(lobby, load, door_options))
     app = FastAPI(title="Earpiece", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
@@ -179,6 +187,7 @@ def _door_options(
     *,
     failure: Callable[[], str | None],
     exposition: Callable[[str], tuple[bytes, str]],
+    archive: Archive,
 ) -> DoorOptions:
     turn = None if options.turn is None else TurnServers(options.turn)
     voices = () if voice is None else voice.voices
@@ -189,6 +198,8 @@ def _door_options(
         voices=voices,
         failure=failure,
         exposition=exposition,
+        archive=archive,
+        max_upload_bytes=options.max_upload_bytes,
         gate=Gate(options.keys, secret=options.token_secret, per_minute=options.rate_limit),
     )
 

@@ -13,6 +13,8 @@ from realtime.doors.turn_servers import TurnAccount
 from realtime.load import MAX_ANSWERS_WITH_SPECULATION
 
 MAX_WAITING = 32  # in the queue for a place: twice as many as there are places
+MAX_UPLOAD_BYTES = 500_000_000  # three hours of speech as FLAC, or any music and film that people send
+LARGEST_UPLOAD_BYTES = 999_000_000
 DRAIN_LIMIT_S = 8.0  # for answers under way to end, and clients to read why; service managers wait 10 s or more
 
 
@@ -32,6 +34,7 @@ class ServerOptions:
         ice_servers: STUN and TURN servers of both sides, as the WebRTC API takes them.
         turn: whose relays are used beside them.
         record: folder in which every session is kept; None: nothing is.
+        max_upload_bytes: of a recording that somebody brings.
         store_days: what a store keeps is deleted after so many days; None: never.
         answer_timeout_s: the longest that the model may be silent in an answer, until that is given up.
         drain_limit_s: how long clients have, when the server goes down, until they are cut off.
@@ -53,6 +56,7 @@ class ServerOptions:
     ice_servers: tuple[dict[str, Any], ...] = ()
     turn: TurnAccount | None = None
     record: Path | None = None
+    max_upload_bytes: int = MAX_UPLOAD_BYTES
     store_days: float | None = None
     answer_timeout_s: float = SILENCE_LIMIT_S
     drain_limit_s: float = DRAIN_LIMIT_S
@@ -78,6 +82,9 @@ class ServerOptions:
             raise ValueError(f"--answer-timeout {self.answer_timeout_s:g}: it must be more than 0")
         if self.store_days is not None and not 0 < self.store_days < float("inf"):
             raise ValueError(f"--store-days {self.store_days:g}: it must be more than 0")
+        if not 0 < self.max_upload_bytes <= LARGEST_UPLOAD_BYTES:
+            most = LARGEST_UPLOAD_BYTES // 1_000_000
+            raise ValueError(f"--max-upload-mb {self.max_upload_bytes / 1e6:g}: it must be more than 0, at most {most}")
         if self.speculate_below < 0:
             raise ValueError(f"--speculate-below {self.speculate_below}: it must be 0 (never) or more")
         for origin in self.allowed_origins:

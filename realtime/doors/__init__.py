@@ -18,6 +18,7 @@ from realtime.doors.declared import check_declared
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from realtime.archive.archive import Archive
     from realtime.doors.entrance import Way
     from realtime.doors.gate import Gate
     from realtime.doors.lobby import Lobby
@@ -36,6 +37,8 @@ class DoorOptions:
         failure: says why nobody can be answered, in a sentence; gives None while all is well.
         exposition: gives all metrics for a header `Accept`, and their content type; None: nothing is measured.
         gate: knows the keys, and makes logins and tokens.
+        archive: has the recordings that people bring; None: there is none.
+        max_upload_bytes: of a recording.
     """
 
     model: ModelInfo
@@ -45,6 +48,8 @@ class DoorOptions:
     failure: Callable[[], str | None] = lambda: None
     exposition: Callable[[str], tuple[bytes, str]] | None = None
     gate: "Gate | None" = None
+    archive: "Archive | None" = None
+    max_upload_bytes: int = 0
 
     async def current_ice_servers(self) -> list[dict[str, Any]]:
         """Gives all servers as they can be used now."""

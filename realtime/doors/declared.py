@@ -39,11 +39,8 @@ def _way_of(door: str, route: Any) -> tuple[str, str, tuple[str, ...]]:
     kind = "http" if getattr(route, "methods", None) else "websocket"
     if not path or not hasattr(route, "endpoint"):
         raise Undeclared(f"{door} mounts {route!r}; what is behind it cannot be declared, so add each route by itself")
-    start, _, name = path.rpartition("/")
-    if name.startswith("{"):
-        path = f"{start}/"
-    if "{" in path or ":path}" in name:
-        raise Undeclared(f"{door} opens {route.path}; only the last part of a path may be a name")
+    if ":path}" in path:
+        raise Undeclared(f"{door} opens {path}; a name is one part of a path")
     methods = tuple(sorted(set(route.methods) - {"HEAD"})) if kind == "http" else ("",)
     return kind, path, methods
 

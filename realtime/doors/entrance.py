@@ -37,11 +37,10 @@ class Way:
     """One way in, declared by a door.
 
     Attributes:
-        path: exactly, or with `is_prefix` the beginning of it, up to its last part.
+        path: with names in braces for those of its parts that may be anything.
         kind: of the connection.
         methods: of HTTP requests.
         max_body_bytes: of a request; 0: it may have no body.
-        is_prefix: whatever stands behind the path is a name.
         is_streamed: the door reads the body as it comes, and keeps to the limit; otherwise it is read here.
         is_public: nobody is asked for a key; what is behind it says nothing that a stranger may not know.
         begins: what comes this way begins something, and is refused while the server goes down.
@@ -51,7 +50,6 @@ class Way:
     kind: Literal["http", "websocket"] = "http"
     methods: tuple[str, ...] = ("GET",)
     max_body_bytes: int = 0
-    is_prefix: bool = False
     is_streamed: bool = False
     is_public: bool = False
     begins: bool = False
@@ -98,7 +96,6 @@ class Entrance:
         gate: says who comes; None: everybody is let in.
         login_page: what a browser is shown in which nobody has logged in.
         is_closing: whether the server goes down.
-        is_closing: whether the server goes down.
     """
 
     def __init__(
@@ -116,7 +113,8 @@ class Entrance:
         self._gate = gate or Gate()
         self._login_page = login_page
         self._is_closing = is_closing
-        self._ways = {(way.kind, way.path): way for way in ways}
+        self._ways = {(way.kind, way.path): way for way in ways if "{" not in way.path}
+        self._named_ways = [(_pattern_of(way.path), way) for way in ways if "{" in way.path]
         self._allowed_origins = frozenset(allowed_origins)
         self._any_address = not is_loopback(host)  # a name can be pointed at us by a stranger, an address cannot
         self._any_host = self._any_address and not allowed_origins
@@ -220,10 +218,15 @@ class Entrance:
 
     def _find_way(self, scope: Scope) -> Way | None:
         kind, path = scope["type"], scope["path"]
-        way = self._ways.get((kind, path))
-        if way is None and (named := self._ways.get((kind, path[: path.rfind("/") + 1]))) and named.is_prefix:
-            way = named
-        return None if way is None or (way.is_prefix and way.path == path) else way
+        if (way := self._ways.get((kind, path))) is not None:
+            return way
+        return next((way for pattern, way in self._named_ways if way.kind == kind and pattern.fullmatch(path)), None)
+
+
+def _pattern_of(path: str) -> re.Pattern[str]:
+    """What a path with names in braces looks like; a name is one part of it."""
+    parts = re.split(r"\{\w+\}", path)
+    return re.compile("[^/]+".join(map(re.escape, parts)))
 
 
 def is_loopback(host: str) -> bool:
@@ -307,7 +310,7 @@ def _replaying(body: bytes, receive: Receive) -> Receive:
 
 async def _allow_cross_origin(send: Send) -> None:
     headers = [
-        (b"access-control-allow-methods", b"GET, POST"),
+        (b"access-control-allow-methods", b"GET, POST, PATCH, DELETE"),
         (b"access-control-allow-headers", b"authorization, content-type"),
     ]
     await _answer(send, 204, b"", headers=headers)

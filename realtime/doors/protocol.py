@@ -172,7 +172,7 @@ def command_of(message: dict[str, Any]) -> Command:
             return ImportConversation(tuple(map(_imported, items)))
         case {"type": "call.note.update", "note": dict(note)}:
             _refuse_others(message, "type", "event_id", "note")
-            return EditNote(_edit_of(note))
+            return EditNote(read_note_edit(note))
         case {"type": "call.note.delete", "id": str(note_id)}:
             _refuse_others(message, "type", "event_id", "id")
             return EditNote(NoteEdited(note_id=note_id, is_removed=True))
@@ -225,11 +225,13 @@ def _imported(item: Any) -> ImportedMessage:
             )
 
 
-def _edit_of(note: dict[str, Any]) -> NoteEdited:
+def read_note_edit(note: dict[str, Any]) -> NoteEdited:
+    """Reads how a person changes a note; raises `ProtocolError`."""
     _refuse_others(note, "id", "text", "owner", "deadline", "is_done")
     match note:
         case {"id": str(note_id)} if (
             all(isinstance(note.get(name, ""), str) for name in ("text", "owner", "deadline"))
+            and note.get("text", "-").strip()
             and isinstance(note.get("is_done", False), bool)
             and sum(len(str(value)) for value in note.values()) <= MAX_NOTE_CHARACTERS
         ):
@@ -237,7 +239,7 @@ def _edit_of(note: dict[str, Any]) -> NoteEdited:
             return NoteEdited(note_id=note_id, **changes)
         case _:
             raise ProtocolError(
-                'a note has an "id", and of "text", "owner", "deadline" (texts) and "is_done" (true or false) those '
+                'a note has an "id", and of "text" (not empty), "owner", "deadline" (texts) and "is_done" (true or false) those '
                 f"that change, of {MAX_NOTE_CHARACTERS} characters together at most"
             )
 

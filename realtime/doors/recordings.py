@@ -84,7 +84,7 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
 
     return [
         Way(path=PATH, methods=("POST",), max_body_bytes=MAX_FILE_BYTES, is_streamed=True),
-        Way(path=PATH + "/", is_prefix=True),
+        Way(path=PATH + "/{item_id}"),
     ]
 
 

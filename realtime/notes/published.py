@@ -22,7 +22,7 @@ def to_json(minutes: Minutes) -> dict[str, Any]:
         "duration_s": round(minutes.duration_s, 3),
         "speakers": list(participants(minutes.lines)),
         "notes": [_note(note) for note in minutes.notes],
-        "lines": [_line(line) for line in minutes.lines],
+        "lines": [line_to_json(line) for line in minutes.lines],
         "remarks": list(minutes.remarks),
     }
 
@@ -42,13 +42,15 @@ def _note(note: Note) -> dict[str, Any]:
         "owner": note.owner,
         "deadline": note.deadline,
         "is_done": note.is_done,
-        "spans": [_span(span) for span in note.spans],
+        "spans": [span_to_json(span) for span in note.spans],
     }
 
 
-def _line(line: Line) -> dict[str, Any]:
-    return {**_span(line.span), "text": line.text}
+def line_to_json(line: Line) -> dict[str, Any]:
+    """One line, in the same form."""
+    return {**span_to_json(line.span), "text": line.text}
 
 
-def _span(span: Span) -> dict[str, Any]:
+def span_to_json(span: Span) -> dict[str, Any]:
+    """One part of the sound, in the same form."""
     return {"start_s": round(span.start_s, 3), "end_s": round(span.end_s, 3), "speaker": span.speaker}

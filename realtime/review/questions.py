@@ -6,7 +6,7 @@ streams; where that is too much for the model at once, it is put together in gro
 """
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -56,19 +56,27 @@ class Question:
         text: the question.
         options: of the last answer.
         journal: keeps what is found, so that it can be gone on with; None: nothing is kept.
+        dialogue: names the dialogue whose cache may be used.
 
     Attributes:
         findings: so far.
     """
 
     def __init__(
-        self, model: AudioLanguageModel, text: str, options: GenerationOptions, *, journal: Journal | None = None
+        self,
+        model: AudioLanguageModel,
+        text: str,
+        options: GenerationOptions,
+        *,
+        journal: Journal | None = None,
+        dialogue: str = DIALOGUE,
     ) -> None:
         self.findings: list[Finding] = []
         self._model = model
         self._text = text
         self._options = options
         self._journal = journal
+        self._dialogue = dialogue
 
     async def ask(self, part: RecordingPart) -> None:
         """Asks one part; the next ones come after it.
@@ -90,12 +98,12 @@ class Question:
         question = f"Question: {self._text}"
         messages = [Message("system", (ASK_PART,)), Message("user", (*part.content(self._model.info), question))]
         options = GenerationOptions(max_new_tokens=FOUND_TOKENS, json_schema=_schema(len(part.spoken)))
-        text = "".join([delta async for delta in generated(self._model, messages, options)])
+        text = "".join([delta async for delta in generated(self._model, messages, options, dialogue=self._dialogue)])
         numbers, answer = _read(text)
         known = [number for number in dict.fromkeys(numbers) if 1 <= number <= len(part.spoken)]
         return {"answer": answer, "spans": [asdict(part.spoken[number - 1].line.span) for number in known]}
 
-    async def answer(self) -> AsyncIterator[str]:
+    async def answer(self) -> AsyncGenerator[str, None]:
         """Yields the last answer, piece by piece, from what was found.
 
         Raises:
@@ -118,7 +126,7 @@ class Question:
     async def _put_together(self, texts: Sequence[str], options: GenerationOptions) -> AsyncIterator[str]:
         found = "\n".join(f"- {text}" for text in texts)
         messages = [Message("system", (PUT_TOGETHER,)), Message("user", (f"{found}\n\nQuestion: {self._text}",))]
-        async for delta in generated(self._model, messages, options):
+        async for delta in generated(self._model, messages, options, dialogue=self._dialogue):
             yield delta
 
     def spans(self) -> tuple[Span, ...]:
@@ -136,10 +144,10 @@ class Question:
 
 
 async def generated(
-    model: AudioLanguageModel, messages: Sequence[Message], options: GenerationOptions
+    model: AudioLanguageModel, messages: Sequence[Message], options: GenerationOptions, *, dialogue: str = DIALOGUE
 ) -> AsyncIterator[str]:
     """Yields the pieces of one answer."""
-    async with aclosing(model.generate(messages, options, dialogue=DIALOGUE)) as events:
+    async with aclosing(model.generate(messages, options, dialogue=dialogue)) as events:
         async for event in events:
             if isinstance(event, TextDelta):
                 yield event.text

@@ -6,12 +6,12 @@ Read `passages.py` for the cutting, `sides.py` for the channels, `journal.py` fo
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.base import Transcriber
-from models.types import SAMPLE_RATE_HZ, Word
+from models.types import SAMPLE_RATE_HZ, Samples, Word
 from realtime.hearing.crosstalk import Crosstalk
 from realtime.hearing.decoding import Channels
 from realtime.hearing.files import AudioStream
@@ -22,6 +22,8 @@ from realtime.review.sides import Sides, SideWatch
 
 SPEAKERS = ("left", "right")  # of two parties, unless somebody names them
 STEP_SAMPLES = 512  # of two channels in turn, as they come in a call
+
+TakeSound = Callable[[str | None, Samples], Awaitable[None]]
 NO_SPEECH = "nobody speaks in it"
 
 
@@ -43,6 +45,7 @@ class Transcript:
         speakers: the names of two parties on two channels, left and right.
         known: the first lines of the same recording, as they were written down before, in the order of `lines`.
         language: the one that is spoken, in two letters; None lets the ears find out.
+        take_sound: is given all sound in order, with the speaker of its channel, before the lines that are in it.
 
     Attributes:
         duration_s: of what has been read.
@@ -59,7 +62,9 @@ class Transcript:
         speakers: tuple[str, str] = SPEAKERS,
         known: Sequence[Line] = (),
         language: str | None = None,
+        take_sound: TakeSound | None = None,
     ) -> None:
+        self._take_sound = take_sound
         self.duration_s = 0.0
         self.remarks: tuple[str, ...] = ()
         self._stream = AudioStream(path, track=track)
@@ -88,13 +93,13 @@ class Transcript:
         cutters = _cutters_of_two() if sides.has_two else [Passages()]
         waiting: list[tuple[Passage, str | None]] = []
         for block in first:
-            waiting += await asyncio.to_thread(self._cut, block, sides, cutters, names)
+            waiting += await self._take(block, sides, cutters, names)
         first.clear()
         while (newest := await asyncio.to_thread(_next, blocks)) is not None:
             async for spoken in self._write_down(waiting, min(cutter.open_s for cutter in cutters)):
                 yield spoken
             watch.add(newest)
-            waiting += await asyncio.to_thread(self._cut, newest, sides, cutters, names)
+            waiting += await self._take(newest, sides, cutters, names)
         for cutter, name in zip(cutters, names, strict=True):
             waiting += [(passage, name) for passage in cutter.finish()]
         async for spoken in self._write_down(waiting, float("inf")):
@@ -102,6 +107,14 @@ class Transcript:
         sides = watch.judge() if sides.has_two else sides  # somebody may have begun to speak on a silent channel
         remarks = (*self._stream.notes, *([sides.remark] if sides.remark else []))
         self.remarks = remarks if self._n_given else (*remarks, NO_SPEECH)
+
+    async def _take(
+        self, block: Channels, sides: Sides, cutters: Sequence[Passages], names: Sequence[str | None]
+    ) -> list[tuple[Passage, str | None]]:
+        if self._take_sound is not None:
+            for sound, name in zip(sides.split(block), names, strict=True):
+                await self._take_sound(name, sound)
+        return await asyncio.to_thread(self._cut, block, sides, cutters, names)
 
     def _cut(
         self, block: Channels, sides: Sides, cutters: Sequence[Passages], names: Sequence[str | None]

@@ -5,5 +5,9 @@ class StoreError(Exception):
     """A store that cannot be used, or something that is not in it; the message names it and says what to do."""
 
 
+class NoWords(StoreError):
+    """There is no word to search for."""
+
+
 class NotStored(StoreError):
     """There is no such conversation, or no such part of one."""

@@ -58,7 +58,7 @@ def to_minutes(conversation: StoredConversation) -> Minutes:
     """What was said and noted; not what was suggested in a call, which nobody has said."""
     head = conversation.head
     lines = [
-        _line_of(said)
+        _line_of(said, _name_of(said) if head.kind == "conversation" else said.message.speaker)
         for said in sorted(conversation.said, key=lambda said: said.message.start_ms)
         if head.kind == "conversation" or said.message.role == "user"
     ]
@@ -69,14 +69,14 @@ def to_minutes(conversation: StoredConversation) -> Minutes:
     )
 
 
-def _line_of(said: Said) -> Line:
+def _line_of(said: Said, speaker: str | None) -> Line:
     message, caption = said.message, said.caption
     start_ms, end_ms = message.start_ms, max(message.end_ms, message.start_ms + MIN_SUBTITLE_MS)
     if message.track is not None:
         end_ms = message.end_ms
     elif message.role == "assistant":
         end_ms = min(end_ms, start_ms + MAX_SUBTITLE_MS)
-    span = Span(start_s=start_ms / 1000, end_s=end_ms / 1000, speaker=_name_of(said))
+    span = Span(start_s=start_ms / 1000, end_s=end_ms / 1000, speaker=speaker)
     words = () if caption is None or message.text else caption.words
     by_s = span.start_s
     timed = tuple(replace(word, start_s=word.start_s + by_s, end_s=word.end_s + by_s) for word in words)

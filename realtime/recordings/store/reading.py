@@ -29,7 +29,7 @@ from realtime.notes.keeping import KIND_ORDER
 from realtime.notes.minutes import Note, Span
 from realtime.recordings.store import tables
 from realtime.recordings.store.database import Store
-from realtime.recordings.store.errors import NotStored, StoreError
+from realtime.recordings.store.errors import NotStored, NoWords, StoreError
 from realtime.recordings.store.rows import StoredKind, StoredMessage, plain
 
 MAX_FOUND = 100  # messages and notes of one search
@@ -250,11 +250,11 @@ def search(store: Store, query: str, *, owner: str | None = None) -> list[Found]
     """Gives the messages and notes in which all words of a query are, the newest conversation first.
 
     Raises:
-        StoreError: there is no word in the query.
+        NoWords: there is no word in the query.
     """
     words = re.findall(r"\w+", plain(query))
     if not words:
-        raise StoreError("there is no word to search for; give one or more")
+        raise NoWords("there is no word to search for; give one or more")
     messages, notes, conversations = tables.messages, tables.notes, tables.conversations
     said = select(messages.c.conversation, messages.c.words, messages.c.role, messages.c.start_ms.label("place"))
     noted = select(notes.c.conversation, notes.c.words, literal(NOTE).label("role"), notes.c.spans.label("place"))
@@ -270,6 +270,15 @@ def search(store: Store, query: str, *, owner: str | None = None) -> list[Found]
             )
             found += [_found_of(row) for row in rows]
     return sorted(found, key=lambda each: each.started_s, reverse=True)[:MAX_FOUND]
+
+
+def excerpt(words: str, searched: Sequence[str], n_characters: int) -> str:
+    """The part of some words where the first of those is that were searched for, in one line."""
+    line = " ".join(words.split())
+    places = [place for word in searched if (place := line.casefold().find(word.casefold())) >= 0]
+    start = max(0, min(places, default=0) - n_characters // 2)
+    end = start + n_characters
+    return f"{'…' if start else ''}{line[start:end]}{'…' if end < len(line) else ''}"
 
 
 def _of(owner: str | None) -> ColumnElement[bool]:

@@ -3,14 +3,14 @@
 Read `tables.py` for what they mean, `stored_session.py` for who calls.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import Connection, case, delete, insert, select, update
 
 from realtime.events import MessageTranscribed, ResponseDone
-from realtime.notes.minutes import Note
+from realtime.notes.minutes import Line, Note
 from realtime.recordings.store import tables
 
 StoredKind = Literal["conversation", "call", "recording"]
@@ -177,6 +177,43 @@ def name_speakers(connection: Connection, conversation: str, names: Mapping[str,
         owner = names.get(row.owner, row.owner)
         values = {"spans": spans, "owner": owner, "words": _words_of(row.text, owner, row.deadline)}
         connection.execute(update(notes).where(notes.c.id == row.id).values(values))
+
+
+def remove_sounds(connection: Connection, conversation: str) -> list[str]:
+    """Says that no track is kept any more, and gives where they were, in the folder of the sound."""
+    here = tables.sounds.c.conversation == conversation
+    paths = list(connection.scalars(select(tables.sounds.c.path).where(here)))
+    connection.execute(delete(tables.sounds).where(here))
+    return paths
+
+
+def add_line(connection: Connection, conversation: str, number: int, line: Line, *, track: str) -> None:
+    """Adds a line of a recording; `track` is where its sound is."""
+    span, item = line.span, f"line_{number}"
+    message = StoredMessage(
+        item=item,
+        role="user",
+        text="",
+        start_ms=round(span.start_s * 1000),
+        end_ms=round(span.end_s * 1000),
+        track=track,
+        speaker=span.speaker,
+    )
+    add_message(connection, conversation, message)
+    if line.text:
+        words = tuple(
+            replace(word, start_s=round(word.start_s - span.start_s, 3), end_s=round(word.end_s - span.start_s, 3))
+            for word in line.words
+        )
+        add_caption(connection, conversation, MessageTranscribed(item_id=item, transcript=line.text, words=words))
+
+
+def tell_speakers(connection: Connection, conversation: str, lines: Sequence[Line]) -> None:
+    """Says who speaks in each line of a recording, once that is known."""
+    table = tables.messages
+    for number, line in enumerate(lines, 1):
+        values = {"speaker": _plain(line.span.speaker)}
+        connection.execute(update(table).where(_named(conversation, f"line_{number}")).values(values))
 
 
 def add_review(connection: Connection, conversation: str, *, about: str, n_speakers: int | None) -> None:

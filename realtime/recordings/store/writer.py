@@ -72,12 +72,16 @@ class StoreWriter:
         done: Future[None] = Future()
 
         def do() -> None:
+            is_awaited = done.set_running_or_notify_cancel()  # the work is done, whether or not somebody still waits
             try:
                 work()
             except BaseException as error:
+                if not is_awaited:
+                    raise
                 done.set_exception(error)
             else:
-                done.set_result(None)
+                if is_awaited:
+                    done.set_result(None)
 
         self.put(do, lambda _: None, is_last=True)
         await asyncio.wrap_future(done)
