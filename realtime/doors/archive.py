@@ -1,8 +1,8 @@
 """Recordings over HTTP: they are brought, listened to, read, changed, played, downloaded, asked about and deleted.
 
-`POST /recordings?name=FILE` takes any file FFmpeg reads, with `about` (what it is about) and `speakers` (people in one
+`POST /archive?name=FILE` takes any file FFmpeg reads, with `about` (what it is about) and `speakers` (people in one
 channel who are to be told apart, 0 if their number is not known); 202 with its id, and the work on it begins. `GET`
-lists all that is kept of whoever asks, or with `q` where words were said. `/recordings/ID` gives one with its minutes
+lists all that is kept of whoever asks, or with `q` where words were said. `/archive/ID` gives one with its minutes
 (`PATCH` its `name` or its `speakers`, `DELETE` it); behind that stand `/events` (server-sent events: the recording as
 it is, then every line and step), `/retry` (`POST`, where the work failed), `/audio` (WAV, any range of it),
 `/download?format=`, `/notes/NOTE` (`PATCH`, `DELETE`) and `/questions` (`POST`, answered by server-sent events).
@@ -47,7 +47,7 @@ from realtime.recordings.store.reading import StoredConversation
 
 logger = logging.getLogger(__name__)
 
-PATH = "/recordings"
+PATH = "/archive"
 ONE = PATH + "/{recording}"
 MAX_BODY_BYTES = 64_000
 MAX_ABOUT_CHARACTERS = 8000

@@ -239,7 +239,7 @@ def read_note_edit(note: dict[str, Any]) -> NoteEdited:
             return NoteEdited(note_id=note_id, **changes)
         case _:
             raise ProtocolError(
-                'a note has an "id", and of "text" (not empty), "owner", "deadline" (texts) and "is_done" (true or false) those '
+                'a note has an "id", and of "text" (not ""), "owner", "deadline" and "is_done" (true or false) those '
                 f"that change, of {MAX_NOTE_CHARACTERS} characters together at most"
             )
 

@@ -123,7 +123,7 @@ def test_notes_are_shown_edited_and_removed(context: BrowserContext, address: st
       window.sent = [];
       notes.bindNotes((command) => window.sent.push(command));
       notes.notesEvents["call.notes.updated"](event);
-      window.asMarkdown = notes.notesAsMarkdown;
+      window.asMarkdown = notes.callNotesAsMarkdown;
     }""",
         event,
     )

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from realtime.doors import page as page_door
+from realtime.doors.page import VIEWS
 from tests.browser.conftest import OpenScripted
 from tests.browser.scripted import MODERN, ScriptedSession
 
@@ -242,7 +243,7 @@ def test_every_language_has_every_word() -> None:
 
 def test_every_word_is_used_and_every_used_word_exists() -> None:
     source = "".join(file.read_text("utf-8") for file in FILES.iterdir() if file.suffix in (".js", ".html", ".py"))
-    html = (FILES / "index.html").read_text("utf-8")
+    html = "".join(file.read_text("utf-8") for file in FILES.glob("*.html"))
     scripts = "".join(file.read_text("utf-8") for file in FILES.glob("*.js"))
     named = set(re.findall(r'data-words[\w-]*="([\w.]+)"', html)) | set(re.findall(r'words\("([\w.]+)"', scripts))
     assert named <= LANGUAGES["en"].keys()
@@ -252,6 +253,7 @@ def test_every_word_is_used_and_every_used_word_exists() -> None:
 
 
 def test_there_are_no_words_in_the_html() -> None:
-    html = (FILES / "index.html").read_text("utf-8")
-    texts = [text.strip() for text in re.findall(r">([^<>]+)<", html)]
-    assert [text for text in texts if text and text not in ("{title}",)] == []
+    for name in VIEWS.values():
+        html = (FILES / name).read_text("utf-8")
+        texts = [text.strip() for text in re.findall(r">([^<>]+)<", html)]
+        assert [text for text in texts if text and text not in ("{title}",)] == [], name

@@ -50,9 +50,9 @@ async def kept(http: httpx.AsyncClient) -> AsyncIterator[str]:
 
 
 async def bring(http: httpx.AsyncClient, content: bytes | None = None, **query: str) -> str:
-    answer = await http.post("/recordings", params=query, content=content or meeting())
+    answer = await http.post("/archive", params=query, content=content or meeting())
     assert answer.status_code == 202, answer.text
-    return f"/recordings/{answer.json()['id']}"
+    return f"/archive/{answer.json()['id']}"
 
 
 async def events_of(http: httpx.AsyncClient, method: str, path: str, **more: Any) -> list[dict[str, Any]]:
@@ -72,10 +72,10 @@ async def test_a_recording_is_brought_and_listened_to(http: httpx.AsyncClient) -
     jsonschema.validate(recording["minutes"], minutes_schema())
     assert recording["kind"] == "recording" and recording["has_sound"] and not recording["can_try_again"]
     assert [note["kind"] for note in recording["minutes"]["notes"]] == ["summary", "decision", "action_item"]
-    listed = (await http.get("/recordings")).json()
+    listed = (await http.get("/archive")).json()
     assert listed["is_lasting"] and listed["max_bytes"] == MAX_BYTES
     assert [each["id"] for each in listed["recordings"]] == [recording["id"]]
-    found = (await http.get("/recordings", params={"q": "tents monday"})).json()["found"]
+    found = (await http.get("/archive", params={"q": "tents monday"})).json()["found"]
     assert [(each["role"], each["recording"]) for each in found] == [
         ("note", recording["id"]),
         ("user", recording["id"]),
@@ -84,7 +84,7 @@ async def test_a_recording_is_brought_and_listened_to(http: httpx.AsyncClient) -
     assert (await http.delete(path)).status_code == 204
     for gone in (path, f"{path}/audio", f"{path}/events", f"{path}/download"):
         assert (await http.get(gone)).status_code == 404
-    assert (await http.get("/recordings")).json()["recordings"] == []
+    assert (await http.get("/archive")).json()["recordings"] == []
 
 
 async def test_any_range_of_the_sound_is_given(http: httpx.AsyncClient, kept: str) -> None:
@@ -173,9 +173,9 @@ async def test_questions_are_answered_as_they_come(http: httpx.AsyncClient, kept
 async def test_what_cannot_be_taken_is_refused(
     http: httpx.AsyncClient, content: bytes, query: dict[str, str], status: int, says: str
 ) -> None:
-    answer = await http.post("/recordings", params=query, content=content)
+    answer = await http.post("/archive", params=query, content=content)
     assert answer.status_code == status and says in answer.json()["message"]
-    assert (await http.get("/recordings")).json()["recordings"] == []
+    assert (await http.get("/archive")).json()["recordings"] == []
 
 
 async def test_a_file_that_is_too_large_is_refused(port: int, http: httpx.AsyncClient) -> None:
@@ -184,13 +184,13 @@ async def test_a_file_that_is_too_large_is_refused(port: int, http: httpx.AsyncC
             yield bytes(100_000)
         yield b"x"
 
-    answer = await http.post("/recordings", content=without_length())
+    answer = await http.post("/archive", content=without_length())
     assert answer.status_code == 413 and "larger than 2 MB" in answer.json()["message"]
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"POST /recordings HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2000001\r\n\r\n")
+    writer.write(b"POST /archive HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2000001\r\n\r\n")
     assert b" 413 " in await asyncio.wait_for(reader.readline(), 5)
     writer.close()
-    assert (await http.get("/recordings")).json()["recordings"] == []
+    assert (await http.get("/archive")).json()["recordings"] == []
 
 
 async def test_a_file_that_is_no_recording_says_why(http: httpx.AsyncClient) -> None:
@@ -201,7 +201,7 @@ async def test_a_file_that_is_no_recording_says_why(http: httpx.AsyncClient) -> 
     assert recording["failure"] == last["failure"] and not recording["has_sound"] and not recording["can_try_again"]
     assert (await http.post(f"{path}/retry")).status_code == 404
     assert (await http.get(f"{path}/audio")).status_code == 404
-    assert (await http.get("/recordings", params={"q": "?!"})).status_code == 422
+    assert (await http.get("/archive", params={"q": "?!"})).status_code == 422
     assert (await http.delete(path)).status_code == 204
 
 
@@ -210,12 +210,12 @@ async def test_a_session_is_listed_beside_recordings(port: int, http: httpx.Asyn
         await client.type_text("What about tents?")
         await client.until("response.done")
     async with asyncio.timeout(10):
-        kept = (await http.get("/recordings")).json()["recordings"]
+        kept = (await http.get("/archive")).json()["recordings"]
         while not kept or kept[0]["duration_s"] is None:  # the session ends a moment after its client
             await asyncio.sleep(0.1)
-            kept = (await http.get("/recordings")).json()["recordings"]
+            kept = (await http.get("/archive")).json()["recordings"]
     assert kept[0]["kind"] == "conversation" and kept[0]["name"] == "What about tents?"
-    recording = (await http.get(path := f"/recordings/{kept[0]['id']}")).json()
+    recording = (await http.get(path := f"/archive/{kept[0]['id']}")).json()
     assert [line["speaker"] for line in recording["minutes"]["lines"]] == ["You", "Earpiece"]
     assert (await http.delete(path)).status_code == 204
 
@@ -226,12 +226,12 @@ async def test_recordings_are_their_owners_alone(tmp_path: Path) -> None:
     store = StoreWriter(open_store(str(tmp_path / "kept.db")))
     with serving(Secretary(), store=store, keys=KeyFile(file)) as port:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
-            assert (await http.get("/recordings")).status_code == 401
-            answer = await http.post("/recordings", content=wav(silence(3.0)), headers=anna)
-            path = f"/recordings/{answer.json()['id']}"
+            assert (await http.get("/archive")).status_code == 401
+            answer = await http.post("/archive", content=wav(silence(3.0)), headers=anna)
+            path = f"/archive/{answer.json()['id']}"
             await events_of(http, "GET", f"{path}/events", headers=anna)
-            assert len((await http.get("/recordings", headers=anna)).json()["recordings"]) == 1
-            assert (await http.get("/recordings", headers=ben)).json()["recordings"] == []
+            assert len((await http.get("/archive", headers=anna)).json()["recordings"]) == 1
+            assert (await http.get("/archive", headers=ben)).json()["recordings"] == []
             for method, part in (
                 ("GET", ""),
                 ("GET", "/events"),

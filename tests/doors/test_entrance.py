@@ -232,9 +232,9 @@ ASKED = {  # in another way, or with another answer, than a page
     "/page/markdown": ("POST", 422),
     "/session/close": ("POST", 204),
     "/conversation/audio": ("POST", 404),
-    "/recordings/{recording}/retry": ("POST", 404),
-    "/recordings/{recording}/questions": ("POST", 422),
-    "/recordings/{recording}/notes/{note}": ("DELETE", 404),
+    "/archive/{recording}/retry": ("POST", 404),
+    "/archive/{recording}/questions": ("POST", 422),
+    "/archive/{recording}/notes/{note}": ("DELETE", 404),
 }
 GRADIOS = ("/gradio_api/info", "/gradio_api/startup-events", "/vibe-code/", "/theme.css", "/conversation/audio/x/y")
 

@@ -509,6 +509,15 @@ async def test_there_is_nothing_but_the_page_the_doors_and_the_health(besieged: 
     assert {path for path in ours if not path.startswith("/page/")} == {
         "/",
         "/calls",
+        "/recordings",
+        "/archive",
+        "/archive/{recording}",
+        "/archive/{recording}/audio",
+        "/archive/{recording}/download",
+        "/archive/{recording}/events",
+        "/archive/{recording}/notes/{note}",
+        "/archive/{recording}/questions",
+        "/archive/{recording}/retry",
         "/health",
         "/healthz",
         "/readyz",
@@ -525,9 +534,10 @@ async def test_there_is_nothing_but_the_page_the_doors_and_the_health(besieged: 
             for method in ("GET", "POST"):
                 assert (await http.request(method, path)).status_code == 404, path
         posted = {"/webrtc/offer", "/session/close", "/conversation/audio", "/page/markdown"}
+        posted |= {f"/archive/{{recording}}/{part}" for part in ("notes/{note}", "questions", "retry")}
         for path in ours - {"/websocket/offer"}:
             answer = await http.get(path)
-            expected = 405 if path in posted else 404 if path.endswith("{item_id}") else 200
+            expected = 405 if path in posted else 404 if "{" in path else 200
             assert answer.status_code == expected, path
             assert answer.headers["x-content-type-options"] == "nosniff"
             assert "frame-ancestors 'self'" in (policy := answer.headers["content-security-policy"])

@@ -1,4 +1,4 @@
-"""The page at `/`, and that of calls at `/calls`: static files, their settings, and Markdown. No framework, no build.
+"""The page: views at `/`, `/calls` and `/recordings`, their files and settings, and Markdown. No framework, no build.
 
 The page is a client like any other: it speaks `protocol.py` over a WebRTC or WebSocket connection, and what it shows is
 what the session's events say. `main.js` is where it begins; every other module there has one subject. The words of the
@@ -25,6 +25,8 @@ from realtime.doors.entrance import Way
 from realtime.doors.lobby import Lobby
 from realtime.doors.page.markdown import MAX_CHARACTERS, render
 
+VIEWS = {"/": "index.html", "/calls": "calls.html", "/recordings": "recordings.html"}
+
 _HERE = Path(__file__).parent
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -43,12 +45,13 @@ _MAX_MARKDOWN_BYTES = 6 * MAX_CHARACTERS + 1000  # as JSON, in which a character
 def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
     """Puts the page at `/`, its files, its settings and Markdown under `/page/`."""
     files = [file for file in sorted(_HERE.iterdir()) if file.suffix in _MEDIA_TYPES]
-    pages = {"/": _with_words("index.html"), "/calls": _with_words("calls.html")}
+    pages = {path: _with_words(name) for path, name in VIEWS.items()}
     languages = _languages()
     laying_out = asyncio.Semaphore(_MAX_LAID_OUT)
 
     @app.get("/")
     @app.get("/calls")
+    @app.get("/recordings")
     async def view(request: Request) -> Response:
         content = pages[request.url.path].replace("{address}", escape(str(request.base_url)))
         return Response(content, media_type="text/html; charset=utf-8", headers=_HEADERS)
@@ -71,8 +74,7 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
             return await _lay_out(body)
 
     return [
-        Way(path="/", begins=True),
-        Way(path="/calls", begins=True),
+        *(Way(path=path, begins=True) for path in VIEWS),
         Way(path="/page/settings.json"),
         Way(path="/page/markdown", methods=("POST",), max_body_bytes=_MAX_MARKDOWN_BYTES),
         *(_serve(app, file) for file in files),

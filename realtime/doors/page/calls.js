@@ -3,7 +3,7 @@
 // It is a client like any other. *Me* is the microphone, *them* the sound of a tab or of the screen that I share. Both
 // go over one WebSocket (`connection.js`). Read `suggestion.js` for what I could say, `call_notes.js` for notes, `user_items.js` for what was said.
 import { answerEvents, endAnswer } from "./answers.js";
-import { bindNotes, notesAsMarkdown, notesEvents } from "./call_notes.js";
+import { bindNotes, callNotesAsMarkdown, notesEvents } from "./call_notes.js";
 import { connect } from "./connection.js";
 import { byId, icon, make, showError } from "./dom.js";
 import * as log from "./log.js";
@@ -174,7 +174,7 @@ function bind() {
   byId("pause").addEventListener("click", pause);
   byId("suggest").addEventListener("click", () => call.connection.send({ type: "response.create" }));
   bindNotes((command) => call?.connection?.send(command) || showError(words("call.notes_over")));
-  byId("notes-copy").addEventListener("click", () => navigator.clipboard.writeText(notesAsMarkdown()).catch(() => showError(words("item.copy_refused"))));
+  byId("notes-copy").addEventListener("click", () => navigator.clipboard.writeText(callNotesAsMarkdown()).catch(() => showError(words("item.copy_refused"))));
   byId("error-close").addEventListener("click", () => showError(""));
   window.addEventListener("pagehide", () => end(call));
 }
