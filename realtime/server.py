@@ -200,7 +200,7 @@ def _door_options(
         exposition=exposition,
         archive=archive,
         max_upload_bytes=options.max_upload_bytes,
-        gate=Gate(options.keys, secret=options.token_secret, per_minute=options.rate_limit),
+        gate=Gate(options.keys, secret=options.token_secret, per_minute=options.rate_limit, is_open=options.is_open),
     )
 
 

@@ -94,6 +94,12 @@ class ServerOptions:
                 raise ValueError(f"--allow-origin: {error}") from None
         self._check_access()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether strangers reach the server, through a proxy perhaps, and nobody is asked for a key."""
+        is_reached = not is_loopback(self.host) or bool(self.trusted_proxies) or bool(self.allowed_origins)
+        return self.keys is None and is_reached
+
     def _check_access(self) -> None:
         if self.keys is None and not self.no_auth and not is_loopback(self.host):
             raise ValueError(

@@ -34,7 +34,7 @@ from realtime.archive.asking import AnswerPiece
 from realtime.archive.intake import MAX_NAME_CHARACTERS
 from realtime.doors import DoorOptions
 from realtime.doors.archive_json import found_to_json, head_to_json, piece_to_json, recording_to_json, step_to_json
-from realtime.doors.callers import caller_of
+from realtime.doors.callers import NOBODY, caller_of
 from realtime.doors.entrance import Way
 from realtime.doors.lobby import Lobby
 from realtime.doors.protocol import ProtocolError, parse, read_note_edit
@@ -53,6 +53,10 @@ MAX_BODY_BYTES = 64_000
 MAX_ABOUT_CHARACTERS = 8000
 MAX_QUESTION_CHARACTERS = 2000
 MAX_SPEAKERS = 20
+NEEDS_COOKIE = (
+    "recordings belong to the browser that brings them, and this one keeps no cookie of the page: allow cookies, or "
+    "open the page in a window of its own; a program sends Cookie: earpiece_visitor=32 to 64 random hexadecimal digits"
+)
 NEVER_KEPT = {"cache-control": "private, no-store"}
 WRITERS: dict[str, tuple[str, str, Callable[[StoredConversation], str]]] = {
     "markdown": ("md", "text/markdown", exporting.to_markdown),
@@ -89,7 +93,7 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
 def _add_all(app: FastAPI, archive: Archive, max_upload_bytes: int) -> None:
     @app.get(PATH)
     async def give_list(request: Request, q: str = "") -> Response:
-        owner = caller_of(request.scope).stored_owner
+        owner = _owner_of(request)
         if q.strip():
             found = [found_to_json(each, q) for each in await archive.find(owner, q)]
             return JSONResponse({"found": found}, headers=NEVER_KEPT)
@@ -100,7 +104,7 @@ def _add_all(app: FastAPI, archive: Archive, max_upload_bytes: int) -> None:
 
     @app.post(PATH)
     async def take(request: Request, name: str = "", about: str = "", speakers: str = "") -> Response:
-        owner, n_speakers = caller_of(request.scope).stored_owner, _n_speakers(speakers)
+        owner, n_speakers = _owner_of(request), _n_speakers(speakers)
         if len(about) > MAX_ABOUT_CHARACTERS:
             raise ProtocolError(f"about: give at most {MAX_ABOUT_CHARACTERS} characters")
         name = " ".join(name.split())[:MAX_NAME_CHARACTERS] or "Recording"
@@ -118,12 +122,12 @@ def _add_all(app: FastAPI, archive: Archive, max_upload_bytes: int) -> None:
 def _add_one(app: FastAPI, archive: Archive) -> None:
     @app.get(ONE)
     async def give(request: Request, recording: str) -> Response:
-        stored = await archive.read(caller_of(request.scope).stored_owner, recording)
+        stored = await archive.read(_owner_of(request), recording)
         return JSONResponse(await _recording(archive, stored), headers=NEVER_KEPT)
 
     @app.patch(ONE)
     async def change(request: Request, recording: str) -> Response:
-        owner, changes = caller_of(request.scope).stored_owner, parse(await request.body())
+        owner, changes = _owner_of(request), parse(await request.body())
         name, speakers = changes.get("name"), changes.get("speakers", {})
         if set(changes) - {"name", "speakers"} or not (name is None or _is_name(name)) or not _are_names(speakers):
             raise ProtocolError('send {"name": "..."} or {"speakers": {"speaker 1": "Anna"}}, with names of 1 to 200')
@@ -135,44 +139,44 @@ def _add_one(app: FastAPI, archive: Archive) -> None:
 
     @app.delete(ONE)
     async def delete(request: Request, recording: str) -> Response:
-        await archive.delete(caller_of(request.scope).stored_owner, recording)
+        await archive.delete(_owner_of(request), recording)
         return Response(status_code=204)
 
     @app.post(ONE + "/retry")
     async def try_again(request: Request, recording: str) -> Response:
-        await archive.try_again(caller_of(request.scope).stored_owner, recording)
+        await archive.try_again(_owner_of(request), recording)
         return Response(status_code=202)
 
     @app.patch(ONE + "/notes/{note}")
     async def edit(request: Request, recording: str, note: str) -> Response:
         edited = read_note_edit({**parse(await request.body()), "id": note})
-        await archive.edit_note(caller_of(request.scope).stored_owner, recording, note, edited.changes())
+        await archive.edit_note(_owner_of(request), recording, note, edited.changes())
         return Response(status_code=204)
 
     @app.delete(ONE + "/notes/{note}")
     async def remove(request: Request, recording: str, note: str) -> Response:
-        await archive.remove_note(caller_of(request.scope).stored_owner, recording, note)
+        await archive.remove_note(_owner_of(request), recording, note)
         return Response(status_code=204)
 
 
 def _add_parts(app: FastAPI, archive: Archive) -> None:
     @app.get(ONE + "/events")
     async def tell(request: Request, recording: str) -> Response:
-        owner = caller_of(request.scope).stored_owner
+        owner = _owner_of(request)
         await archive.read(owner, recording)  # a refusal is no stream
         return stream_events(_steps(archive, owner, recording))
 
     @app.get(ONE + "/audio")
     async def play(request: Request, recording: str) -> Response:
-        sound = await archive.sound(caller_of(request.scope).stored_owner, recording)
+        sound = await archive.sound(_owner_of(request), recording)
         return sound_response(sound, request.headers.get("range"))
 
     @app.get(ONE + "/download")
     async def download(request: Request, recording: str) -> Response:
         form = request.query_params.get("format", "markdown")
-        stored = await archive.read(caller_of(request.scope).stored_owner, recording)
+        stored = await archive.read(_owner_of(request), recording)
         if form == "wav":
-            sound = await archive.sound(caller_of(request.scope).stored_owner, recording)
+            sound = await archive.sound(_owner_of(request), recording)
             return sound_response(sound, None, more=_attached(stored, "wav"))
         if form == "zip":
             return await asyncio.to_thread(_zipped, stored)
@@ -189,7 +193,7 @@ def _add_parts(app: FastAPI, archive: Archive) -> None:
             raise ProtocolError('send {"text": "..."}, and "note" with the id of one that the question is about')
         if not text.strip() or len(text) > MAX_QUESTION_CHARACTERS:
             raise ProtocolError(f"text: ask something, in at most {MAX_QUESTION_CHARACTERS} characters")
-        pieces = await archive.ask(caller_of(request.scope).stored_owner, recording, text, note)
+        pieces = await archive.ask(_owner_of(request), recording, text, note)
         return stream_events(_answer(pieces))
 
 
@@ -229,6 +233,13 @@ async def _blocks_of(request: Request, limit: int) -> AsyncIterator[bytes]:
 
 
 # What is sent, and what is refused.
+
+
+def _owner_of(request: Request) -> str:
+    owner = caller_of(request.scope).stored_owner
+    if owner == NOBODY:
+        raise Refusal(403, "unknown_visitor", NEEDS_COOKIE)
+    return owner
 
 
 def _n_speakers(text: str) -> int | None:

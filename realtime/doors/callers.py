@@ -11,6 +11,7 @@ Owner = tuple[str, str]  # the name of a key, and its `id`: a later key of the s
 
 ANONYMOUS = "anonymous"  # whoever comes to a server that asks for no key
 UNKNOWN_ADDRESS = "unknown"
+NOBODY = "nobody"  # has what belongs to a visitor who shows no cookie; it is given to no one
 REQUESTS_PER_MINUTE = 300  # a page that reconnects all the time sends 100: offers, candidates, a WebSocket each time
 _PLACE = "earpiece.caller"
 
@@ -28,6 +29,7 @@ class Caller:
         key_id: tells the key from an earlier or later one of the same name; "" without one.
         is_let_in: may have a session. A server without keys lets everybody in; on one with keys, who shows nothing
             gets to public ways alone.
+        visitor: tells those apart who come to a server without keys that strangers reach; "" where all are one.
     """
 
     name: str = ANONYMOUS
@@ -35,6 +37,7 @@ class Caller:
     proof: Proof = "nothing"
     is_let_in: bool = False
     key_id: str = ""
+    visitor: str = ""
 
     @property
     def owner(self) -> Owner:
@@ -43,8 +46,8 @@ class Caller:
 
     @property
     def stored_owner(self) -> str:
-        """The same as a store keeps it; "" without a key."""
-        return f"{self.name} {self.key_id}" if self.key_id else ""
+        """Whose that is which a store keeps of this caller; "" where nobody is told apart."""
+        return f"{self.name} {self.key_id}" if self.key_id else self.visitor
 
 
 def address_of(scope: MutableMapping[str, Any]) -> str:

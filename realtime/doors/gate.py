@@ -7,15 +7,19 @@
     /websocket/offer?token=TOKEN                         where not even that can be set; no key, as addresses are kept
     Cookie                                               the page, after a login
 
-Whoever shows nothing good gets the same answer, whatever was asked for. One gate stands in the entrance, before every
-door. Read `keys.py` and `tokens.py` for what is shown, `rates.py` for how often, `login.py` for logins and new tokens.
+On a server without keys that strangers reach, the page makes up a cookie of its own: what is kept of one visitor is no
+other's. Whoever shows nothing good gets the same answer, whatever was asked for. One gate stands in the entrance,
+before every door. Read `keys.py` and `tokens.py` for what is shown, `rates.py` for how often, `login.py` for logins and
+new tokens.
 """
 
+import hashlib
+import re
 from collections.abc import Iterator, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
-from realtime.doors.callers import Caller, Proof, address_of
+from realtime.doors.callers import NOBODY, Caller, Proof, address_of
 from realtime.doors.keys import PREFIX, Key, KeyFile
 from realtime.doors.rates import Rates
 from realtime.doors.refusal import Refusal
@@ -24,6 +28,8 @@ from realtime.doors.tokens import Tokens
 Scope = MutableMapping[str, Any]
 
 COOKIE = "earpiece_login"
+VISITOR_COOKIE = "earpiece_visitor"  # made by visitor.js
+VISITOR = re.compile(r"[0-9a-f]{32,64}")
 TOKEN_PROTOCOL, OPENAI_PROTOCOL = "earpiece-token.", "openai-insecure-api-key."
 READING = ("GET", "HEAD", "OPTIONS")
 MAX_SHOWN_CHARACTERS = 4000  # of a header or a query that may hold a token
@@ -38,14 +44,21 @@ class Gate:
         keys: of those who may; None: everybody may, and nobody is asked.
         secret: signs tokens and logins, see `Tokens`.
         per_minute: requests of one key and of one address, see `Rates`.
+        is_open: strangers reach the server, and nobody is asked for a key.
 
     Raises:
         ValueError: the secret is too short.
     """
 
     def __init__(
-        self, keys: KeyFile | None = None, *, secret: str | None = None, per_minute: int | None = None
+        self,
+        keys: KeyFile | None = None,
+        *,
+        secret: str | None = None,
+        per_minute: int | None = None,
+        is_open: bool = False,
     ) -> None:
+        self._is_open = is_open
         self._keys = keys
         self.tokens = Tokens(secret)
         self._rates = Rates(per_minute)
@@ -67,7 +80,8 @@ class Gate:
         """
         address = address_of(scope)
         if self._keys is None:
-            caller = Caller(address=address, is_let_in=True)
+            visitor = _visitor(scope) if self._is_open else ""
+            caller = Caller(address=address, is_let_in=True, visitor=visitor)
         elif is_public:
             caller = Caller(address=address)
         else:
@@ -139,10 +153,20 @@ def unknown_caller() -> Refusal:
 
 def _logins(scope: Scope) -> Iterator[str]:
     """Gives the logins among the cookies; whatever else serves at this host may have left any others there."""
+    return _cookies(scope, COOKIE)
+
+
+def _visitor(scope: Scope) -> str:
+    """Names a visitor by the cookie of the page, which nobody can guess; `NOBODY` without one."""
+    shown = next((value for value in _cookies(scope, VISITOR_COOKIE) if VISITOR.fullmatch(value)), None)
+    return NOBODY if shown is None else f"visitor {hashlib.sha256(shown.encode()).hexdigest()[:32]}"
+
+
+def _cookies(scope: Scope, wanted: str) -> Iterator[str]:
     for header in _values(scope, b"cookie"):
         for cookie in header.split(";"):
             name, _, value = cookie.strip().partition("=")
-            if name == COOKIE:
+            if name == wanted:
                 yield value
 
 

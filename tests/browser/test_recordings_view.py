@@ -201,3 +201,17 @@ def test_each_person_sees_their_own(contexts: Callable[..., BrowserContext], tmp
             if key == anna:
                 bring(page)
             context.close()
+
+
+def test_visitors_of_an_open_server_see_their_own(contexts: Callable[..., BrowserContext]) -> None:
+    with serving(Secretary(), trusted_proxies=("127.0.0.1",)) as port:
+        for is_first in (True, False):
+            context = contexts(locale="en-US")
+            page = open_view(context, f"http://127.0.0.1:{port}/recordings")
+            expect(page.locator("#ep-list li")).to_have_count(0)
+            if is_first:
+                bring(page)
+                page.goto(f"http://127.0.0.1:{port}/")
+                page.click("nav a >> text=Recordings")
+                expect(page.locator("#ep-list li")).to_have_count(1)
+            context.close()

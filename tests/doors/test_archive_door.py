@@ -19,6 +19,7 @@ from realtime.doors.refusal import Refusal
 from realtime.notes.published import minutes_schema
 from realtime.recordings.store.database import open_store
 from realtime.recordings.store.writer import StoreWriter
+from realtime.server_options import ServerOptions
 from tests.archive.bringing import SAID, Secretary, meeting, wav
 from tests.conftest import silence
 from tests.doors.clients import websocket_client
@@ -249,3 +250,26 @@ async def test_recordings_are_their_owners_alone(tmp_path: Path) -> None:
             ):
                 assert (await http.request(method, path + part, headers=ben, json=body)).status_code == 404
             assert (await http.get(path, headers=anna)).json()["name"] == "Recording"
+
+
+async def test_visitors_of_an_open_server_see_their_own() -> None:
+    with serving(Secretary(), trusted_proxies=("127.0.0.1",)) as port:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
+            mine, yours = ({"Cookie": f"earpiece_visitor={digit * 48}"} for digit in "ab")
+            answer = await http.post("/archive", content=wav(silence(3.0)), headers=mine)
+            path = f"/archive/{answer.json()['id']}"
+            assert (await http.get(path, headers=mine)).status_code == 200
+            assert (await http.get(path, headers=yours)).status_code == 404
+            assert (await http.get("/archive", headers=yours)).json()["recordings"] == []
+            for guessed in ({}, {"Cookie": "earpiece_visitor="}, {"Cookie": "earpiece_visitor=nobody"}):
+                refused = await http.get("/archive", headers=guessed)
+                assert refused.status_code == 403 and "cookie" in refused.json()["message"]
+                assert (await http.get(path, headers=guessed)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("options", "is_open"),
+    [({}, False), ({"host": "10.0.0.1"}, True), ({"trusted_proxies": ("10.0.0.1",)}, True)],
+)
+def test_a_server_that_strangers_reach_tells_them_apart(options: dict[str, Any], is_open: bool) -> None:
+    assert ServerOptions(no_auth=True, **options).is_open is is_open

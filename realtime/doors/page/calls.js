@@ -12,6 +12,7 @@ import { preferences, prefer } from "./preferences.js";
 import { reach } from "./reach.js";
 import { showNone, suggestionEvents } from "./suggestion.js";
 import { endWaiting, setLanguages, userEvents } from "./user_items.js";
+import { beKnown } from "./visitor.js";
 import { putWords, speakLanguage, words } from "./words.js";
 
 const MAX_CONTEXT_CHARACTERS = 8000;
@@ -180,6 +181,7 @@ function bind() {
 }
 
 async function begin() {
+  beKnown();
   const settings = await (await reach("page/settings.json")).json();
   const known = Object.keys(settings.languages);
   const wanted = [preferences.language, ...navigator.languages.map((code) => code.slice(0, 2)), "en"];

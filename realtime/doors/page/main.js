@@ -20,6 +20,7 @@ import { reach } from "./reach.js";
 import { CommittedSentences } from "./sentences.js";
 import { bindSettings } from "./settings.js";
 import { endWaiting, setLanguages, userEvents } from "./user_items.js";
+import { beKnown } from "./visitor.js";
 import { Voice } from "./voice.js";
 import { count, putWords, speakLanguage, words } from "./words.js";
 
@@ -173,6 +174,7 @@ async function speak(code) {
 }
 
 async function begin() {
+  beKnown();
   const settings = await served;
   const known = Object.keys(settings.languages);
   const wanted = [preferences.language, ...navigator.languages.map((code) => code.slice(0, 2)), "en"];

@@ -7,6 +7,7 @@ import { byId, icon, make, showError } from "./dom.js";
 import { preferences } from "./preferences.js";
 import { reach } from "./reach.js";
 import { bindRecording, showRecording, shownId } from "./recording.js";
+import { beKnown } from "./visitor.js";
 import { putWords, speakLanguage, words } from "./words.js";
 
 const SEARCH_AFTER_MS = 300; // of typing
@@ -88,6 +89,7 @@ function bind() {
 }
 
 async function begin() {
+  beKnown();
   const settings = await (await reach("page/settings.json")).json();
   const known = Object.keys(settings.languages);
   const wanted = [preferences.language, ...navigator.languages.map((code) => code.slice(0, 2)), "en"];
