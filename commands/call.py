@@ -1,6 +1,7 @@
 """`python app.py call`: plays a recorded call of two channels through a call session, and prints what is suggested.
 
-The left channel is me, the right one the other party. Read `talk.py` for conversations.
+The left channel is me, the right one the other party. A recording of one channel is that of several others, who are to
+be told apart by their voices. Read `talk.py` for conversations.
 """
 
 import argparse
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands.errors import UsageError
-from commands.loading import check_folder, load, load_scorers, session_options
+from commands.loading import check_folder, load, load_call_voices, load_scorers, session_options
 from commands.store import open_writer
 from models.base import AudioLanguageModel
 from models.types import SAMPLE_RATE_HZ
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 CHUNK_SAMPLES = SAMPLE_RATE_HZ // 50
 AFTER_S = 0.5  # of silence beyond the longest wait
-NOT_TWO = "a call has two channels, me on the left and the other party on the right"
+NOT_TWO = "a call has two channels, me on the left and the other party on the right; --tell-speakers takes one of many"
 
 
 def call(options: argparse.Namespace) -> None:
@@ -45,16 +46,19 @@ def call(options: argparse.Namespace) -> None:
         if watch.has_enough:
             break
     sides = watch.judge()
-    if sides.kind not in ("two", "left_dead", "right_dead"):
+    if sides.kind not in ("two", "left_dead", "right_dead") and not (sides.kind == "one" and options.tell_speakers):
         reason = sides.remark or "it has one channel"
         raise UsageError(f"{printable(options.clip)}: {reason}; {NOT_TWO}")
     context = _read_context(options.context)
     check_folder(options.record)
     model = load(options)
-    chosen = call_options(session_options(options, model))
+    voices = load_call_voices(options)
+    chosen = call_options(session_options(options, model), tells_speakers=voices is not None)
     scorer, sound_scorer = load_scorers(options)
     store = open_writer(options)
-    session = open_session(model, chosen, scorer=scorer, sound_scorer=sound_scorer, record=options.record, store=store)
+    session = open_session(
+        model, chosen, scorer=scorer, sound_scorer=sound_scorer, voices=voices, record=options.record, store=store
+    )
     if context:
         session.change_settings(instructions=context)
     blocks = AudioStream(options.clip, track=options.track).blocks()
@@ -118,7 +122,8 @@ class _Playing:
 
         for start in range(0, len(block), CHUNK_SAMPLES):
             piece = block[start : start + CHUNK_SAMPLES]
-            for speaker, channel in zip(self._session.speakers, (piece[:, 0], piece[:, -1]), strict=True):
+            mine = piece[:, 0] if piece.shape[1] == 2 else 0 * piece[:, 0]
+            for speaker, channel in zip(self._session.speakers, (mine, piece[:, -1]), strict=True):
                 self._session.push_audio(AudioChunk(channel, self._sample, speaker))
             self._sample += len(piece)
             if self._realtime:

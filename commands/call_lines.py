@@ -13,6 +13,7 @@ from realtime.events import (
     ResponseDone,
     ResponseRetracted,
     SessionEvent,
+    SpeakerTold,
     UserSpeechStarted,
 )
 from realtime.notes.writing import clock
@@ -36,7 +37,10 @@ class CallLines:
         match event:
             case UserSpeechStarted(item_id=item_id, audio_start_ms=start_ms):
                 self._begun_s[item_id] = start_ms / 1000
-            case MessageAdded(item_id=item_id, role="user", speaker=str(speaker)):
+            case (
+                MessageAdded(item_id=item_id, role="user", speaker=str(speaker))
+                | SpeakerTold(item_id=item_id, speaker=speaker)
+            ):
                 self._speakers[item_id] = speaker
             case MessageTranscribed(item_id=item_id, transcript=transcript):
                 self._line(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from commands.engine import engine_settings
 from commands.errors import UsageError
-from models.base import AudioLanguageModel, Voice
+from models.base import AudioLanguageModel, Voice, VoiceReader
 from models.errors import ModelUnavailable
 from models.registry import load_model
 from models.types import GenerationOptions
@@ -161,6 +161,15 @@ def load_scorers(options: argparse.Namespace) -> "tuple[EndOfTurnScorer, Backcha
         print(f"Turns will end by silence alone: {error}", file=sys.stderr)
         return None, None
     return EndOfTurn(encoder), Backchannel(encoder)
+
+
+def load_call_voices(options: argparse.Namespace) -> VoiceReader | None:
+    """Loads what tells the others of a call apart, where that is wanted; raises `ModelUnavailable`."""
+    if not options.tell_speakers:
+        return None
+    from models.voiceprints import load_voiceprints
+
+    return load_voiceprints()
 
 
 def load_voice(options: argparse.Namespace, name: str) -> Voice | None:

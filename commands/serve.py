@@ -14,6 +14,7 @@ from commands.loading import (
     SMALLEST_MODEL,
     check_folder,
     load,
+    load_call_voices,
     load_scorers,
     load_voice,
     options_that_cannot_be,
@@ -60,6 +61,7 @@ def serve(options: argparse.Namespace) -> None:
         voice=_load_or_fetch_voice(options),
         tracing=tracing,
         store=store,
+        voices=load_call_voices(options),
     )
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)
     shown = f"[{shown}]" if ":" in shown else shown

@@ -14,9 +14,11 @@ from models.types import (
     GenerationOptions,
     Message,
     ModelInfo,
+    Samples,
     Speech,
     Transcript,
     VoiceInfo,
+    Voiceprint,
 )
 
 
@@ -71,6 +73,19 @@ class Voice(Protocol):
         Raises:
             InvalidPrompt: there is no such voice.
             GenerationFailed: it failed.
+        """
+        ...
+
+
+class VoiceReader(Protocol):
+    """Says what voices are like, whatever they say."""
+
+    def prints(self, samples: Samples, start_s: float) -> tuple[Voiceprint, ...]:
+        """Describes the voice in a piece of speech, again and again; takes its time, so ask it beside the event loop.
+
+        Args:
+            samples: float32 `(n_samples,)` at 16 kHz, without longer silence.
+            start_s: where it begins in the recording or call.
         """
         ...
 

@@ -159,6 +159,21 @@ class TextDelta:
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Voiceprint:
+    """How a voice sounds.
+
+    Attributes:
+        start_s: where the speech begins that it stands for.
+        end_s: where that ends.
+        vector: float32 `(192,)` of length 1; two of the same voice point in about the same direction.
+    """
+
+    start_s: float
+    end_s: float
+    vector: NDArray[np.float32]
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     """One word that ears wrote down.

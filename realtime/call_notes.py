@@ -9,6 +9,7 @@ asked, `session.py` for who calls.
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from models.base import AudioLanguageModel
 from models.errors import ModelError
@@ -19,6 +20,7 @@ from realtime.events import (
     MessageTranscribed,
     NotesUpdated,
     SessionEvent,
+    SpeakerTold,
     UserSpeechStarted,
     UserSpeechStopped,
 )
@@ -58,6 +60,8 @@ class CallNotes:
         self._send = send
         self._kept = Kept()
         self._lines: list[Line] = []
+        self._items: list[str] = []  # in which they were said
+        self._told: dict[str, str] = {}  # who of several said them
         self._n_noted = 0  # lines that were asked about
         self._places: dict[str, Span] = {}  # by message
         self._attempt = 0
@@ -80,6 +84,9 @@ class CallNotes:
                 self._clear()
             case MessageTranscribed(item_id=item_id, transcript=text) if text and item_id in self._places:
                 self._lines.append(Line(span=self._places.pop(item_id), text=text))
+                self._items.append(item_id)
+            case SpeakerTold(item_id=item_id, speaker=speaker):
+                self._told[item_id] = speaker
 
     def tend(self, *, may_work: bool) -> None:
         """Goes on with the next line, or stops, so that something more urgent is not held up."""
@@ -116,7 +123,7 @@ class CallNotes:
     def _clear(self) -> None:
         """Forgets everything: a new call begins."""
         self._stop()
-        self._kept, self._lines, self._n_noted = Kept(), [], 0
+        self._kept, self._lines, self._items, self._n_noted = Kept(), [], [], 0
         self._tell()
 
     async def close(self) -> None:
@@ -131,7 +138,7 @@ class CallNotes:
 
     async def _note(self, attempt: int) -> None:
         first = max(0, self._n_noted - BEFORE_LINES)
-        lines = self._lines[first : self._n_noted + 1]
+        lines = [self._line(at) for at in range(first, self._n_noted + 1)]
         kept: Kept | None = None
         try:
             kept = await note_lines(
@@ -140,6 +147,10 @@ class CallNotes:
         except ModelError as error:
             logger.warning("%s: no note: %s", self._dialogue, error.detail)
         self._put(Noted(attempt, kept))
+
+    def _line(self, at: int) -> Line:
+        line, told = self._lines[at], self._told.get(self._items[at])
+        return line if told is None else replace(line, span=replace(line.span, speaker=told))
 
     def _tell(self) -> None:
         self._send(NotesUpdated(notes=self._kept.notes))

@@ -16,14 +16,21 @@ CALL_PROMPT = (
 )
 
 
-def call_options(options: SessionOptions, *, takes_notes: bool = False) -> SessionOptions:
+def call_options(options: SessionOptions, *, takes_notes: bool = False, tells_speakers: bool = False) -> SessionOptions:
     """Makes the options of a call out of those of a conversation; what I want to be helped with follows the prompt.
 
     Args:
         options: of a conversation.
         takes_notes: of decisions, tasks and questions, while the call goes on.
+        tells_speakers: several people among the others are told apart.
     """
     conversation = replace(options.conversation, system_prompt=CALL_PROMPT, adds_instructions=True)
     return replace(
-        options, kind="call", speakers=(ME, THEM), conversation=conversation, address="always", takes_notes=takes_notes
+        options,
+        kind="call",
+        speakers=(ME, THEM),
+        conversation=conversation,
+        address="always",
+        takes_notes=takes_notes,
+        tells_speakers=tells_speakers,
     )

@@ -392,6 +392,14 @@ class NotesUpdated:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakerTold:
+    """Who of several people spoke in a message of a call: "speaker 2", or the name that a person has given."""
+
+    item_id: str
+    speaker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionMetricsReported:
     """What has happened in the session so far; `SessionMetrics` says what each number means."""
 
@@ -471,6 +479,7 @@ SessionEvent = (
     | ConversationWasCleared
     | ConversationWindow
     | NotesUpdated
+    | SpeakerTold
     | SessionMetricsReported
     | ErrorReported
 )

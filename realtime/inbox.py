@@ -102,6 +102,22 @@ class NoteEdited:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeakerHeard:
+    """Whose voice was heard in a message of a call's others, as "speaker 2"; None: nobody's."""
+
+    item_id: str
+    speaker: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerNamed:
+    """The user named one of several speakers of a call."""
+
+    speaker: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Spoken:
     """What the voice made of the next phrase of the n-th spoken answer; None: it failed, and `failure` says why."""
 
@@ -196,6 +212,7 @@ Request = (
     | RecordingSubmitted
     | MetricsRequested
     | NoteEdited
+    | SpeakerNamed
 )
 InboxItem = (
     AudioChunk
@@ -208,6 +225,7 @@ InboxItem = (
     | Spoken
     | Played
     | Noted
+    | SpeakerHeard
     | ErrorReported
     | StoringStopped
 )

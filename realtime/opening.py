@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from models.base import AudioLanguageModel, Voice
+from models.base import AudioLanguageModel, Voice, VoiceReader
 from realtime.hearing.vad import SileroBatch, SpeechDetector
 from realtime.load import AnswerLoad
 from realtime.metrics import SessionMetrics
@@ -28,6 +28,7 @@ def open_session(
     scorer: EndOfTurnScorer | None = None,
     sound_scorer: BackchannelScorer | None = None,
     voice: Voice | None = None,
+    voices: VoiceReader | None = None,
     load: AnswerLoad | None = None,
     batch: SileroBatch | None = None,
     record: Path | None = None,
@@ -44,6 +45,7 @@ def open_session(
         scorer: judges at pauses whether a turn is complete; shared.
         sound_scorer: judges sounds over an answer; shared.
         voice: reads answers aloud; shared.
+        voices: tells several people in the others' channel of a call apart; shared.
         load: decides when provisional answers are given up; shared.
         batch: scores the audio of all sessions in one call; shared.
         record: folder in which the session gets a folder of its own; nothing is kept if not given, or if it cannot be.
@@ -70,6 +72,7 @@ def open_session(
         scorer=scorer,
         sound_scorer=sound_scorer,
         voice=voice,
+        voices=voices,
         load=load,
         taps=listening,
         metrics=metrics,

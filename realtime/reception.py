@@ -25,6 +25,7 @@ from realtime.inbox import (
     NoteEdited,
     RecordingSubmitted,
     SettingsChanged,
+    SpeakerNamed,
 )
 from realtime.settings import SettingChanges, SettingRefused, check_change
 from realtime.turns.observations import (
@@ -37,6 +38,7 @@ from realtime.turns.observations import (
 )
 from realtime.turns.options import MAX_TEXT_CHARACTERS
 
+MAX_NAME_CHARACTERS = 100  # of a speaker
 MAX_IMPORTED_MESSAGES = 1000  # of which the newest are remembered
 
 
@@ -159,6 +161,14 @@ class Reception(ABC):
             self.report(InvalidPrompt("a note needs some text; remove it instead"))
         else:
             self._put(edit)
+
+    def name_speaker(self, named: SpeakerNamed) -> None:
+        """Names one of several speakers of a call; reports a name that is empty, and one of nobody."""
+        name = _whole_characters(" ".join(named.name.split()))[:MAX_NAME_CHARACTERS]
+        if name:
+            self._put(replace(named, name=name))
+        else:
+            self.report(InvalidPrompt("a speaker needs a name of some characters; write one"))
 
     def request_metrics(self) -> None:
         """Has the metrics sent now; they come after each answer anyway."""

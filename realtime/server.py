@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 from fastapi import FastAPI
 
-from models.base import AudioLanguageModel, Voice
+from models.base import AudioLanguageModel, Voice, VoiceReader
 from models.watched import WatchedModel
 from realtime.archive.archive import Archive
 from realtime.calls import call_options
@@ -71,6 +71,7 @@ def create_app(
     voice: Voice | None = None,
     tracing: "Tracing | None" = None,
     store: StoreWriter | None = None,
+    voices: VoiceReader | None = None,
 ) -> FastAPI:
     """Puts all doors around one lobby, and the entrance before them.
 
@@ -83,6 +84,7 @@ def create_app(
         voice: reads answers aloud, where a client wants it; shared by all sessions.
         tracing: sends spans of every turn; closed when the application ends.
         store: writes into the store in which all sessions are kept; closed when the application ends.
+        voices: tells several people among the others of a call apart; shared by all sessions.
 
     Returns:
         The application; its `state.lobby` is the lobby.
@@ -102,6 +104,7 @@ def create_app(
         scorer=scorer,
         sound_scorer=sound_scorer,
         voice=voice,
+        voices=voices,
         load=load,
         batch=SileroBatch(),
         record=options.record,
@@ -111,7 +114,9 @@ def create_app(
     def open_measured(kind: SessionKind, caller: Caller) -> Session:
         metrics = SessionMetrics()
         taps = [numbers.tap(metrics), *([] if tracing is None else [tracing.tap()])]
-        options_of_it = call_options(session_options, takes_notes=True) if kind == "call" else session_options
+        options_of_it = session_options
+        if kind == "call":
+            options_of_it = call_options(session_options, takes_notes=True, tells_speakers=voices is not None)
         return open_one(options_of_it, taps=taps, metrics=metrics, owner=caller.stored_owner)
 
     @asynccontextmanager

@@ -18,10 +18,11 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
-from models.base import AudioLanguageModel, Voice
+from models.base import AudioLanguageModel, Voice, VoiceReader
 from models.errors import GenerationFailed, InvalidPrompt
 from models.types import SAMPLE_RATE_HZ, GenerationOptions, Samples
 from realtime.call_notes import CallNotes
+from realtime.call_speakers import CallSpeakers
 from realtime.conversation import ConversationOptions
 from realtime.dialogue import Dialogue
 from realtime.events import (
@@ -57,6 +58,8 @@ from realtime.inbox import (
     RecordingSubmitted,
     Request,
     SettingsChanged,
+    SpeakerHeard,
+    SpeakerNamed,
     Spoken,
     Summarised,
     WordsDrafted,
@@ -112,6 +115,7 @@ class SessionOptions:
         stored: somebody keeps the conversation, and the client is told so.
         kind: "call": the speakers talk to each other, and the first of them is helped.
         takes_notes: of a call, while it goes on, where ears write it down.
+        tells_speakers: several people may speak in the others' channel of a call, and are told apart by their voices.
     """
 
     vad: VadOptions = field(default_factory=VadOptions)
@@ -124,6 +128,7 @@ class SessionOptions:
     stored: bool = False
     kind: SessionKind = "conversation"
     takes_notes: bool = False
+    tells_speakers: bool = False
 
 
 class Session(Reception):
@@ -138,6 +143,7 @@ class Session(Reception):
         scorer: judges at pauses whether a turn is complete; without it silence alone decides.
         sound_scorer: judges sounds over an answer; without it their words alone do, or their length.
         voice: reads answers aloud, shared between sessions; without it they are read by the eye.
+        voices: tells several people in the others' channel of a call apart, shared between sessions.
         load: of the process, shared between sessions; without it the session has one of its own.
         taps: are told what goes in and what comes out; closed with the session.
         metrics: where it counts what happens; it makes its own if not given.
@@ -159,6 +165,7 @@ class Session(Reception):
         scorer: EndOfTurnScorer | None = None,
         sound_scorer: BackchannelScorer | None = None,
         voice: Voice | None = None,
+        voices: VoiceReader | None = None,
         load: AnswerLoad | None = None,
         taps: Sequence[Tap] = (),
         metrics: SessionMetrics | None = None,
@@ -180,6 +187,7 @@ class Session(Reception):
         self._taps = Taps(taps, self.id)
         self._inbox, self._outbox = Inbox(), Outbox()
         self._notes: CallNotes | None = None
+        self._call_speakers: CallSpeakers | None = None
         self._floor_options = _floor_options_of(options, model, scorer, sound_scorer)
         self._floor = make_floor(self._floor_options)
         self._shown_state = self._floor.state
@@ -192,6 +200,7 @@ class Session(Reception):
         self.metrics.intakes = [listener.counters for listener in self._listeners.values()]
         self._dialogue = self._make_dialogue(speaking, load or AnswerLoad(), sound_scorer)
         self._notes = self._make_notes()
+        self._call_speakers = self._make_call_speakers(voices)
         self._settings = _first_settings(model.info.name, options, speaking)
 
     def _make_speaking(self, voice: Voice | None, own_voices: tuple[OwnVoice, ...]) -> Speaking:
@@ -243,6 +252,12 @@ class Session(Reception):
         if not self._options.takes_notes or not self._model.has_ears:
             return None
         return CallNotes(self._model, self.id, put=self._put, send=self._send)
+
+    def _make_call_speakers(self, voices: VoiceReader | None) -> CallSpeakers | None:
+        if not self._options.tells_speakers:
+            return None
+        others = self._options.speakers[-1]
+        return CallSpeakers(voices, others, audio_of=self.audio_of, put=self._put, send=self._send)
 
     # What a door reads.
 
@@ -324,9 +339,8 @@ class Session(Reception):
                 self._dialogue.take_summary(item)
             case Captioned() | WordsDrafted():
                 self._dialogue.take_words(item)
-            case Noted():
-                if self._notes is not None:
-                    self._notes.take(item)
+            case Noted() | SpeakerHeard():
+                self._take_of_call(item)
             case ErrorReported():
                 self.metrics.rejected += 1
                 self._send(item)
@@ -336,11 +350,19 @@ class Session(Reception):
                 self._take_request(item)
         self._tend_notes()
 
+    def _take_of_call(self, item: Noted | SpeakerHeard) -> None:
+        if isinstance(item, Noted):
+            if self._notes is not None:
+                self._notes.take(item)
+        elif self._call_speakers is not None:
+            self._call_speakers.take(item)
+
     def _tend_notes(self) -> None:
-        """Has notes taken while nothing is being suggested, and nobody may be about to ask something."""
+        """Has notes taken while nothing is being suggested, nobody may be about to ask, and it is known who spoke."""
         if self._notes is not None and self._floor.state is not TurnState.CLOSED:
             other = self._listeners[self._options.speakers[-1]]
-            self._notes.tend(may_work=other.turn is None and not self._dialogue.is_answering)
+            is_known = self._call_speakers is None or not self._call_speakers.is_listening
+            self._notes.tend(may_work=other.turn is None and not self._dialogue.is_answering and is_known)
 
     def _take_request(self, item: Request | ForFloor) -> None:
         """Does what the client asks for; most of it is the floor's to decide."""
@@ -364,6 +386,8 @@ class Session(Reception):
                 self._send(self.metrics.report())
             case NoteEdited():
                 self._edit_note(item)
+            case SpeakerNamed():
+                self._name_speaker(item)
             case _:
                 self._observe(item)
 
@@ -371,6 +395,11 @@ class Session(Reception):
         if self._notes is None or not self._notes.edit(edited):
             self.metrics.rejected += 1
             self._send(report_of(InvalidPrompt("there is no such note any more; look at the list as it is now")))
+
+    def _name_speaker(self, named: SpeakerNamed) -> None:
+        if self._call_speakers is None or not self._call_speakers.name(named):
+            self.metrics.rejected += 1
+            self._send(report_of(InvalidPrompt(f"nobody called {named.speaker!r} was told apart in this session")))
 
     async def end(self) -> None:
         """Frees everything and lets `events` end, even if nobody has read it for long; the last part of `run`."""
@@ -384,8 +413,9 @@ class Session(Reception):
             for listener in self._listeners.values():
                 listener.close()
             try:
-                if self._notes is not None:
-                    await self._notes.close()
+                for each in (self._notes, self._call_speakers):
+                    if each is not None:
+                        await each.close()
                 await self._dialogue.close()
             finally:
                 await self._taps.close()
@@ -407,6 +437,8 @@ class Session(Reception):
     def _is_busy(self) -> bool:
         if any(listener.is_scoring for listener in self._listeners.values()) or self._dialogue.is_captioning:
             return True
+        if self._call_speakers is not None and self._call_speakers.is_listening:
+            return True
         if self._floor.state in (TurnState.JUDGING, TurnState.OVERLAP_JUDGING):
             return True
         if self._floor.state is TurnState.INTERRUPTED:
@@ -418,8 +450,9 @@ class Session(Reception):
         if self._outbox.put(event):
             logger.warning("session %s: the client reads nothing; closing it", self.id)
             self._put(Closed())  # not at once: what is being carried out ends first
-        if self._notes is not None:
-            self._notes.take_event(event)
+        for each in (self._notes, self._call_speakers):
+            if each is not None:
+                each.take_event(event)
 
     # What arrives.
 

@@ -1,9 +1,9 @@
 """Who speaks, where several people are in one channel: voices that sound alike are one speaker.
 
-Speakers are named "speaker 1", "speaker 2" and so on in the order in which they come, until a person gives one a name,
-which is remembered for the session only. Turns of a live session are told as they come; of a whole recording all are
-compared in the end, in memory that grows with its length alone. Where two speak at once, the louder one is found.
-Read `models/voiceprints.py` for what is compared, `hearing/crosstalk.py` for people on channels of their own.
+Speakers are named "speaker 1", "speaker 2" and so on in the order in which they come. Turns of a live session are told
+as they come; of a whole recording all are compared in the end, in memory that grows with its length alone. Where two
+speak at once, the louder one is found. Read `models/voiceprints.py` for what is compared, `hearing/crosstalk.py` for
+people on channels of their own.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.voiceprints import Voiceprint
+from models.types import Voiceprint
 from realtime.notes.minutes import Span
 
 # Cosines. CAM++ gives 0.69 to two stretches of 1.5 s of the same reader of LibriSpeech, 0.38 to those of two readers.
@@ -56,12 +56,11 @@ class SpeakersApart:
         self._kept: list[_Group] = []  # of all turns so far
         self._called: list[str | None] = []  # whose each of them is, by its number
         self._numbers: list[str] = []  # of all speakers, in the order in which they came
-        self._names: dict[str, str] = {}  # that people gave
 
     @property
     def speakers(self) -> tuple[str, ...]:
-        """All who have spoken, as they are named now."""
-        return tuple(self._named(speaker) for speaker in self._numbers)
+        """All who have spoken, in the order in which they came."""
+        return tuple(self._numbers)
 
     def speaker(self, prints: Sequence[Voiceprint]) -> str | None:
         """Says who speaks in a turn, and remembers the voice; None of a turn without any speech."""
@@ -76,7 +75,7 @@ class SpeakersApart:
             assert called is not None
             seconds[called] = seconds.get(called, 0.0) + group.speech_s
         self._keep_fewer()
-        return self._named(max(seconds, key=lambda speaker: seconds[speaker]))
+        return max(seconds, key=lambda speaker: seconds[speaker])
 
     def _call(self, voices: list[_Group]) -> None:
         """Finds who each voice is: the one whom most of it was before, or somebody new."""
@@ -105,25 +104,6 @@ class SpeakersApart:
         self._kept, self._called = [_joined(groups) for groups in whose.values()], list(whose)
         for number, group in enumerate(self._kept):
             group.members = [number]
-
-    def name(self, speaker: str, name: str) -> None:
-        """Gives a speaker a name, from now on.
-
-        Raises:
-            ValueError: there is no such speaker, or another one has the name.
-        """
-        called = next((one for one in self._numbers if speaker in (one, self._named(one))), None)
-        if called is None:
-            known = ", ".join(self.speakers) or "nobody yet"
-            raise ValueError(f"there is no speaker {speaker!r} here, but {known}")
-        if not name.strip():
-            raise ValueError(f"the name of {speaker!r} is empty; write one")
-        if any(name == self._named(one) for one in self._numbers if one != called):
-            raise ValueError(f"another speaker is called {name!r} already; choose another name")
-        self._names[called] = name
-
-    def _named(self, speaker: str) -> str:
-        return self._names.get(speaker, speaker)
 
 
 def tell_apart(prints: Iterable[Voiceprint], *, n_speakers: int | None = None) -> tuple[Span, ...]:

@@ -57,15 +57,14 @@ async def test_two_voices_in_one_channel_are_two_speakers(network: Voiceprints, 
     ]
 
 
-async def test_a_speaker_who_was_named_is_known_again(network: Voiceprints, speak: Speak) -> None:
+async def test_a_speaker_is_known_again(network: Voiceprints, speak: Speak) -> None:
     apart = SpeakersApart()
     one, other = await lines(speak, "bf_emma"), await lines(speak, "am_puck")
     assert apart.speaker(network.prints(one[0], 0)) == "speaker 1"
     assert apart.speaker(network.prints(other[0], 5)) == "speaker 2"
-    apart.name("speaker 1", "Anna")
-    assert apart.speaker(network.prints(one[1], 10)) == "Anna"
+    assert apart.speaker(network.prints(one[1], 10)) == "speaker 1"
     assert apart.speaker(network.prints(other[1], 15)) == "speaker 2"
-    assert apart.speakers == ("Anna", "speaker 2")
+    assert apart.speakers == ("speaker 1", "speaker 2")
 
 
 def test_voiceprints_cover_the_speech_without_gaps(network: Voiceprints) -> None:
@@ -106,21 +105,6 @@ def test_what_is_too_short_for_a_speaker_is_given_to_the_nearest() -> None:
     near = dataclasses.replace(short, vector=(mixed / np.linalg.norm(mixed)).astype(np.float32))
     spans = tell_apart((*voiceprints(0, 0, 8), near))
     assert {span.speaker for span in spans} == {"speaker 1"}
-
-
-def test_names_are_refused_with_a_sentence() -> None:
-    apart = SpeakersApart()
-    with pytest.raises(ValueError, match="there is no speaker 'speaker 1' here, but nobody yet"):
-        apart.name("speaker 1", "Anna")
-    apart.speaker(voiceprints(0, 0, 4))
-    apart.speaker(voiceprints(1, 10, 4))
-    apart.name("speaker 1", "Anna")
-    with pytest.raises(ValueError, match="another speaker is called 'Anna' already"):
-        apart.name("speaker 2", "Anna")
-    with pytest.raises(ValueError, match="is empty"):
-        apart.name("Anna", " ")
-    apart.name("Anna", "Anne")
-    assert apart.speakers == ("Anne", "speaker 2")
 
 
 def test_the_speaker_of_a_line_is_who_has_most_of_it() -> None:

@@ -11,9 +11,8 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from models.base import AudioLanguageModel
+from models.base import AudioLanguageModel, VoiceReader
 from models.errors import ModelError
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.archive.asking import clip_of
@@ -31,9 +30,6 @@ from realtime.recordings.store.writer import StoreWriter
 from realtime.review.journal import Journal, JournalError
 from realtime.review.line_speakers import LineSpeakers
 from realtime.review.transcript import Transcript
-
-if TYPE_CHECKING:
-    from models.voiceprints import Voiceprints
 
 logger = logging.getLogger(__name__)
 
@@ -235,7 +231,7 @@ class RecordingWork:
         await self._writer.run(change)
 
 
-def _load_voiceprints() -> "Voiceprints":
+def _load_voiceprints() -> VoiceReader:
     from models.voiceprints import load_voiceprints  # noqa: PLC0415  # torch takes seconds, and few recordings need it
 
     return load_voiceprints()

@@ -150,6 +150,8 @@ def _add_one(app: FastAPI, archive: Archive) -> None:
     @app.patch(ONE + "/notes/{note}")
     async def edit(request: Request, recording: str, note: str) -> Response:
         edited = read_note_edit({**parse(await request.body()), "id": note})
+        if edited.text is not None and not edited.text.strip():
+            raise ProtocolError("a note needs some text; remove it instead")
         await archive.edit_note(_owner_of(request), recording, note, edited.changes())
         return Response(status_code=204)
 

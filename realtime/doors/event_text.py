@@ -38,6 +38,7 @@ from realtime.events import (
     SessionMetricsReported,
     SessionQueued,
     SessionUpdated,
+    SpeakerTold,
     StoringStopped,
     TranscriptionFailed,
     UserSpeechDiscarded,
@@ -76,6 +77,7 @@ WIRE_NAMES: dict[type, str] = {
     ConversationWasCleared: "conversation.cleared",
     ConversationWindow: "conversation.window",
     NotesUpdated: "call.notes.updated",
+    SpeakerTold: "call.speaker.told",
     SessionMetricsReported: "session.metrics",
     ErrorReported: "error",
 }

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
-from realtime.inbox import ImportedMessage, NoteEdited
+from realtime.inbox import ImportedMessage, NoteEdited, SpeakerNamed
 from realtime.settings import SettingChanges
 from realtime.turns.observations import Address, Patience
 
@@ -112,6 +112,13 @@ class EditNote:
 
 
 @dataclass(frozen=True, slots=True)
+class NameSpeaker:
+    """One of several speakers of a call gets a name."""
+
+    named: SpeakerNamed
+
+
+@dataclass(frozen=True, slots=True)
 class CloseSession:
     """The client goes for good: nobody will come back for its session."""
 
@@ -131,6 +138,7 @@ Command = (
     | ImportConversation
     | EditNote
     | CloseSession
+    | NameSpeaker
 )
 
 _PLAIN_COMMANDS: dict[str, Command] = {
@@ -176,6 +184,9 @@ def command_of(message: dict[str, Any]) -> Command:
         case {"type": "call.note.delete", "id": str(note_id)}:
             _refuse_others(message, "type", "event_id", "id")
             return EditNote(NoteEdited(note_id=note_id, is_removed=True))
+        case {"type": "call.speaker.name", "speaker": str(speaker), "name": str(name)}:
+            _refuse_others(message, "type", "event_id", "speaker", "name")
+            return NameSpeaker(SpeakerNamed(speaker, name))
         case {"type": str(name)} if name in _PLAIN_COMMANDS:
             _refuse_others(message, "type", "event_id")
             return _PLAIN_COMMANDS[name]
@@ -231,7 +242,6 @@ def read_note_edit(note: dict[str, Any]) -> NoteEdited:
     match note:
         case {"id": str(note_id)} if (
             all(isinstance(note.get(name, ""), str) for name in ("text", "owner", "deadline"))
-            and note.get("text", "-").strip()
             and isinstance(note.get("is_done", False), bool)
             and sum(len(str(value)) for value in note.values()) <= MAX_NOTE_CHARACTERS
         ):
@@ -239,7 +249,7 @@ def read_note_edit(note: dict[str, Any]) -> NoteEdited:
             return NoteEdited(note_id=note_id, **changes)
         case _:
             raise ProtocolError(
-                'a note has an "id", and of "text" (not ""), "owner", "deadline" and "is_done" (true or false) those '
+                'a note has an "id", and of "text", "owner", "deadline" and "is_done" (true or false) those '
                 f"that change, of {MAX_NOTE_CHARACTERS} characters together at most"
             )
 

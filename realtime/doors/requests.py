@@ -12,6 +12,7 @@ from realtime.doors.protocol import (
     EditNote,
     EndTurn,
     ImportConversation,
+    NameSpeaker,
     PressToTalk,
     ReleaseToTalk,
     RequestAnswer,
@@ -45,5 +46,7 @@ def carry_out(command: Command, session: Reception) -> None:
             session.import_conversation(messages)
         case EditNote(edit):
             session.edit_note(edit)
+        case NameSpeaker(named):
+            session.name_speaker(named)
         case _ if type(command) in _PLAIN:
             _PLAIN[type(command)](session)

@@ -47,7 +47,7 @@ from realtime.turns.options import FloorOptions
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 11
+FORMAT_VERSION = 12
 EVENTS_NAME = "events.jsonl"
 ANSWERS_NAME = "answers.wav"
 MAX_WAITING_LINES = 20_000  # to be written: minutes of a session; a disk that is so far behind will not catch up

@@ -287,6 +287,7 @@ def _options_of(fields: dict[str, Any]) -> SessionOptions:
         speakers=tuple(fields["speakers"]),
         stored=fields["stored"],
         takes_notes=fields["takes_notes"],
+        tells_speakers=fields["tells_speakers"],
         kind=fields["kind"],
     )
 

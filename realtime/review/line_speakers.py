@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 
-from models.voiceprints import Voiceprint, Voiceprints
+from models.base import VoiceReader
+from models.types import Voiceprint
 from realtime.notes.minutes import Line
 from realtime.review.transcript import Spoken
 from realtime.speakers import speaker_in, tell_apart
@@ -22,7 +23,7 @@ class LineSpeakers:
         n_speakers: how many there are; None: that is found out.
     """
 
-    def __init__(self, network: Voiceprints, *, n_speakers: int | None = None) -> None:
+    def __init__(self, network: VoiceReader, *, n_speakers: int | None = None) -> None:
         self._network = network
         self._n_speakers = n_speakers
         self._prints: list[Voiceprint] = []

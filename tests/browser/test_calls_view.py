@@ -142,6 +142,30 @@ def test_notes_are_shown_edited_and_removed(context: BrowserContext, address: st
     ]
 
 
+def test_the_others_get_their_names(context: BrowserContext, address: str) -> None:
+    page = open_calls(context, address)
+    page.evaluate(
+        """async () => {
+      const log = await import("/page/log.js");
+      const speakers = await import("/page/call_speakers.js");
+      window.sent = [];
+      speakers.bindSpeakers((command) => window.sent.push(command));
+      window.tell = (type, item_id, speaker) => speakers.speakerEvents[type]({ item_id, speaker });
+      log.record("item_1", "user");
+      tell("conversation.item.created", "item_1", "them");
+      tell("call.speaker.told", "item_1", "speaker 2");
+      tell("call.speaker.told", "nothing", "speaker 1");
+    }"""
+    )
+    who = page.get_by_label("Who this speaker is: speaker 2")
+    expect(who).to_have_value("speaker 2")
+    who.fill(" Anna ")
+    who.press("Enter")
+    assert page.evaluate("sent") == [{"type": "call.speaker.name", "speaker": "speaker 2", "name": "Anna"}]
+    page.evaluate("tell('call.speaker.told', 'item_1', 'Anna')")
+    expect(page.get_by_label("Who this speaker is: Anna")).to_have_value("Anna")
+
+
 def test_without_the_sound_of_a_tab_the_person_is_told_what_to_do(context: BrowserContext, address: str) -> None:
     no_sound = (
         """navigator.mediaDevices.getDisplayMedia = async () => document.createElement("canvas").captureStream();"""

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from models.base import AudioLanguageModel, Voice
+from models.base import AudioLanguageModel, Voice, VoiceReader
 from models.types import SAMPLE_RATE_HZ, Samples
 from realtime.doors.event_text import WIRE_NAMES
 from realtime.events import ConversationWindow, FloorChanged, ResponseDelta, SessionEvent
@@ -144,6 +144,7 @@ async def conversing(
     scorer: EndOfTurnScorer | None = None,
     sound_scorer: BackchannelScorer | None = None,
     voice: Voice | None = None,
+    voices: VoiceReader | None = None,
     load: AnswerLoad | None = None,
     taps: Sequence[Tap] = (),
 ) -> AsyncIterator[Conversation]:
@@ -156,6 +157,7 @@ async def conversing(
         scorer=scorer,
         sound_scorer=sound_scorer,
         voice=voice,
+        voices=voices,
         load=load,
         taps=taps,
     )

@@ -45,8 +45,8 @@ def test_a_call_is_stored_with_both_parties(
     name = capsys.readouterr().out.split()[0]
     assert main(["store", "show", name, *store]) == 0
     shown = capsys.readouterr().out
-    assert shown.index("**them** (0:00)") < shown.index("**me** (0:0")
-    assert shown.count("What is the capital of France?") == 2
+    assert shown.index("**them** [0:00–") < shown.index("**me** [0:0")
+    assert shown.count("] What is the capital of France?") == 2
     assert main(["store", "play", name, *store]) == 0
     assert len({Path(line).name for line in capsys.readouterr().out.split()}) == 2, "the sound of each"
 

@@ -24,11 +24,11 @@ def marked(samples: Samples, mark: float) -> Samples:
     return np.where(samples == 0, samples, np.sign(samples) * mark).astype(np.float32)
 
 
-async def speak_together(session: Session, me: Samples, them: Samples) -> None:
-    """Plays two channels side by side."""
-    for start in range(0, max(len(me), len(them)), CHUNK_SAMPLES):
+async def speak_together(session: Session, me: Samples, them: Samples, *, start: int = 0) -> None:
+    """Plays two channels side by side, from a sample of the session's clock on."""
+    for at in range(0, max(len(me), len(them)), CHUNK_SAMPLES):
         for speaker, audio in (("me", me), ("them", them)):
-            session.push_audio(AudioChunk(audio[start : start + CHUNK_SAMPLES], start, speaker))
+            session.push_audio(AudioChunk(audio[at : at + CHUNK_SAMPLES], start + at, speaker))
         await session.settled()
 
 

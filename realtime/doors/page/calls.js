@@ -1,11 +1,13 @@
 // The view of calls: two tracks, mine and theirs, one session, and what it suggests.
 //
 // It is a client like any other. *Me* is the microphone, *them* the sound of a tab or of the screen that I share. Both
-// go over one WebSocket (`connection.js`). Read `suggestion.js` for what I could say, `call_notes.js` for notes, `user_items.js` for what was said.
+// go over one WebSocket (`connection.js`). Read `suggestion.js` for what I could say, `call_speakers.js` for who
+// spoke, `call_notes.js` for notes, `user_items.js` for what was said.
 import { answerEvents, endAnswer } from "./answers.js";
 import { bindNotes, callNotesAsMarkdown, notesEvents } from "./call_notes.js";
+import { bindSpeakers, speakerEvents } from "./call_speakers.js";
 import { connect } from "./connection.js";
-import { byId, icon, make, showError } from "./dom.js";
+import { byId, icon, showError } from "./dom.js";
 import * as log from "./log.js";
 import { openMicrophone, watchLevel } from "./microphone.js";
 import { preferences, prefer } from "./preferences.js";
@@ -31,25 +33,14 @@ const callEvents = {
   },
   "session.storing_stopped": ({ message }) => ((byId("stored").hidden = true), showError(message)),
   "session.ended": ({ reason }) => call && (call.endReason = reason),
-  "input_audio_buffer.speech_started": nameSpeaker,
-  "conversation.item.created": nameSpeaker,
   "conversation.item.deleted": ({ item_id }) => log.withdraw(log.find(item_id)),
   error: ({ message }) => showError(message),
 };
 
 function take(told) {
   const event = { ...told, is_addressed: undefined }; // in a call nothing is said to the assistant
-  for (const events of [userEvents, answerEvents, suggestionEvents, notesEvents, callEvents]) events[event.type]?.(event);
+  for (const events of [userEvents, speakerEvents, answerEvents, suggestionEvents, notesEvents, callEvents]) events[event.type]?.(event);
   log.follow();
-}
-
-function nameSpeaker({ item_id, speaker }) {
-  const known = speaker && log.find(item_id);
-  if (!known || known.element.dataset.speaker) return;
-  known.element.dataset.speaker = speaker;
-  const name = speaker === "me" || speaker === "them" ? words(`call.${speaker}`) : speaker;
-  known.element.setAttribute("aria-label", name);
-  known.element.prepend(make("span", { className: "ep-who" }, name));
 }
 
 // ---- The call ----
@@ -174,7 +165,9 @@ function bind() {
   byId("call").addEventListener("click", () => (call ? end(call) : start()));
   byId("pause").addEventListener("click", pause);
   byId("suggest").addEventListener("click", () => call.connection.send({ type: "response.create" }));
-  bindNotes((command) => call?.connection?.send(command) || showError(words("call.notes_over")));
+  const send = (command) => call?.connection?.send(command) || showError(words("call.notes_over"));
+  bindNotes(send);
+  bindSpeakers(send);
   byId("notes-copy").addEventListener("click", () => navigator.clipboard.writeText(callNotesAsMarkdown()).catch(() => showError(words("item.copy_refused"))));
   byId("error-close").addEventListener("click", () => showError(""));
   window.addEventListener("pagehide", () => end(call));

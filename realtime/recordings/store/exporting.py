@@ -62,7 +62,7 @@ def to_minutes(conversation: StoredConversation) -> Minutes:
         for said in sorted(conversation.said, key=lambda said: said.message.start_ms)
         if head.kind == "conversation" or said.message.role == "user"
     ]
-    length_s = max([line.span.end_s for line in lines], default=0.0) if head.duration_s is None else head.duration_s
+    length_s = max([head.duration_s or 0.0, *(line.span.end_s for line in lines)])
     remarks = () if head.review is None else head.review.remarks
     return Minutes(
         title=head.title or head.id, duration_s=length_s, notes=conversation.notes, lines=tuple(lines), remarks=remarks

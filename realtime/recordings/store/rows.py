@@ -210,10 +210,14 @@ def add_line(connection: Connection, conversation: str, number: int, line: Line,
 
 def tell_speakers(connection: Connection, conversation: str, lines: Sequence[Line]) -> None:
     """Says who speaks in each line of a recording, once that is known."""
-    table = tables.messages
     for number, line in enumerate(lines, 1):
-        values = {"speaker": _plain(line.span.speaker)}
-        connection.execute(update(table).where(_named(conversation, f"line_{number}")).values(values))
+        tell_speaker(connection, conversation, f"line_{number}", line.span.speaker)
+
+
+def tell_speaker(connection: Connection, conversation: str, item: str, speaker: str | None) -> None:
+    """Says who speaks in one message."""
+    named = _named(conversation, item)
+    connection.execute(update(tables.messages).where(named).values(speaker=_plain(speaker)))
 
 
 def add_review(connection: Connection, conversation: str, *, about: str, n_speakers: int | None) -> None:

@@ -31,6 +31,7 @@ from realtime.events import (
     ResponseCreated,
     ResponseDone,
     SessionEvent,
+    SpeakerTold,
     UserSpeechDiscarded,
     UserSpeechStarted,
     UserSpeechStopped,
@@ -182,6 +183,8 @@ class StoredSession:
                 self._write(lambda: self._rows(rows.remove_message, item))
             case MessageTranscribed():
                 self._write(lambda: self._rows(rows.add_caption, event))
+            case SpeakerTold(item_id=item, speaker=speaker):
+                self._write(lambda: self._rows(rows.tell_speaker, item, speaker))
             case NotesUpdated(notes=notes):
                 self._write(lambda: self._rows(rows.put_notes, notes))
             case ResponseCreated() | ResponseCommitted():
