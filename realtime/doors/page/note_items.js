@@ -19,7 +19,9 @@ export class NoteItems {
       const { id } = target.closest("li").dataset;
       const value = target.type === "checkbox" ? target.checked : target.value.trim();
       if (target.dataset.field === "text" && !value) return this.draw();
-      change(id, { [target.dataset.field]: value });
+      const changes = { [target.dataset.field]: value };
+      this.notes = this.notes.map((note) => (note.id === id ? { ...note, ...changes } : note)); // until the server says so
+      change(id, changes);
     });
     list.addEventListener("click", ({ target }) => {
       const button = target.closest("[data-action]");
