@@ -130,10 +130,6 @@ class Archive:
         file = (await self._open()).store.sounds / stored.head.id / ORIGINAL
         return review is not None and review.state == "failed" and file.is_file()
 
-    def progress_of(self, recording: str) -> Progress | None:
-        """How far the work on a recording is; None if nothing has been done since the server began."""
-        return self._progress.get(recording)
-
     async def watch(self, owner: str, recording: str) -> AsyncGenerator[StoredConversation | Progress | Line, None]:
         """Yields a recording as it is, and then every line and every step, until the work on it has ended."""
         told: asyncio.Queue[Progress | Line] = asyncio.Queue(MAX_UNTOLD)

@@ -8,6 +8,7 @@ recording is read.
 
 import asyncio
 import logging
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from realtime.hearing.files import AudioFileError
 from realtime.notes.minutes import Line, Minutes
 from realtime.notes.noting import write_minutes
 from realtime.recordings.store import rows
-from realtime.recordings.store.errors import StoreError
+from realtime.recordings.store.errors import NotStored, StoreError
 from realtime.recordings.store.exporting import to_minutes
 from realtime.recordings.store.mixing import MixedSound
 from realtime.recordings.store.reading import ReviewState, StoredConversation, read_conversation
@@ -87,12 +88,16 @@ class RecordingWork:
         try:
             journal = Journal(self._folder / JOURNAL)
         except JournalError:
-            return None  # another process is at it
+            return  # another process is at it
         except OSError as error:
             logger.error("recording %s: %s", self._id, error)
-            return await self._fail(NO_DISK)
+            await self._fail(NO_DISK)
+            return
         try:
             await self._work(journal)
+        except NotStored:
+            journal.remove()  # it was deleted, by another process perhaps
+            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
         except AudioFileError as error:
             await self._fail(str(error).removeprefix(f"{self._folder / ORIGINAL}: "))
             self._end(journal)  # nobody could read it the next time
@@ -106,19 +111,21 @@ class RecordingWork:
             journal.close()
 
     async def _work(self, journal: Journal) -> None:
-        stored = self._read()
-        if stored.head.review is not None and stored.head.review.state != "noting":
+        stored = await self._read()
+        review = stored.head.review
+        if review is not None and review.state in ("queued", "listening"):
             await self._listen(stored)
-            stored = self._read()
-        await self._note(stored, journal)
+            stored = await self._read()
+        if stored.head.review is not None and stored.head.review.state == "noting":  # else another process was faster
+            await self._note(stored, journal)
         self._end(journal)
 
     def _end(self, journal: Journal) -> None:
         (self._folder / ORIGINAL).unlink(missing_ok=True)
         journal.remove()
 
-    def _read(self) -> StoredConversation:
-        return read_conversation(self._writer.store, self._id)
+    async def _read(self) -> StoredConversation:
+        return await asyncio.to_thread(read_conversation, self._writer.store, self._id)
 
     async def _listen(self, stored: StoredConversation) -> None:
         """Writes the recording down, and keeps its sound; lines that are in the store are not written down again."""

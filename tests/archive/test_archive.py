@@ -274,3 +274,23 @@ async def test_an_answer_that_nobody_waits_for_gives_way_to_one_that_somebody_do
     for _ in range(3):
         gate.release()
     assert await asyncio.wait_for(asked, 5) == "one two three" and len(inner.requests) == 2
+
+
+async def test_two_processes_do_not_work_on_one_recording(tmp_path: Path) -> None:
+    gate = asyncio.Semaphore(2)
+    async with working(tmp_path / "kept.db", Secretary(ears_gate=gate)) as first:
+        recording = await bring(first)
+        other = Secretary()
+        async with working(tmp_path / "kept.db", other):
+            await asyncio.sleep(0.5)
+            assert not other.asked, "the first one is at it"
+            for _ in SAID:
+                gate.release()
+            await until_over(first, recording)
+    late = Secretary()
+    async with working(tmp_path / "kept.db", late) as archive:
+        archive._put(recording)  # as a process that knew of it before it was done
+        await until(lambda: not archive._waiting)
+        stored = await archive.read(OWNER, recording)
+        assert stored.head.review is not None and stored.head.review.state == "ready" and not late.asked
+        assert files_in(tmp_path / "kept.db-audio") == {recording, "user.oga"}
