@@ -26,8 +26,11 @@ from models.registry import load_model
 from models.scripted import ScriptedModel
 from realtime.doors import page as page_door
 from realtime.hearing.files import read_audio_file
+from realtime.recordings.store.database import open_store
+from realtime.recordings.store.writer import StoreWriter
 from realtime.session import SessionOptions
 from tests.browser.conftest import ARGUMENTS, chromium_path, write_microphone
+from tests.browser.kept_meeting import keep_meeting
 from tests.browser.scripted import MODERN, ScriptedSession, greeting
 from tests.browser.views import VIEWS
 from tests.conftest import silence
@@ -36,7 +39,7 @@ from tests.servers import serving
 ASSETS = Path(__file__).parents[2] / "assets"
 SIZES = {1440: 900, 768: 1024, 390: 844}
 SHOWN = ("idle", "listening", "speaking", "provisional", "answering", "interrupted", "settings", "details", "waterfall")
-PARTS = ("views", "film")
+PARTS = ("views", "recordings", "film")
 SCHEMES = ("light", "dark")
 QUALITY = 64  # of WebP; text stays sharp
 SETTLE_MS = 700  # for the ring to have something to show
@@ -84,6 +87,20 @@ def take_views(browser: Browser, address: str, folder: Path) -> None:
                     VIEWS[name](page, ScriptedSession(page))
                     page.wait_for_timeout(SETTLE_MS)
                     target = folder / f"{name}-{width}-{scheme}.webp"
+                    picture(page).save(target, quality=QUALITY, method=6)
+
+
+def take_recordings(browser: Browser, scratch: Path, folder: Path) -> None:
+    """Takes the picture of the view of recordings, with a meeting that was made up."""
+    store = open_store(str(scratch / "kept.db"))
+    keep_meeting(store)
+    with serving(ScriptedModel([["Hello."]]), store=StoreWriter(store)) as port:
+        for width in SIZES:
+            for scheme in SCHEMES:
+                with opened(browser, f"http://127.0.0.1:{port}/recordings", width, scheme) as page:
+                    page.click("#ep-list button")
+                    page.wait_for_timeout(SETTLE_MS)
+                    target = folder / f"recordings-{width}-{scheme}.webp"
                     picture(page).save(target, quality=QUALITY, method=6)
 
 
@@ -158,6 +175,10 @@ def main(parts: Sequence[str], model_name: str) -> None:
                 take_views(browser, address, folder)
                 take_card(browser, address, Path(page_door.__file__).parent / "card.png")
                 browser.close()
+        if "recordings" in parts:
+            browser = chromium(str(recording))
+            take_recordings(browser, Path(scratch), folder)
+            browser.close()
         if "film" in parts:
             take_film(chromium, model_name, recording, ASSETS / "readme.webp")
     files = list(folder.glob("*.webp"))

@@ -30,12 +30,12 @@ export class Lanes {
     const speakers = [...new Set(lines.map((line) => line.speaker))];
     this.heads = [];
     const rows = speakers.map((speaker) => this.row(speaker, lines.filter((line) => line.speaker === speaker), canRename));
-    if (notes.length) rows.push(this.row(words("notes.title"), notes.filter((note) => note.kind !== "summary").flatMap(marks), false));
+    if (notes.length) rows.push(this.row(words("notes.title"), notes.filter((note) => note.kind !== "summary").flatMap(marks), false, "ep-lane notes"));
     this.figure.replaceChildren(...rows);
     this.figure.hidden = !lines.length;
   }
 
-  row(speaker, spans, canRename) {
+  row(speaker, spans, canRename, className = "ep-lane") {
     const drawing = shape("svg", { viewBox: `0 0 ${WIDTH} 20`, preserveAspectRatio: "none", "aria-hidden": "true" });
     const x = (seconds) => (WIDTH * seconds) / this.duration_s;
     for (const { start_s, end_s, text } of spans) {
@@ -49,7 +49,7 @@ export class Lanes {
       const { left, width } = drawing.getBoundingClientRect();
       this.play((this.duration_s * (event.clientX - left)) / width);
     });
-    return make("div", { className: "ep-lane" }, this.label(speaker, canRename), drawing);
+    return make("div", { className }, this.label(speaker, canRename), drawing);
   }
 
   label(speaker, canRename) {
