@@ -106,7 +106,8 @@ class Archive:
         """Gives what is kept of somebody, the newest first; raises `StoreError`."""
         if self._writer is None:
             return []
-        return await asyncio.to_thread(list_conversations, self._writer.store, owner=owner)
+        heads = await asyncio.to_thread(list_conversations, self._writer.store, owner=owner)
+        return [self._as_known(head) for head in heads]
 
     async def find(self, owner: str, query: str) -> list[Found]:
         """Gives where all words of a query were said or noted; raises `StoreError`, also if there is no word."""
@@ -118,7 +119,8 @@ class Archive:
         """Gives one of them; raises `NotStored` if there is none of that id, or it is another's."""
         if self._writer is None:
             raise NotStored(f"{conversation}: there is no such recording")
-        return await asyncio.to_thread(read_conversation, self._writer.store, conversation, owner=owner)
+        stored = await asyncio.to_thread(read_conversation, self._writer.store, conversation, owner=owner)
+        return replace(stored, head=self._as_known(stored.head))
 
     async def sound(self, owner: str, conversation: str) -> MixedSound:
         """Gives what was heard in it; raises `NotStored` if there is none."""
@@ -341,6 +343,13 @@ class Archive:
         if review is not None and review.state not in ("ready", "failed"):
             raise NotReady("this recording is still listened to; wait until that has ended")
         return stored
+
+    def _as_known(self, head: ConversationHead) -> ConversationHead:
+        """Adds a failure that could not even be written down."""
+        review, known = head.review, self._progress.get(head.id)
+        if review is None or known is None or known.state != "failed" or review.state in ("ready", "failed"):
+            return head
+        return replace(head, review=replace(review, state="failed", failure=known.failure))
 
     async def _write(self, change: Any, *values: Any, **named: Any) -> None:
         writer = await self._open()

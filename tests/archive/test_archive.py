@@ -14,7 +14,7 @@ from models.types import GenerationOptions, Message, Samples, TextDelta
 from realtime.archive.archive import MAX_WAITING, Archive, ArchiveFull, NotReady
 from realtime.archive.asking import Cited, Searched
 from realtime.archive.background import BackgroundModel
-from realtime.archive.work import JOURNAL, ORIGINAL, Progress
+from realtime.archive.work import JOURNAL, NO_DISK, ORIGINAL, Progress
 from realtime.load import AnswerLoad
 from realtime.notes.minutes import Line
 from realtime.recordings.store.database import open_store
@@ -24,6 +24,7 @@ from realtime.recordings.store.reading import StoredConversation
 from realtime.recordings.store.writer import StoreWriter
 from tests.archive.bringing import SAID, Secretary, blocks_of, meeting, wav
 from tests.conftest import silence
+from tests.small_disk import mounted
 
 OWNER = "anna 0123"
 MEETING_S = 31.2425
@@ -294,3 +295,20 @@ async def test_two_processes_do_not_work_on_one_recording(tmp_path: Path) -> Non
         stored = await archive.read(OWNER, recording)
         assert stored.head.review is not None and stored.head.review.state == "ready" and not late.asked
         assert files_in(tmp_path / "kept.db-audio") == {recording, "user.oga"}
+
+
+async def test_a_full_disk_is_said_and_the_work_can_be_tried_again(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", 2000) as disk:
+        ballast = disk / "ballast"
+        async with working(disk / "kept.db") as archive:
+            ballast.write_bytes(bytes(1_300_000))
+            with pytest.raises(OSError, match="No space left"):
+                await bring(archive, bytes(1_000_000))
+            assert await archive.heads(OWNER) == []
+            recording = await bring(archive)
+            last = (await until_over(archive, recording))[-1]
+            assert isinstance(last, Progress) and last.failure == NO_DISK
+            ballast.unlink()
+            await archive.try_again(OWNER, recording)
+            assert (await until_over(archive, recording))[-1] == Progress("ready", 1.0)
+            assert len((await archive.read(OWNER, recording)).said) == len(SAID)

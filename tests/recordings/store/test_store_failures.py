@@ -1,7 +1,6 @@
 """What is wrong with a store is said in a sentence, and a session whose store fails goes on."""
 
 import sqlite3
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from tests.recordings.store.conftest import Place
 from tests.recordings.store.keeping import keeping, read, samples_of
 from tests.servers import serving
 from tests.session.conversing import loud, quiet
+from tests.small_disk import mounted
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -156,17 +156,8 @@ async def test_sound_that_a_slow_disk_does_not_take_is_counted_and_told_once(
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of a third of a megabyte."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=320k", "tmpfs", folder], check=False, capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip("a small disk cannot be made here: only root may mount one")
-    try:
+    with mounted(tmp_path / "disk", 320) as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 async def test_a_session_goes_on_when_the_disk_is_full(small_disk: Path) -> None:
