@@ -27,7 +27,7 @@ from realtime.events import (
 from realtime.inbox import Noted, NoteEdited
 from realtime.notes import keeping
 from realtime.notes.keeping import Kept
-from realtime.notes.minutes import Line, Span
+from realtime.notes.minutes import Line, Note, Span
 from realtime.notes.noting import note_lines
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class CallNotes:
                 self._lines.append(Line(span=self._places.pop(item_id), text=text))
                 self._items.append(item_id)
             case SpeakerTold(item_id=item_id, speaker=speaker):
-                self._told[item_id] = speaker
+                self._rename(item_id, speaker)
 
     def tend(self, *, may_work: bool) -> None:
         """Goes on with the next line, or stops, so that something more urgent is not held up."""
@@ -148,9 +148,27 @@ class CallNotes:
             logger.warning("%s: no note: %s", self._dialogue, error.detail)
         self._put(Noted(attempt, kept))
 
+    def _rename(self, item_id: str, speaker: str) -> None:
+        """Learns who said something, also for the notes that rest on it."""
+        if item_id in self._items:
+            before = self._line(self._items.index(item_id)).span
+            notes = tuple(_renamed(note, before, speaker) for note in self._kept.notes)
+            if notes != self._kept.notes:
+                self._kept = replace(self._kept, notes=notes)
+                self._tell()
+        self._told[item_id] = speaker
+
     def _line(self, at: int) -> Line:
         line, told = self._lines[at], self._told.get(self._items[at])
         return line if told is None else replace(line, span=replace(line.span, speaker=told))
 
     def _tell(self) -> None:
         self._send(NotesUpdated(notes=self._kept.notes))
+
+
+def _renamed(note: Note, place: Span, speaker: str) -> Note:
+    """The note, if it rests on this place, with the speaker's newer name."""
+    if place not in note.spans:
+        return note
+    spans = tuple(replace(span, speaker=speaker) if span == place else span for span in note.spans)
+    return replace(note, spans=spans, owner=speaker if note.owner == place.speaker else note.owner)

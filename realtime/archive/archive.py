@@ -9,6 +9,7 @@ Read `work.py` for the work, `asking.py` for questions.
 import asyncio
 import logging
 import tempfile
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
@@ -18,7 +19,7 @@ from typing import Any
 
 from models.base import AudioLanguageModel
 from models.types import GenerationOptions
-from realtime.archive.asking import AnswerPiece, ask_note, ask_recording
+from realtime.archive.asking import AnswerPiece, ask_note, ask_recording, sound_of
 from realtime.archive.background import BackgroundModel
 from realtime.archive.intake import delete_what_is_left_behind, take_in
 from realtime.archive.work import ORIGINAL, Progress, RecordingWork
@@ -27,7 +28,7 @@ from realtime.notes.minutes import Line, Note
 from realtime.recordings.store import rows
 from realtime.recordings.store.database import open_store
 from realtime.recordings.store.deleting import clean_up, delete_conversations
-from realtime.recordings.store.errors import NotStored, StoreError
+from realtime.recordings.store.errors import NotStored, StoreError, TracesLeft
 from realtime.recordings.store.exporting import to_minutes
 from realtime.recordings.store.mixing import MixedSound
 from realtime.recordings.store.reading import (
@@ -43,7 +44,10 @@ from realtime.recordings.store.writer import StoreWriter
 
 logger = logging.getLogger(__name__)
 
-MAX_WAITING = 32  # recordings on which there is work to be done
+MAX_WAITING = 32  # recordings on which there is work to be done, and files that come
+MAX_WAITING_OF_ONE = 8  # of these, of one key or visitor
+LOOK_AGAIN_S = 60.0  # at a recording that another process is at
+DELETED = "it was deleted"
 MAX_QUESTIONS = 2  # at a time, of all people
 MAX_UNTOLD = 1000  # lines that somebody who watches has not taken
 ANSWER = GenerationOptions(max_new_tokens=400)
@@ -79,8 +83,9 @@ class Archive:
         self._exits = AsyncExitStack()
         self._opening = asyncio.Lock()
         self._queue: asyncio.Queue[str] = asyncio.Queue()
-        self._waiting: set[str] = set()
-        self._at_work: tuple[str, asyncio.Task[None]] | None = None
+        self._waiting: dict[str, str] = {}  # recordings on which there is work to be done, and whose they are
+        self._receiving: Counter[str] = Counter()  # files under way, by owner
+        self._at_work: tuple[str, asyncio.Task[bool]] | None = None
         self._progress: dict[str, Progress] = {}
         self._watching: dict[str, set[asyncio.Queue[Progress | Line]]] = {}
         self._questions = asyncio.Semaphore(MAX_QUESTIONS)
@@ -164,20 +169,30 @@ class Archive:
             OSError: the disk is full, or cannot be written.
             StoreError: the database cannot be written.
         """
-        if len(self._waiting) >= MAX_WAITING:
-            raise ArchiveFull(f"{MAX_WAITING} recordings are waiting to be listened to; send this one later")
+        self._check_room(owner)
         writer = await self._open()
-        recording = await take_in(
-            writer,
-            blocks,
-            model=self._model.info.name,
-            name=name,
-            owner=owner,
-            about=about,
-            n_speakers=n_speakers,
-        )
-        self._put(recording)
+        self._receiving[owner] += 1
+        try:
+            recording = await take_in(
+                writer,
+                blocks,
+                model=self._model.info.name,
+                name=name,
+                owner=owner,
+                about=about,
+                n_speakers=n_speakers,
+            )
+        finally:
+            self._receiving[owner] -= 1
+        self._put(recording, owner)
         return recording
+
+    def _check_room(self, owner: str) -> None:
+        n_all = len(self._waiting) + self._receiving.total()
+        n_own = list(self._waiting.values()).count(owner) + self._receiving[owner]
+        if n_all >= MAX_WAITING or (owner and n_own >= MAX_WAITING_OF_ONE):
+            n_waiting, whose = (n_own, "of yours ") if n_all < MAX_WAITING else (n_all, "")
+            raise ArchiveFull(f"{n_waiting} recordings {whose}are waiting to be listened to; send this one later")
 
     async def try_again(self, owner: str, recording: str) -> None:
         """Goes on with the work on a recording that has failed.
@@ -188,12 +203,12 @@ class Archive:
         if not await self.can_try_again(await self.read(owner, recording)):
             raise NotStored(f"{recording}: there is nothing to try again")
         await self._write(rows.change_review, recording, state="queued", failure="")
-        self._put(recording)
+        self._put(recording, owner)
 
     async def rename(self, owner: str, conversation: str, name: str) -> None:
         """Gives it another name."""
         await self.read(owner, conversation)
-        await self._write(rows.change_conversation, conversation, name=name)
+        await self._write(rows.change_conversation, conversation, name=rows.plain(name))
 
     async def name_speakers(self, owner: str, conversation: str, names: Mapping[str, str]) -> None:
         """Gives speakers other names, wherever they are named.
@@ -204,6 +219,7 @@ class Archive:
         """
         stored = await self._ready(owner, conversation)
         known = {said.message.speaker for said in stored.said}
+        known |= {name for note in stored.notes for name in (note.owner, *(span.speaker for span in note.spans))}
         if unknown := [name for name in names if name not in known]:
             raise NotStored(f"{unknown[0]}: nobody of that name speaks in it")
         await self._write(rows.name_speakers, conversation, names)
@@ -229,13 +245,17 @@ class Archive:
             StoreError: it cannot be deleted.
         """
         await self.read(owner, conversation)
-        self._waiting.discard(conversation)
+        self._waiting.pop(conversation, None)
         if self._at_work is not None and self._at_work[0] == conversation:
             _, task = self._at_work
             task.cancel()
             await asyncio.wait([task])
         writer = await self._open()
-        await writer.run(lambda: delete_conversations(writer.store, [conversation]))
+        try:
+            await writer.run(lambda: delete_conversations(writer.store, [conversation]))
+        except TracesLeft as error:
+            logger.info("%s", error)
+        self._tell(conversation, Progress("failed", failure=DELETED))
         self._progress.pop(conversation, None)
 
     # Questions.
@@ -252,7 +272,7 @@ class Archive:
         """
         stored = await self._ready(owner, conversation)
         note = None if note_id is None else _note_of(stored, note_id)
-        sound = await asyncio.to_thread(MixedSound, stored) if stored.sounds else None
+        sound = await asyncio.to_thread(sound_of, stored)
         if note is not None and sound is None:
             raise NotStored("there is no sound of this note any more")
         return self._answer(stored, note, sound, text)
@@ -268,7 +288,7 @@ class Archive:
                     if note is not None and sound is not None:
                         pieces = ask_note(self._model, note, sound, text, ANSWER, dialogue=dialogue)
                     else:
-                        lines = to_minutes(stored).lines
+                        lines = (await asyncio.to_thread(to_minutes, stored)).lines
                         pieces = ask_recording(self._model, lines, sound, text, ANSWER, dialogue=dialogue)
                     async with aclosing(pieces):
                         async for piece in pieces:
@@ -279,8 +299,8 @@ class Archive:
 
     # The work.
 
-    def _put(self, recording: str) -> None:
-        self._waiting.add(recording)
+    def _put(self, recording: str, owner: str = "") -> None:
+        self._waiting[recording] = owner
         self._queue.put_nowait(recording)
         self._tell(recording, Progress("queued"))
 
@@ -300,16 +320,19 @@ class Archive:
                 task.cancel()
                 await asyncio.wait([task])
                 self._at_work = None
-                self._waiting.discard(recording)
-            self._report(recording, task)
+                owner = self._waiting.pop(recording, "")
+            self._report(recording, owner, task)
 
-    def _report(self, recording: str, task: asyncio.Task[None]) -> None:
-        """Tells what nobody expected."""
-        error = None if task.cancelled() else task.exception()
-        if error is None:
+    def _report(self, recording: str, owner: str, task: asyncio.Task[bool]) -> None:
+        """Tells what nobody expected, and comes back to what another process is at: that may die."""
+        if task.cancelled():
             return
-        logger.error("the work on %s has ended", recording, exc_info=error)
-        self._tell(recording, Progress("failed", failure="the work on it has ended; the server's log says why"))
+        error = task.exception()
+        if error is not None:
+            logger.error("the work on %s has ended", recording, exc_info=error)
+            self._tell(recording, Progress("failed", failure="the work on it has ended; the server's log says why"))
+        elif not task.result():
+            asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._put, recording, owner)
 
     def _tell(self, recording: str, step: Progress | Line) -> None:
         if isinstance(step, Progress):
@@ -342,6 +365,8 @@ class Archive:
         review = stored.head.review
         if review is not None and review.state not in ("ready", "failed"):
             raise NotReady("this recording is still listened to; wait until that has ended")
+        if self._writer is not None and conversation in self._writer.live:
+            raise NotReady("this conversation still goes on; wait until it has ended")
         return stored
 
     def _as_known(self, head: ConversationHead) -> ConversationHead:

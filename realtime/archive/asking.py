@@ -4,6 +4,7 @@ A note's own sound is given to the model again, which hears it, whatever was wri
 asked part by part, as `realtime/review/questions.py` says.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ import numpy as np
 from models.base import AudioLanguageModel
 from models.types import SAMPLE_RATE_HZ, AudioClip, GenerationOptions, Message, Part, TextDelta
 from realtime.notes.minutes import Line, Note, Span
+from realtime.recordings.store.errors import NotStored
 from realtime.recordings.store.mixing import MixedSound
+from realtime.recordings.store.reading import StoredConversation
 from realtime.review.parts import divide
 from realtime.review.passages import Passage
 from realtime.review.questions import Question
@@ -66,7 +69,9 @@ async def ask_note(
     for span in note.spans:
         if longest_s <= 0:
             break
-        clip = clip_of(sound, Span(start_s=span.start_s - BESIDE_S, end_s=span.end_s + BESIDE_S), longest_s)
+        clip = await asyncio.to_thread(
+            clip_of, sound, Span(start_s=span.start_s - BESIDE_S, end_s=span.end_s + BESIDE_S), longest_s
+        )
         longest_s -= clip.duration_s
         clips.append(clip)
     asked = (Message("system", (ASK_NOTE,)), Message("user", (*clips, f"The note: {note.text}\n\nQuestion: {text}")))
@@ -103,6 +108,14 @@ async def ask_recording(
     yield Cited(question.spans())
 
 
+def sound_of(stored: StoredConversation) -> MixedSound | None:
+    """The sound of a recording; None if there is none."""
+    try:
+        return MixedSound(stored)
+    except NotStored:
+        return None
+
+
 def clip_of(sound: MixedSound, span: Span, longest_s: float = float("inf")) -> AudioClip:
     """The sound of a span, at most so much of it."""
     start = max(0, round(span.start_s * SAMPLE_RATE_HZ))
@@ -114,5 +127,5 @@ def clip_of(sound: MixedSound, span: Span, longest_s: float = float("inf")) -> A
 async def _spoken(model: AudioLanguageModel, lines: Sequence[Line], sound: MixedSound | None) -> AsyncIterator[Spoken]:
     for line in lines:
         hears = model.info.listens and sound is not None
-        clip = clip_of(sound, line.span) if hears and sound is not None else NOTHING
+        clip = await asyncio.to_thread(clip_of, sound, line.span) if hears and sound is not None else NOTHING
         yield Spoken(line, Passage(line.span.start_s, clip))

@@ -5,6 +5,7 @@ Whatever goes wrong on the way, no half of a file is ever taken for a recording.
 
 import asyncio
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -71,7 +72,11 @@ async def take_in(
                 make_private_folder(folder)
                 Path(file.name).rename(folder / ORIGINAL)  # before the row can be seen
 
-        await writer.run(add)
+        try:
+            await writer.run(add)
+        except BaseException:
+            await asyncio.to_thread(shutil.rmtree, writer.store.sounds / recording, ignore_errors=True)
+            raise
     return recording
 
 

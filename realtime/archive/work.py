@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from models.base import AudioLanguageModel, VoiceReader
 from models.errors import ModelError
 from models.types import SAMPLE_RATE_HZ, Samples
-from realtime.archive.asking import clip_of
+from realtime.archive.asking import clip_of, sound_of
 from realtime.hearing.audio import to_int16
 from realtime.hearing.files import AudioFileError
 from realtime.notes.minutes import Line, Minutes
@@ -24,7 +24,6 @@ from realtime.notes.noting import write_minutes
 from realtime.recordings.store import rows
 from realtime.recordings.store.errors import NotStored, StoreError
 from realtime.recordings.store.exporting import to_minutes
-from realtime.recordings.store.mixing import MixedSound
 from realtime.recordings.store.reading import ReviewState, StoredConversation, read_conversation
 from realtime.recordings.store.tracks import Tracks, user_track
 from realtime.recordings.store.writer import StoreWriter
@@ -36,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 ORIGINAL = "original"  # the file that was sent, in the folder of its sound
 JOURNAL = "journal"
+LONGEST_S = 12 * 3600.0
 NO_DISK = "the server cannot write any more; its log says why"
 
 
@@ -78,9 +78,13 @@ class RecordingWork:
         self._id = recording
         self._tell = tell
         self._folder = writer.store.sounds / recording
+        self._dialogue = f"recording {recording}"
 
-    async def run(self) -> None:
+    async def run(self) -> bool:
         """Does it, or goes on with it; what goes wrong is kept with the recording, and told.
+
+        Returns:
+            False if another process is at it.
 
         Raises:
             StoreError: it cannot even be said in the store what went wrong.
@@ -88,15 +92,15 @@ class RecordingWork:
         try:
             journal = Journal(self._folder / JOURNAL)
         except JournalError:
-            return  # another process is at it
+            return False
         except OSError as error:
             logger.error("recording %s: %s", self._id, error)
             await self._fail(NO_DISK)
-            return
+            return True
         try:
             await self._work(journal)
-        except NotStored:
-            journal.remove()  # it was deleted, by another process perhaps
+        except NotStored:  # it was deleted, by another process perhaps
+            journal.remove()
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
         except AudioFileError as error:
             await self._fail(str(error).removeprefix(f"{self._folder / ORIGINAL}: "))
@@ -109,6 +113,7 @@ class RecordingWork:
             await self._fail(NO_DISK)
         finally:
             journal.close()
+        return True
 
     async def _work(self, journal: Journal) -> None:
         stored = await self._read()
@@ -116,8 +121,11 @@ class RecordingWork:
         if review is not None and review.state in ("queued", "listening"):
             await self._listen(stored)
             stored = await self._read()
-        if stored.head.review is not None and stored.head.review.state == "noting":  # else another process was faster
+        review = stored.head.review
+        if review is not None and review.state == "noting":
             await self._note(stored, journal)
+        elif review is not None:  # another process was faster
+            self._tell(Progress(review.state, 1.0, review.failure))
         self._end(journal)
 
     def _end(self, journal: Journal) -> None:
@@ -140,11 +148,13 @@ class RecordingWork:
         ears = self._model.transcriber
 
         async def keep(speaker: str | None, samples: Samples) -> None:
+            if transcript.duration_s > LONGEST_S:
+                raise AudioFileError(f"it is longer than {LONGEST_S / 3600:g} hours; cut it into parts")
             pcm = to_int16(samples)
             await self._writer.run(lambda: tracks.write(user_track(speaker), SAMPLE_RATE_HZ, pcm))
             self._tell(Progress("listening", transcript.share))
 
-        transcript = Transcript(self._folder / ORIGINAL, ears, known=known, take_sound=keep)
+        transcript = Transcript(self._folder / ORIGINAL, ears, known=known, dialogue=self._dialogue, take_sound=keep)
         lines = list[Line]()
         try:
             async for spoken in transcript.lines():
@@ -155,6 +165,8 @@ class RecordingWork:
                     await self._add_line(len(lines), spoken.line)
                 self._tell(spoken.line)
         finally:
+            if ears is not None:
+                await ears.forget(dialogue=self._dialogue)
             await self._writer.run(tracks.close)
         named = None if voices is None else voices.name(lines)
         await self._end_listening(tracks.n_samples, named, transcript)
@@ -193,7 +205,7 @@ class RecordingWork:
         """Has the model take notes of what was written down."""
         minutes = to_minutes(stored)
         review = stored.head.review
-        sound = MixedSound(stored) if self._model.info.listens and stored.sounds else None
+        sound = await asyncio.to_thread(sound_of, stored) if self._model.info.listens else None
         if sound is not None or any(line.text for line in minutes.lines):
             minutes = await write_minutes(
                 self._model,
@@ -201,7 +213,7 @@ class RecordingWork:
                 title=minutes.title,
                 duration_s=minutes.duration_s,
                 context="" if review is None else review.about,
-                dialogue=f"recording {self._id}",
+                dialogue=self._dialogue,
                 sound=None if sound is None else lambda span: clip_of(sound, span),
                 answers=journal,
                 progress=lambda share: self._tell(Progress("noting", share)),

@@ -53,6 +53,7 @@ MAX_BODY_BYTES = 64_000
 MAX_ABOUT_CHARACTERS = 8000
 MAX_QUESTION_CHARACTERS = 2000
 MAX_SPEAKERS = 20
+MAX_ZIPPED = 2  # at a time, of all people
 NEEDS_COOKIE = (
     "recordings belong to the browser that brings them, and this one keeps no cookie of the page: allow cookies, or "
     "open the page in a window of its own; a program sends Cookie: earpiece_visitor=32 to 64 random hexadecimal digits"
@@ -162,6 +163,8 @@ def _add_one(app: FastAPI, archive: Archive) -> None:
 
 
 def _add_parts(app: FastAPI, archive: Archive) -> None:
+    zipping = asyncio.Semaphore(MAX_ZIPPED)
+
     @app.get(ONE + "/events")
     async def tell(request: Request, recording: str) -> Response:
         owner = _owner_of(request)
@@ -181,11 +184,13 @@ def _add_parts(app: FastAPI, archive: Archive) -> None:
             sound = await archive.sound(_owner_of(request), recording)
             return sound_response(sound, None, more=_attached(stored, "wav"))
         if form == "zip":
-            return await asyncio.to_thread(_zipped, stored)
+            async with zipping:
+                return await _zip(stored)
         if form not in WRITERS:
             raise ProtocolError(f"format: give one of {', '.join(WRITERS)}, wav, zip")
         suffix, media_type, write = WRITERS[form]
-        return Response(write(stored), media_type=media_type, headers=_attached(stored, suffix))
+        text = await asyncio.to_thread(write, stored)  # which takes half a second of three hours
+        return Response(text, media_type=media_type, headers=_attached(stored, suffix))
 
     @app.post(ONE + "/questions")
     async def ask(request: Request, recording: str) -> Response:
@@ -209,7 +214,8 @@ async def _steps(archive: Archive, owner: str, recording: str) -> AsyncGenerator
 
 
 async def _recording(archive: Archive, stored: StoredConversation) -> dict[str, Any]:
-    return recording_to_json(stored, can_try_again=await archive.can_try_again(stored))
+    can_try_again = await archive.can_try_again(stored)
+    return await asyncio.to_thread(recording_to_json, stored, can_try_again=can_try_again)
 
 
 async def _answer(pieces: AsyncGenerator[AnswerPiece, None]) -> AsyncGenerator[dict[str, Any], None]:
@@ -247,7 +253,7 @@ def _owner_of(request: Request) -> str:
 def _n_speakers(text: str) -> int | None:
     if not text:
         return None
-    if not text.isascii() or not text.isdecimal() or int(text) > MAX_SPEAKERS:
+    if len(text) > 2 or not text.isascii() or not text.isdecimal() or int(text) > MAX_SPEAKERS:
         raise ProtocolError(f"speakers: give a number of people up to {MAX_SPEAKERS}, or 0 if you do not know it")
     if not can_tell_speakers():
         raise ProtocolError("speakers: the server has no package that knows voices; see --tell-speakers in the README")
@@ -265,6 +271,13 @@ def _are_names(names: Any) -> bool:
 def _attached(stored: StoredConversation, suffix: str) -> dict[str, str]:
     name = quote(f"{Path(stored.head.title).stem or stored.head.id}.{suffix}", safe="")
     return {**NEVER_KEPT, "content-disposition": f"attachment; filename*=UTF-8''{name}"}
+
+
+async def _zip(stored: StoredConversation) -> Response:
+    try:
+        return await asyncio.to_thread(_zipped, stored)
+    except OSError as error:
+        return _disk_failed(error)
 
 
 def _zipped(stored: StoredConversation) -> Response:
@@ -301,7 +314,7 @@ def _refuse_for_the_store(request: Request, error: Exception) -> Response:
 
 
 def _disk_failed(error: OSError) -> Response:
-    logger.error("a recording is not taken: %s", error)
+    logger.error("a recording cannot be written: %s", error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return JSONResponse({"message": "the server's disk is full; delete recordings, or ask whoever runs it"}, 507)
     return JSONResponse({"message": "the server cannot write the file; its log says why"}, 500)

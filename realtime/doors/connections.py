@@ -1,8 +1,8 @@
 """TCP connections, as uvicorn has them, with bounds: what a client can hold or cost before anybody looks at a request.
 
 Of one connection little is read at a time, so that who sends thousands of tiny frames takes turns with everybody else.
-Who sends no request, or one that does not end, is cut off after a while, and sooner when there are many of them. Who
-reads nothing is cut off when there is nothing more to be said. Read `entrance.py` for what looks at requests.
+Who sends no request, or one that does not end, is cut off after a while, and sooner when there are many of them; so is
+who reads nothing of a long answer. Read `entrance.py` for what looks at requests.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode, Frame
 
 READ_BYTES = 8192  # 1400 of the smallest frames; reading and answering so many takes about 15 ms
-REQUEST_TIMEOUT_S = 30.0  # for a request to come and be answered; answering an offer may take 10 s, its body as long
+REQUEST_TIMEOUT_S = 30.0  # for a request to come, and the answer to begin; an offer may take 10 s, its body as long
 MAX_HTTP_CONNECTIONS = 256  # beyond it the one that has waited the longest is cut off
 STEADY_BYTES = 256_000  # of a long body; who sends as much in `REQUEST_TIMEOUT_S` is given as long again
 MAX_IGNORED_BYTES = 256_000  # of a body that was refused; a client may read why only after it has sent all
@@ -50,7 +50,7 @@ class HttpConnection(H11Protocol, _SmallReads):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begins, and cuts off another if there are too many."""
         super().connection_made(transport)
-        self._ignored_bytes = self._steady_bytes = 0
+        self._ignored_bytes = 0
         self._wait_for_a_request()
         waiting = [other for other in self.connections if isinstance(other, HttpConnection)]
         if len(waiting) > MAX_HTTP_CONNECTIONS:
@@ -93,9 +93,22 @@ class HttpConnection(H11Protocol, _SmallReads):
         self.deadline.cancel()
         super().connection_lost(exc)
 
+    def resume_writing(self) -> None:
+        """Notes that the client reads what it is sent."""
+        self._has_read = True
+        super().resume_writing()
+
     def _wait_for_a_request(self) -> None:
-        self._steady_bytes = 0
-        self.deadline = self.loop.call_later(REQUEST_TIMEOUT_S, self.transport.abort)
+        self._steady_bytes, self._has_read = 0, False
+        self.deadline = self.loop.call_later(REQUEST_TIMEOUT_S, self._give_up)
+
+    def _give_up(self) -> None:
+        """Cuts the client off, unless it reads a long answer."""
+        is_answered = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        if is_answered and (self._has_read or not self.transport.get_write_buffer_size()):
+            self._wait_for_a_request()
+        else:
+            self.transport.abort()
 
 
 class WebSocketConnection(WebSocketsSansIOProtocol, _SmallReads):

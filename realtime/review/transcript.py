@@ -45,6 +45,7 @@ class Transcript:
         speakers: the names of two parties on two channels, left and right.
         known: the first lines of the same recording, as they were written down before, in the order of `lines`.
         language: the one that is spoken, in two letters; None lets the ears find out.
+        dialogue: names the dialogue whose cache the ears may use.
         take_sound: is given all sound in order, with the speaker of its channel, before the lines that are in it.
 
     Attributes:
@@ -62,8 +63,10 @@ class Transcript:
         speakers: tuple[str, str] = SPEAKERS,
         known: Sequence[Line] = (),
         language: str | None = None,
+        dialogue: str = "review",
         take_sound: TakeSound | None = None,
     ) -> None:
+        self._dialogue = dialogue
         self._take_sound = take_sound
         self.duration_s = 0.0
         self.remarks: tuple[str, ...] = ()
@@ -142,7 +145,7 @@ class Transcript:
         span = Span(start_s=round(passage.start_s, 3), end_s=round(passage.end_s, 3), speaker=speaker)
         if self._ears is None:
             return Line(span=span, text="")
-        transcript = await self._ears.transcribe(passage.clip, dialogue="review", language=self._language)
+        transcript = await self._ears.transcribe(passage.clip, dialogue=self._dialogue, language=self._language)
         words = tuple(_moved(word, passage.start_s) for word in transcript.words)
         return Line(span=span, text=transcript.text, words=words)
 

@@ -11,7 +11,8 @@ import pytest
 from models.errors import GenerationFailed
 from models.scripted import ScriptedModel
 from models.types import GenerationOptions, Message, Samples, TextDelta
-from realtime.archive.archive import MAX_WAITING, Archive, ArchiveFull, NotReady
+from realtime.archive import work
+from realtime.archive.archive import DELETED, MAX_WAITING, MAX_WAITING_OF_ONE, Archive, ArchiveFull, NotReady
 from realtime.archive.asking import Cited, Searched
 from realtime.archive.background import BackgroundModel
 from realtime.archive.work import JOURNAL, NO_DISK, ORIGINAL, Progress
@@ -144,6 +145,7 @@ async def test_two_channels_are_two_speakers(tmp_path: Path, speech: Callable[[s
     [
         (b"This is a letter to my aunt. " * 100, "not readable as audio|no audio"),
         (wav(silence(3.0)), None),
+        (wav(silence(0.05)), None),
         (meeting()[:20_000], None),
     ],
 )
@@ -212,10 +214,46 @@ async def test_a_client_that_leaves_leaves_nothing(tmp_path: Path) -> None:
 
 async def test_no_more_are_taken_than_can_wait(tmp_path: Path) -> None:
     async with working(tmp_path / "kept.db", Secretary(ears_gate=asyncio.Semaphore(0))) as archive:
-        for _ in range(MAX_WAITING):
+        for number in range(MAX_WAITING):
+            await archive.receive(f"visitor {number % 5}", "meeting.ogg", blocks_of(meeting()))
+        with pytest.raises(ArchiveFull, match="32 recordings are waiting"):
             await bring(archive)
-        with pytest.raises(ArchiveFull, match="later"):
+        await archive.delete("visitor 0", (await archive.heads("visitor 0"))[0].id)
+        await bring(archive)
+
+
+async def test_one_of_many_takes_a_part_of_the_places(tmp_path: Path) -> None:
+    async with working(tmp_path / "kept.db", Secretary(ears_gate=asyncio.Semaphore(0))) as archive:
+        for _ in range(MAX_WAITING_OF_ONE):
             await bring(archive)
+        with pytest.raises(ArchiveFull, match="8 recordings of yours"):
+            await bring(archive)
+        await archive.receive("ben 4567", "meeting.ogg", blocks_of(meeting()))
+
+
+async def test_whoever_watches_what_is_deleted_is_told(tmp_path: Path) -> None:
+    async with working(tmp_path / "kept.db", Secretary(ears_gate=asyncio.Semaphore(0))) as archive:
+        recording = await bring(archive)
+        watching = asyncio.create_task(until_over(archive, recording))
+        await asyncio.sleep(0.1)
+        await archive.delete(OWNER, recording)
+        assert (await watching)[-1] == Progress("failed", failure=DELETED)
+
+
+async def test_a_model_that_listens_takes_what_has_hardly_any_sound(tmp_path: Path) -> None:
+    async with working(tmp_path / "kept.db") as archive:
+        for content in (wav(silence(1.0)), wav(np.full(1600, 0.1, np.float32))):
+            recording = await bring(archive, content)
+            assert (await until_over(archive, recording))[-1] == Progress("ready", 1.0)
+
+
+async def test_what_is_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "LONGEST_S", 20.0)
+    async with working(tmp_path / "kept.db") as archive:
+        recording = await bring(archive)
+        last = (await until_over(archive, recording))[-1]
+        assert isinstance(last, Progress) and "longer than" in last.failure and "cut it into parts" in last.failure
+        assert not await archive.can_try_again(await archive.read(OWNER, recording))
 
 
 async def test_questions_are_asked_with_the_words_or_with_the_sound_of_a_note(tmp_path: Path) -> None:

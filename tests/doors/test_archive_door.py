@@ -13,6 +13,7 @@ import httpx
 import jsonschema
 import pytest
 
+from realtime.doors import connections
 from realtime.doors.keys import KeyFile, add_key
 from realtime.doors.ranges import range_of
 from realtime.doors.refusal import Refusal
@@ -138,6 +139,7 @@ async def test_notes_names_and_speakers_are_changed(http: httpx.AsyncClient, kep
     assert (await http.patch(task, json={"is_done": True, "owner": "Ben", "deadline": ""})).status_code == 204
     assert (await http.delete(decision)).status_code == 204
     assert (await http.delete(decision)).status_code == 404
+    assert (await http.patch(kept, content=b'{"name": "x\\ud800"}')).json()["name"] == "x?"
     changed = (await http.patch(kept, json={"name": "Party"})).json()
     assert changed["name"] == "Party"
     notes = {note["id"]: note for note in changed["minutes"]["notes"]}
@@ -168,6 +170,7 @@ async def test_questions_are_answered_as_they_come(http: httpx.AsyncClient, kept
         (b"", {}, 422, "empty"),
         (b"x", {"speakers": "many"}, 422, "number of people"),
         (b"x", {"speakers": "²"}, 422, "number of people"),
+        (b"x", {"speakers": "1" * 5000}, 422, "number of people"),
         (b"x", {"about": "x" * 8001}, 422, "8000"),
     ],
 )
@@ -219,6 +222,37 @@ async def test_a_session_is_listed_beside_recordings(port: int, http: httpx.Asyn
     recording = (await http.get(path := f"/archive/{kept[0]['id']}")).json()
     assert [line["speaker"] for line in recording["minutes"]["lines"]] == ["You", "Earpiece"]
     assert (await http.delete(path)).status_code == 204
+
+
+async def test_what_still_goes_on_is_not_changed(port: int, http: httpx.AsyncClient) -> None:
+    async with websocket_client(port) as client:
+        await client.type_text("What about chairs?")
+        await client.until("response.done")
+        async with asyncio.timeout(10):
+            kept = (await http.get("/archive")).json()["recordings"]
+            while not kept or not kept[0]["n_messages"]:
+                await asyncio.sleep(0.1)
+                kept = (await http.get("/archive")).json()["recordings"]
+        path = f"/archive/{kept[0]['id']}"
+        assert (await http.get(path)).status_code == 200
+        refused = await http.patch(f"{path}/notes/note_1", json={"is_done": True})
+        assert refused.status_code == 409 and "still goes on" in refused.json()["message"]
+    async with asyncio.timeout(10):
+        while (await http.delete(path)).status_code != 204:  # noqa: ASYNC110  # of what no event tells
+            await asyncio.sleep(0.1)
+
+
+async def test_an_answer_that_takes_long_is_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "REQUEST_TIMEOUT_S", 1.0)
+    gate = asyncio.Semaphore(0)
+    with serving(Secretary(ears_gate=gate)) as port:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
+            path = await bring(http)
+            watching = asyncio.create_task(events_of(http, "GET", f"{path}/events"))
+            await asyncio.sleep(3.0)  # three times as long as a request may take
+            assert not watching.done()
+            assert (await http.delete(path)).status_code == 204
+            assert (await watching)[-1]["failure"] == "it was deleted"
 
 
 async def test_recordings_are_their_owners_alone(tmp_path: Path) -> None:

@@ -89,3 +89,8 @@ async def test_a_task_is_of_the_speaker_who_takes_it() -> None:
         await they_speak(conversation, 3)
         owners = {note.owner for event in conversation.events for note in getattr(event, "notes", ())}
         assert "speaker 2" in owners
+        conversation.session.name_speaker(SpeakerNamed("speaker 2", "Anna"))
+        await conversation.session.settled()
+        notes = [event for event in conversation.events if hasattr(event, "notes")][-1].notes
+        assert "Anna" in {note.owner for note in notes} and "speaker 2" not in {note.owner for note in notes}
+        assert "Anna" in {span.speaker for note in notes for span in note.spans}

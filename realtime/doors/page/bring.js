@@ -9,7 +9,9 @@ let sending = Promise.resolve();
 // `taken(id)` is told of each recording that the server has.
 export function bindBring(taken) {
   const bring = (files) => {
-    for (const file of files) sending = sending.then(() => send(file, taken));
+    const about = byId("about").value.trim();
+    byId("about").value = "";
+    for (const file of files) sending = sending.then(() => send(file, about, taken));
   };
   byId("choose").addEventListener("click", () => byId("file").click());
   byId("file").addEventListener("change", ({ target }) => {
@@ -31,12 +33,12 @@ export function setLimits(told) {
   byId("apart-row").hidden = !told.can_tell_speakers;
 }
 
-function send(file, taken) {
+function send(file, about, taken) {
   if (limits.max_bytes && file.size > limits.max_bytes) {
     showError(words("archive.too_big", { name: file.name, limit: megabytes(limits.max_bytes) }));
     return Promise.resolve();
   }
-  const query = new URLSearchParams({ name: file.name, about: byId("about").value.trim() });
+  const query = new URLSearchParams({ name: file.name, about });
   if (limits.can_tell_speakers && byId("apart").checked) query.set("speakers", "0");
   return new Promise((resolve) => {
     const request = new XMLHttpRequest(); // fetch does not say how much has been sent

@@ -11,6 +11,7 @@ import { percent, words } from "./words.js";
 const FORMATS = ["markdown", "json", "srt", "vtt", "wav", "zip"];
 
 let shown = null; // as the server has it
+let wanted = ""; // the id of the one that was chosen at last
 let watching = null; // EventSource
 let until_s = null; // where playing stops
 let lanes = null;
@@ -47,12 +48,15 @@ export async function showRecording(id, start_s = null) {
   watching?.close();
   clearAnswer();
   shown = null;
+  wanted = id;
   const response = await reach(address(id));
+  const told = await response.json();
+  if (wanted !== id) return; // another one was chosen meanwhile
   if (!response.ok) {
     byId("one").hidden = true;
-    throw new Error((await response.json()).message);
+    throw new Error(told.message);
   }
-  take(await response.json());
+  take(told);
   byId("lines").scrollTop = 0;
   if (start_s !== null) play({ start_s });
 }
@@ -82,33 +86,47 @@ function watch() {
   watching.onmessage = ({ data }) => {
     if (shown?.id !== id) return;
     const event = JSON.parse(data);
-    if (event.type === "recording") ((shown = event.recording), draw());
+    if (event.type === "recording") takeAnew(event.recording);
     else if (event.type === "line") addLine(event.line);
     else takeProgress(event);
   };
+}
+
+// Takes it as the stream begins with it, again perhaps; the work may have ended meanwhile.
+function takeAnew(recording) {
+  if (!isOver(recording)) return ((shown = recording), draw());
+  take(recording);
+  openSound();
+  changed();
 }
 
 async function takeProgress(progress) {
   drawWork(progress);
   if (!isOver(progress)) return;
   watching.close();
-  const response = await reach(address());
-  if (response.ok) take(await response.json());
+  await reload(shown.id);
   openSound();
   changed();
+}
+
+// Reads it again, unless another one is shown by now.
+async function reload(id) {
+  const response = await reach(address(id));
+  const recording = response.ok && (await response.json());
+  if (recording && shown?.id === id) take(recording);
 }
 
 // ---- What a person does ----
 
 async function send(path, method, body) {
+  const { id } = shown;
   try {
-    const response = await reach(path ? `${address()}/${path}` : address(), { method, ...(body ? { body: JSON.stringify(body) } : {}) });
+    const response = await reach(path ? `${address(id)}/${path}` : address(id), { method, ...(body ? { body: JSON.stringify(body) } : {}) });
     if (!response.ok) throw new Error((await response.json()).message);
   } catch (error) {
     showError(words(error.message));
   }
-  const again = await reach(address());
-  if (again.ok) take(await again.json());
+  await reload(id);
   changed();
 }
 

@@ -18,7 +18,9 @@ let looking = 0;
 
 async function load() {
   clearTimeout(looking);
-  const told = await (await reach("archive")).json();
+  const response = await reach("archive");
+  const told = await response.json();
+  if (!response.ok) throw new Error(told.message);
   recordings = told.recordings;
   setLimits(told);
   byId("temporary").hidden = told.is_lasting;
@@ -83,7 +85,7 @@ function foundItem({ recording, role, start_s, words: said }) {
 function bind() {
   let typing = 0;
   bindRecording(() => load().catch(fail));
-  bindBring((id) => (byId("about").value = "", load().then(() => open(id)).catch(fail)));
+  bindBring((id) => load().then(() => open(id)).catch(fail));
   byId("search").addEventListener("input", () => (clearTimeout(typing), (typing = setTimeout(() => search().catch(fail), SEARCH_AFTER_MS))));
   byId("error-close").addEventListener("click", () => showError(""));
 }
@@ -97,7 +99,7 @@ async function begin() {
   for (const element of document.querySelectorAll("[data-icon]")) element.prepend(icon(element.dataset.icon));
   bind();
   putWords(document.body);
-  await load();
+  await load().catch(fail);
   const id = window.location.hash.slice(1);
   if (id) await open(id);
   document.body.dataset.ready = "true";

@@ -14,7 +14,7 @@ from sqlalchemy import delete, select
 
 from realtime.recordings.store import tables
 from realtime.recordings.store.database import Store
-from realtime.recordings.store.errors import StoreError
+from realtime.recordings.store.errors import StoreError, TracesLeft
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ def delete_conversations(store: Store, conversations: Sequence[str]) -> None:
     """Deletes these conversations, and then cleans up.
 
     Raises:
-        StoreError: one cannot be deleted, or its traces could not be removed yet; the message says which.
+        StoreError: one cannot be deleted; or `TracesLeft`, which is one.
     """
     for conversation in conversations:
         _delete_sound(store, conversation)  # before its rows, which say that there is some
@@ -69,7 +69,8 @@ def clean_up(store: Store) -> None:
     """Removes what deleted rows leave behind.
 
     Raises:
-        StoreError: that is not possible yet; the message says until when.
+        TracesLeft: that is not possible yet; the message says until when.
+        StoreError: the store cannot be written.
     """
     if not store.is_sqlite:
         with store.alone() as connection:
@@ -82,7 +83,7 @@ def clean_up(store: Store) -> None:
         connection.exec_driver_sql("VACUUM")
         is_busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
     if is_busy:
-        raise StoreError(
+        raise TracesLeft(
             f"{store.shown}: what was deleted is gone, but traces are left in {store.shown}-wal, because another "
             "process reads; they go when that has ended"
         )

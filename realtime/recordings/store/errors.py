@@ -5,6 +5,10 @@ class StoreError(Exception):
     """A store that cannot be used, or something that is not in it; the message names it and says what to do."""
 
 
+class TracesLeft(StoreError):
+    """What was to be deleted is gone, but not yet all that is left of it in the files; the message says until when."""
+
+
 class NoWords(StoreError):
     """There is no word to search for."""
 

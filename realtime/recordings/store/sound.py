@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from realtime.recordings.store.errors import StoreError
 
-HEADER_BYTES = 512  # of Ogg and FLAC, before the first sound; both together are about 200
+HEADER_BYTES = 512  # of Ogg and FLAC, and a little more; a file that is no longer may have been cut off in it
 PAGE_US = "200000"  # of sound in a page; FFmpeg writes the next one once so much has come
 MAX_PADDING_SAMPLES = 1 << 16  # of silence encoded at once
 SEEK_BEFORE_SAMPLES = 8192  # of the place that is looked for: FFmpeg goes to some frame near it
@@ -137,13 +137,18 @@ def length_of(path: Path, rate_hz: int) -> int:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """Opens a file; gives None if nothing has been written into it."""
+    """Opens a file; gives None if nothing has been written into it: the process died, or has not come further yet."""
     try:
-        if path.stat().st_size <= HEADER_BYTES:
-            yield None  # the process died, or has not come further yet
+        try:
+            container = av.open(str(path), options={"protocol_whitelist": "file"})
+        except av.FFmpegError:
+            if path.stat().st_size > HEADER_BYTES:
+                raise
+            yield None
             return
-        with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
-            yield container
+        with container:
+            has_begun = bool(container.streams.audio) or path.stat().st_size > HEADER_BYTES
+            yield container if has_begun else None
     except FileNotFoundError as error:
         raise StoreError(f"{path}: the sound is not there any more; `store show` has the words") from error
     except (av.FFmpegError, IndexError) as error:

@@ -140,6 +140,7 @@ class StoredSession:
         self._loop = asyncio.get_running_loop()
         self._clocks = {name: UserClock() for name in options.speakers}
         self._shown_names = {name: name if len(options.speakers) > 1 else None for name in options.speakers}
+        self._writer.live.add(self.id)
         logger.info("session %s is stored as %s", session_id, self.id)
         head = {"model": model.name, "started_s": self._started_s, "kind": options.kind, "owner": self._owner}
         self._write(lambda: self._rows(rows.add_conversation, **head))
@@ -203,6 +204,7 @@ class StoredSession:
         ended_s = time.time() if self._is_live else self._started_s + seconds
         self._writer.put(lambda: self._finish(ended_s), self._fail, is_last=True)
         await self._writer.run(lambda: None)
+        self._writer.live.discard(self.id)
         if self.lost_samples:
             logger.warning("%s: %.1f s of sound are not stored", self.id, self.lost_samples / SAMPLE_RATE_HZ)
 

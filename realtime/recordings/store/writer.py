@@ -36,10 +36,15 @@ class StoreWriter:
 
     Args:
         store: closed with this.
+
+    Attributes:
+        store: as given.
+        live: the conversations of this process that go on.
     """
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.live: set[str] = set()
         self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting_samples = 0
