@@ -228,7 +228,13 @@ class Session(Reception):
             detector.known_sound = known.get(name)
             shown_name = name if len(names) > 1 else None
             listeners[name] = Listener(
-                name, detector, scorer=scorer, put=self._put, transcribe=transcribe, shown_name=shown_name
+                name,
+                detector,
+                scorer=scorer,
+                put=self._put,
+                transcribe=transcribe,
+                shown_name=shown_name,
+                hears_last_alone=self._options.kind == "call" and name == names[-1],
             )
         return listeners
 

@@ -18,6 +18,10 @@ from realtime.turns.actions import Turn, TurnEnd
 from realtime.turns.endpointing import EndOfTurnScorer
 from realtime.turns.observations import DetectedFrame, PauseScored
 
+LAST_PAUSE_S = 0.4  # between two sentences of one turn
+BEFORE_S = 0.2  # of sound that is heard with what is said behind such a pause
+LEAST_S = 0.6  # of speech, in which something can be asked
+
 
 class Listener:
     """One speaker of a session.
@@ -29,6 +33,8 @@ class Listener:
         put: takes the scores, on the event loop.
         transcribe: writes down what was said so far, for the score; None: sound alone is judged.
         shown_name: as messages name the speaker; None where there is only one.
+        hears_last_alone: what is said behind the last pause is written down by itself, too, where a turn seems to ask
+            nothing: ears mishear a question that follows a telling.
 
     Attributes:
         counters: gaps, repeats and the drift of the clocks.
@@ -43,9 +49,11 @@ class Listener:
         put: Callable[[PauseScored], object],
         transcribe: Callable[[AudioClip], Awaitable[Transcript]] | None = None,
         shown_name: str | None = None,
+        hears_last_alone: bool = False,
     ) -> None:
         self.name = name
         self.shown_name = shown_name
+        self._hears_last_alone = hears_last_alone
         self.counters = IntakeCounters()
         self._detector = detector
         self._intake = Intake(self.counters)
@@ -130,7 +138,19 @@ class Listener:
     def score(self, end: TurnEnd, number: int, *, asked: str = "") -> None:
         """Begins to score the turn up to a position; `asked` is what the assistant said last."""
         assert self._scoring is not None, "the floor asks for scores only where there is a scorer"
-        self._scoring.start(self.message(end).clips[-1], number, asked=asked)
+        clip = self.message(end).clips[-1]
+        self._scoring.start(clip, number, asked=asked, last=self._last_of(clip, end.end_sample))
+
+    def _last_of(self, clip: AudioClip, end_sample: int) -> AudioClip | None:
+        """What is said behind the last pause of a turn; None if that is all of it, or too little."""
+        if not self._hears_last_alone:
+            return None
+        start_sample = end_sample - len(clip.samples)
+        begins = self._speech.last_stretch(start_sample, end_sample, round(LAST_PAUSE_S * SAMPLE_RATE_HZ))
+        begins -= round(BEFORE_S * SAMPLE_RATE_HZ)
+        is_part = begins > start_sample + LEAST_S * SAMPLE_RATE_HZ
+        speech_s = self._speech.speech_s(begins, end_sample)
+        return AudioClip(clip.samples[begins - start_sample :], speech_s) if is_part and speech_s > LEAST_S else None
 
     def close(self) -> None:
         """Gives up the score that is on its way."""

@@ -67,23 +67,24 @@ class PauseScoring:
         """Whether a score is on its way."""
         return self._task is not None and not self._task.done()
 
-    def start(self, clip: AudioClip, number: int, *, asked: str = "") -> None:
+    def start(self, clip: AudioClip, number: int, *, asked: str = "", last: AudioClip | None = None) -> None:
         """Begins to score a pause; gives up the score before.
 
         Args:
             clip: the turn so far.
             number: of the score.
             asked: what the assistant said last.
+            last: the end of the turn, which is looked at by itself if the whole asks nothing.
         """
         self.stop()
-        self._task = asyncio.get_running_loop().create_task(self._score(clip, number, asked))
+        self._task = asyncio.get_running_loop().create_task(self._score(clip, number, asked, last))
 
     def stop(self) -> None:
         """Gives up the score that is on its way."""
         if self._task is not None:
             self._task.cancel()
 
-    async def _score(self, clip: AudioClip, number: int, asked: str) -> None:
+    async def _score(self, clip: AudioClip, number: int, asked: str, last: AudioClip | None) -> None:
         words = asyncio.get_running_loop().create_task(self._words_of(clip))
         try:
             sound = await _run(self._scorer, clip.samples, "end of turn")
@@ -95,11 +96,15 @@ class PauseScoring:
             address = asks = None
             if transcript is not None and not transcript.is_foreign:
                 address = judge_address(transcript.text, asked=asked)
-                asks = asks_something(transcript.text)
+                asks = asks_something(transcript.text) or await self._asks(last)
             scored = PauseScored(self._speaker, number, found.probability, found.asks_to_wait, address, asks)
             self._put(scored)
         finally:
             words.cancel()
+
+    async def _asks(self, clip: AudioClip | None) -> bool:
+        transcript = None if clip is None else await self._words_of(clip)
+        return transcript is not None and not transcript.is_foreign and asks_something(transcript.text)
 
     async def _words_of(self, clip: AudioClip) -> Transcript | None:
         if self._transcribe is None:

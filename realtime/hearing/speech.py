@@ -43,6 +43,16 @@ class SpeechLog:
         overlaps = (min(end, end_sample) - max(start, start_sample) for start, end in until_end)
         return sum(max(0, samples) for samples in overlaps) / SAMPLE_RATE_HZ
 
+    def last_stretch(self, start_sample: int, end_sample: int, pause_samples: int) -> int:
+        """Where the speech before a position begins that has no pause of so many samples in it; not before `start`."""
+        begins = end_sample
+        for start, end in reversed(self._voiced):
+            if end <= start_sample or (begins < end_sample and begins - end >= pause_samples):
+                break
+            if start < end_sample:
+                begins = start
+        return max(start_sample, begins)
+
 
 def measure_speech_s(samples: Samples) -> float:
     """Seconds of speech in a whole recording, float32 `(n_samples,)` at 16 kHz; 0 where nobody speaks.

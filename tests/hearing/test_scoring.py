@@ -92,3 +92,25 @@ async def test_whom_words_are_for_comes_with_the_score(transcript: Transcript | 
     scored = await asyncio.wait_for(arrived.get(), 10)
     assert (scored.address is not None) == is_known
     assert not is_known or scored.address == judge_address("What time is it?")
+
+
+@pytest.mark.parametrize(
+    ("whole", "end", "asks"),
+    [
+        ("We are forty people, which is the larger plan.", "What does the larger plan cost?", True),
+        ("We are forty people.", "We work from home.", False),
+        ("What does it cost?", None, True),
+        ("We are forty people.", None, False),
+    ],
+)
+async def test_a_question_behind_a_telling_is_heard_by_itself(whole: str, end: str | None, asks: bool) -> None:
+    last = None if end is None else AudioClip(np.ones(800, np.float32))
+
+    async def transcribe(clip: AudioClip) -> Transcript:
+        return Transcript(end if clip is last and end is not None else whole)
+
+    arrived: asyncio.Queue[PauseScored] = asyncio.Queue()
+    scorer = Scorer(0.5)
+    scorer.go.set()
+    PauseScoring(scorer, "Ann", arrived.put_nowait, transcribe=transcribe).start(TURN, 1, last=last)
+    assert (await asyncio.wait_for(arrived.get(), 10)).asks is asks

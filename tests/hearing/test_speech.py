@@ -21,6 +21,17 @@ def test_voiced_frames_count_as_far_as_they_are_in_the_stretch() -> None:
     assert SpeechLog().speech_s(0, 8000) == 0
 
 
+def test_the_last_stretch_begins_behind_the_last_pause() -> None:
+    log = SpeechLog()
+    voiced = [*range(1, 6), *range(8, 12), *range(13, 15)]  # in frames of 0.1 s: pauses of 0.2 and 0.1 s
+    log.add([DetectedFrame(1600 * (n + 1), None, 0 if n in voiced else 1600) for n in range(20)])
+    assert log.last_stretch(0, 20 * 1600, 3200) == 8 * 1600
+    assert log.last_stretch(0, 20 * 1600, 1600) == 13 * 1600
+    assert log.last_stretch(0, 20 * 1600, 4800) == 1600, "there is none of so much"
+    assert log.last_stretch(9 * 1600, 20 * 1600, 3200) == 9 * 1600, "not before the turn"
+    assert SpeechLog().last_stretch(0, 8000, 3200) == 8000
+
+
 @pytest.mark.parametrize("level_db", [0, -30, -60])
 def test_speech_is_found_however_quiet_the_recording(speech: Callable[[str], Samples], level_db: int) -> None:
     quiet = (speech("question_capital") * 10 ** (level_db / 20)).astype(np.float32)

@@ -65,6 +65,7 @@ def mount(app: FastAPI, lobby: Lobby, options: DoorOptions) -> Sequence[Way]:
             "languages": languages,
             "voices": [asdict(voice) for voice in options.voices],
             "login": caller.name if caller.proof == "login" else None,
+            "tells_visitors_apart": bool(caller.visitor),
         }
 
     @app.post("/page/markdown")

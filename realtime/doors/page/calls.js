@@ -174,8 +174,8 @@ function bind() {
 }
 
 async function begin() {
-  beKnown();
   const settings = await (await reach("page/settings.json")).json();
+  if (settings.tells_visitors_apart) beKnown();
   const known = Object.keys(settings.languages);
   const wanted = [preferences.language, ...navigator.languages.map((code) => code.slice(0, 2)), "en"];
   await speakLanguage(wanted.find((code) => known.includes(code)));

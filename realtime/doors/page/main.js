@@ -174,8 +174,8 @@ async function speak(code) {
 }
 
 async function begin() {
-  beKnown();
   const settings = await served;
+  if (settings.tells_visitors_apart) beKnown();
   const known = Object.keys(settings.languages);
   const wanted = [preferences.language, ...navigator.languages.map((code) => code.slice(0, 2)), "en"];
   await speak(wanted.find((code) => known.includes(code)));
