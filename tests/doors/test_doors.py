@@ -107,6 +107,7 @@ async def test_the_page_is_a_door_like_any_other() -> None:
         "languages": {"de": "Deutsch", "en": "English"},
         "voices": [],
         "login": None,
+        "tells_visitors_apart": False,
     }
     page = await ask("/")
     assert page.headers["content-type"].startswith("text/html")
