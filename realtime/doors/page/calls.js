@@ -7,15 +7,14 @@ import { answerEvents, endAnswer } from "./answers.js";
 import { bindNotes, callNotesAsMarkdown, notesEvents } from "./call_notes.js";
 import { bindSpeakers, speakerEvents } from "./call_speakers.js";
 import { connect } from "./connection.js";
-import { byId, icon, showError } from "./dom.js";
+import { byId, showError } from "./dom.js";
 import * as log from "./log.js";
 import { openMicrophone, watchLevel } from "./microphone.js";
 import { preferences, prefer } from "./preferences.js";
-import { reach } from "./reach.js";
 import { showNone, suggestionEvents } from "./suggestion.js";
 import { endWaiting, setLanguages, userEvents } from "./user_items.js";
-import { beKnown } from "./visitor.js";
-import { putWords, speakLanguage, words } from "./words.js";
+import { prepareView } from "./view.js";
+import { words } from "./words.js";
 
 const MAX_CONTEXT_CHARACTERS = 8000;
 const SAVE_AFTER_MS = 600; // of typing
@@ -174,15 +173,9 @@ function bind() {
 }
 
 async function begin() {
-  const settings = await (await reach("page/settings.json")).json();
-  if (settings.tells_visitors_apart) beKnown();
-  const known = Object.keys(settings.languages);
-  const wanted = [preferences.language, ...navigator.languages.map((code) => code.slice(0, 2)), "en"];
-  await speakLanguage(wanted.find((code) => known.includes(code)));
-  for (const element of document.querySelectorAll("[data-icon]")) element.prepend(icon(element.dataset.icon));
+  await prepareView();
   bind();
   log.watchScrolling();
-  putWords(document.body);
   showNone();
   enter("off");
   document.body.dataset.ready = "true";

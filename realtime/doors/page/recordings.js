@@ -3,12 +3,11 @@
 // Read `bring.js` for how a file is sent, `recording.js` for the one that is shown.
 import { bindBring, setLimits } from "./bring.js";
 import { clock } from "./clock.js";
-import { byId, icon, make, showError } from "./dom.js";
-import { preferences } from "./preferences.js";
+import { byId, make, showError } from "./dom.js";
 import { reach } from "./reach.js";
 import { bindRecording, showRecording, shownId } from "./recording.js";
-import { beKnown } from "./visitor.js";
-import { putWords, speakLanguage, words } from "./words.js";
+import { prepareView } from "./view.js";
+import { words } from "./words.js";
 
 const SEARCH_AFTER_MS = 300; // of typing
 const LOOK_EVERY_MS = 4000; // while the server works on one
@@ -91,14 +90,8 @@ function bind() {
 }
 
 async function begin() {
-  const settings = await (await reach("page/settings.json")).json();
-  if (settings.tells_visitors_apart) beKnown();
-  const known = Object.keys(settings.languages);
-  const wanted = [preferences.language, ...navigator.languages.map((code) => code.slice(0, 2)), "en"];
-  await speakLanguage(wanted.find((code) => known.includes(code)));
-  for (const element of document.querySelectorAll("[data-icon]")) element.prepend(icon(element.dataset.icon));
+  await prepareView();
   bind();
-  putWords(document.body);
   await load().catch(fail);
   const id = window.location.hash.slice(1);
   if (id) await open(id);
