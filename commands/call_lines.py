@@ -30,6 +30,7 @@ class CallLines:
         self._console = console or Console(highlight=False)
         self._begun_s: dict[str, float] = {}
         self._speakers: dict[str, str] = {}
+        self._shown: set[str] = set()
         self._is_in_line = False
 
     def show(self, event: SessionEvent) -> None:
@@ -37,15 +38,15 @@ class CallLines:
         match event:
             case UserSpeechStarted(item_id=item_id, audio_start_ms=start_ms):
                 self._begun_s[item_id] = start_ms / 1000
-            case (
-                MessageAdded(item_id=item_id, role="user", speaker=str(speaker))
-                | SpeakerTold(item_id=item_id, speaker=speaker)
-            ):
+            case MessageAdded(item_id=item_id, role="user", speaker=str(speaker)):
                 self._speakers[item_id] = speaker
+            case SpeakerTold(item_id=item_id, speaker=speaker):
+                self._speakers[item_id] = speaker
+                if item_id in self._shown:
+                    self._line(f"{self._at(item_id)} was {speaker}")
             case MessageTranscribed(item_id=item_id, transcript=transcript):
-                self._line(
-                    f"{clock(self._begun_s.get(item_id, 0.0)):>6} {self._speakers.get(item_id, '')}: {transcript}"
-                )
+                self._shown.add(item_id)
+                self._line(f"{self._at(item_id)} {self._speakers.get(item_id, '')}: {transcript}")
             case ResponseDelta(delta=delta):
                 self._write(delta if self._is_in_line else f"       → {delta}")
                 self._is_in_line = True
@@ -56,6 +57,10 @@ class CallLines:
                 self._remark(", ".join(part for part in (after, "stopped: I spoke" * (status == "cancelled")) if part))
             case ErrorReported(message=message):
                 self._line(f"       ! {message}")
+
+    def _at(self, item_id: str) -> str:
+        """Where a turn began."""
+        return f"{clock(self._begun_s.get(item_id, 0.0)):>6}"
 
     def _remark(self, text: str) -> None:
         """Ends the suggestion under way with a remark; on a line of its own where others have come in between."""

@@ -8,6 +8,7 @@ import pytest
 
 from app import EXIT_USER_ERROR, main
 from models.types import Samples
+from tests.conftest import CLIPS
 from tests.models.tiny import text_model
 from tests.review.test_transcript import silence, write
 
@@ -49,6 +50,13 @@ def test_a_call_is_stored_with_both_parties(
     assert shown.count("] What is the capital of France?") == 2
     assert main(["store", "play", name, *store]) == 0
     assert len({Path(line).name for line in capsys.readouterr().out.split()}) == 2, "the sound of each"
+
+
+def test_several_people_in_one_channel_are_told_apart(model: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    command = [*model, "call", str(CLIPS / "meeting.ogg"), "--max-new-tokens", "3", "--tell-speakers"]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert "them: Good morning, Peter." in shown and "0:00 was speaker 1" in shown and "speaker 2" in shown
 
 
 @pytest.mark.parametrize(("channels", "reason"), [(1, "it has one channel"), (2, "both channels are the same")])
