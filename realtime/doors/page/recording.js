@@ -182,6 +182,7 @@ function draw() {
   byId("notes").hidden = !minutes.notes.length;
   byId("remarks").replaceChildren(...minutes.remarks.map((remark) => make("li", { dir: "auto" }, remark)));
   byId("lines").replaceChildren(...minutes.lines.map(lineItem));
+  byId("said").hidden = !minutes.lines.length;
   byId("ask").hidden = !isOver(shown) || !minutes.lines.length;
 }
 
@@ -200,6 +201,7 @@ function addLine(line) {
   if (lines.some(({ start_s, speaker }) => start_s === line.start_s && speaker === line.speaker)) return;
   lines.push(line);
   byId("lines").append(lineItem(line, lines.length - 1));
+  byId("said").hidden = false;
   lanes.draw(shown.minutes, { canRename: false });
 }
 
